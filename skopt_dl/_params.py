@@ -1,0 +1,137 @@
+"""Parameters of everything that is configured: what is allowed, and what was probably meant."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import numbers
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from skopt_dl._pickling import reduce_plugin_object
+
+
+class Constraint(Protocol):
+    """One kind of value a parameter may have; its ``str`` completes "must be …"."""
+
+    def accepts(self, value: Any) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number between two bounds.
+
+    Parameters
+    ----------
+    low, high : float
+    closed : str, default="["
+        ``"["`` or ``"("`` for the lower bound, and ``"]"`` or ``")"`` for the upper, as in
+        mathematics.
+    integer : bool, default=False
+    """
+
+    low: float
+    high: float
+    closed: str = "[)"
+    integer: bool = False
+
+    def accepts(self, value: Any) -> bool:
+        kind = numbers.Integral if self.integer else numbers.Real
+        if not isinstance(value, kind) or isinstance(value, bool | np.bool_):
+            return False
+        above = value >= self.low if self.closed[0] == "[" else value > self.low
+        below = value <= self.high if self.closed[1] == "]" else value < self.high
+        return bool(above and below)
+
+    def __str__(self) -> str:
+        kind = "an int" if self.integer else "a float"
+        return f"{kind} in {self.closed[0]}{self.low:g}, {self.high:g}{self.closed[1]}"
+
+
+@dataclass(frozen=True)
+class Options:
+    """One of some values, usually strings."""
+
+    values: tuple[Any, ...]
+
+    def accepts(self, value: Any) -> bool:
+        return any(value is option or value == option for option in self.values)
+
+    def __str__(self) -> str:
+        return " or ".join(repr(value) for value in self.values)
+
+
+@dataclass(frozen=True)
+class InstanceOf:
+    """An object of a class, called `description` in messages."""
+
+    kind: type | tuple[type, ...]
+    description: str
+
+    def accepts(self, value: Any) -> bool:
+        return isinstance(value, self.kind)
+
+    def __str__(self) -> str:
+        return self.description
+
+
+BOOLEAN = InstanceOf((bool, np.bool_), "True or False")
+POSITIVE = Interval(0, math.inf, "()")
+NOT_NEGATIVE = Interval(0, math.inf, "[)")
+FRACTION = Interval(0, 1, "[)")
+
+
+def did_you_mean(name: str, options: Iterable[str]) -> str:
+    """Return " Did you mean 'x'?" for the option nearest to `name`, or an empty string."""
+    nearest = difflib.get_close_matches(name, list(options), n=1)
+    return f" Did you mean {nearest[0]!r}?" if nearest else ""
+
+
+class Configurable(BaseEstimator):
+    """scikit-learn parameters, with constraints and suggestions for misspelled names.
+
+    A subclass lists in ``constraints``, for each parameter, the `Constraint` it must satisfy, or
+    several of which it must satisfy one.
+    """
+
+    constraints: ClassVar[Mapping[str, Constraint | tuple[Constraint, ...]]] = {}
+    __reduce__ = reduce_plugin_object
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters by name; ``a__b`` sets parameter ``b`` of the object in ``a``."""
+        valid = self._get_param_names()
+        for key in params:
+            name = key.partition("__")[0]
+            if name not in valid:
+                raise ValueError(
+                    f"Invalid parameter {name!r} for {type(self).__name__}."
+                    f"{did_you_mean(name, valid)} Valid parameters are: {', '.join(valid)}."
+                )
+        super().set_params(**params)
+        return self
+
+    def check_params(self) -> None:
+        """Check every parameter against its constraint.
+
+        Raises
+        ------
+        ValueError
+            Naming the parameter, its value and what is allowed.
+        """
+        for name, allowed in self.constraints.items():
+            value = getattr(self, name)
+            alternatives = allowed if isinstance(allowed, tuple) else (allowed,)
+            if any(constraint.accepts(value) for constraint in alternatives):
+                continue
+            hint = ""
+            if isinstance(value, str):
+                texts = [v for c in alternatives if isinstance(c, Options) for v in c.values]
+                hint = did_you_mean(value, [v for v in texts if isinstance(v, str)])
+            raise ValueError(
+                f"{name} of {type(self).__name__} must be "
+                f"{', or '.join(str(c) for c in alternatives)}; got {value!r}.{hint}"
+            )

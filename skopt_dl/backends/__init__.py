@@ -1,0 +1,18 @@
+"""Array backends: the only package that knows which array library is in use.
+
+Everything above takes its functions from ``backend.xp``; the few operations that libraries
+do differently, or that deserve a tuned form on one of them, are methods of `Backend`.
+"""
+
+from skopt_dl.backends._base import Backend
+from skopt_dl.backends._numpy import NumPyBackend
+from skopt_dl.backends._select import backend_of, cuda_problem, get_backend, register_backend
+
+__all__ = [
+    "Backend",
+    "NumPyBackend",
+    "backend_of",
+    "cuda_problem",
+    "get_backend",
+    "register_backend",
+]

@@ -1,0 +1,23 @@
+"""Networks over a stack of models: layout of the buffer, layers, losses, forward and backward."""
+
+from skopt_dl.networks.activations import Activation
+from skopt_dl.networks.initializers import FromFitted, Initializer
+from skopt_dl.networks.layout import Layout, Tensor
+from skopt_dl.networks.losses import Loss
+from skopt_dl.networks.network import Network
+from skopt_dl.networks.objective import NetworkObjective, Objective
+from skopt_dl.networks.rows import DensePool, SparsePool
+
+__all__ = [
+    "Activation",
+    "DensePool",
+    "FromFitted",
+    "Initializer",
+    "Layout",
+    "Loss",
+    "Network",
+    "NetworkObjective",
+    "Objective",
+    "SparsePool",
+    "Tensor",
+]

@@ -1,0 +1,206 @@
+"""Losses of the network's raw output.
+
+Every loss is a function of the *raw* output, before the output activation, which is where it can
+be computed without overflow. ``value`` sums over a sample's outputs and returns one number a
+sample; ``gradient`` is its derivative with respect to the raw output. Arrays are
+``(K, batch, n_outputs)``; `y` has the same shape, class labels as indicators.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sklearn.base import BaseEstimator
+
+from skopt_dl.backends import Backend
+from skopt_dl.networks.activations import logistic, softplus
+
+Array = Any
+
+
+class Loss(BaseEstimator):
+    """Base class of losses.
+
+    Attributes
+    ----------
+    task : {"classification", "regression"}
+    output_activation : {"identity", "logistic", "softmax", "exp"}
+        Turns the raw output into the prediction: a mean, or probabilities.
+    """
+
+    task = "regression"
+    output_activation = "identity"
+
+    def for_targets(self, target_type: str) -> Loss:
+        """Return the form of this loss for a target type, as `type_of_target` names it."""
+        return self
+
+    def check_targets(self, y: Array) -> None:
+        """Raise ``ValueError`` for targets, ``(n_samples, n_outputs)``, without a finite loss."""
+
+    def value(self, b: Backend, raw: Array, y: Array) -> Array:
+        """Loss of each sample, ``(K, batch)``."""
+        raise NotImplementedError
+
+    def gradient(self, b: Backend, raw: Array, y: Array, out: Array) -> None:
+        """Write the derivative of ``value`` with respect to `raw`."""
+        raise NotImplementedError
+
+    def predict(self, b: Backend, raw: Array) -> Array:
+        """Apply the output activation to `raw`, in place, and return it."""
+        OUTPUT_ACTIVATIONS[self.output_activation](b, raw)
+        return raw
+
+
+class LogLoss(Loss):
+    """Cross-entropy, the negative log-likelihood of the labels; the form follows the targets."""
+
+    task = "classification"
+
+    def for_targets(self, target_type: str) -> Loss:
+        return SoftmaxLogLoss() if target_type == "multiclass" else LogisticLogLoss()
+
+
+class LogisticLogLoss(LogLoss):
+    """Cross-entropy of independent binary labels: binary and multilabel classification."""
+
+    output_activation = "logistic"
+
+    def value(self, b: Backend, raw: Array, y: Array) -> Array:
+        # -y log p - (1 - y) log(1 - p) = softplus(raw) - y raw
+        xp = b.xp
+        losses = xp.empty_like(raw)
+        softplus(b, raw, losses)
+        return xp.sum(losses - raw * y, axis=-1)
+
+    def gradient(self, b: Backend, raw: Array, y: Array, out: Array) -> None:
+        logistic(b.xp, raw, out)
+        b.xp.subtract(out, y, out=out)
+
+
+class SoftmaxLogLoss(LogLoss):
+    """Cross-entropy of one label among several: multiclass classification."""
+
+    output_activation = "softmax"
+
+    def value(self, b: Backend, raw: Array, y: Array) -> Array:
+        xp = b.xp
+        shifted = raw - xp.max(raw, axis=-1, keepdims=True)
+        log_normaliser = xp.log(xp.sum(xp.exp(shifted), axis=-1))
+        return log_normaliser - xp.sum(shifted * y, axis=-1)
+
+    def gradient(self, b: Backend, raw: Array, y: Array, out: Array) -> None:
+        softmax(b, raw, out)
+        b.xp.subtract(out, y, out=out)
+
+
+class SquaredError(Loss):
+    """Half the squared error, summed over outputs."""
+
+    def value(self, b: Backend, raw: Array, y: Array) -> Array:
+        error = raw - y
+        return 0.5 * b.xp.sum(error * error, axis=-1)
+
+    def gradient(self, b: Backend, raw: Array, y: Array, out: Array) -> None:
+        b.xp.subtract(raw, y, out=out)
+
+
+class AbsoluteError(Loss):
+    """The absolute error, summed over outputs; its minimiser is the conditional median."""
+
+    def value(self, b: Backend, raw: Array, y: Array) -> Array:
+        return b.xp.sum(b.xp.abs(raw - y), axis=-1)
+
+    def gradient(self, b: Backend, raw: Array, y: Array, out: Array) -> None:
+        b.xp.subtract(raw, y, out=out)
+        b.xp.sign(out, out=out)
+
+
+class Huber(Loss):
+    """Squared for errors below `delta`, linear above (Huber, 1964).
+
+    Parameters
+    ----------
+    delta : float, default=1.0
+        The error, in units of the target, where the linear part begins; positive.
+    """
+
+    def __init__(self, delta: float = 1.0):
+        self.delta = delta
+
+    def value(self, b: Backend, raw: Array, y: Array) -> Array:
+        # With c the error clipped to ±delta: c (error - c / 2)
+        xp = b.xp
+        error = raw - y
+        clipped = xp.clip(error, -self.delta, self.delta)
+        return xp.sum(clipped * (error - 0.5 * clipped), axis=-1)
+
+    def gradient(self, b: Backend, raw: Array, y: Array, out: Array) -> None:
+        xp = b.xp
+        xp.subtract(raw, y, out=out)
+        xp.clip(out, -self.delta, self.delta, out=out)
+
+
+class Poisson(Loss):
+    """Half the Poisson deviance of counts, with an exponential output; targets are not negative."""
+
+    output_activation = "exp"
+
+    def check_targets(self, y: Array) -> None:
+        smallest = float(y.min())
+        if smallest < 0:
+            raise ValueError(
+                f"loss='poisson' needs targets that are not negative; y has {smallest:g}. "
+                "Use loss='squared_error' or another loss for such targets."
+            )
+
+    def value(self, b: Backend, raw: Array, y: Array) -> Array:
+        # y log(y / mean) - y + mean, with 0 log 0 = 0
+        xp = b.xp
+        log_y = xp.log(xp.where(y > 0, y, xp.ones_like(y)))
+        return xp.sum(y * (log_y - raw - 1.0) + xp.exp(raw), axis=-1)
+
+    def gradient(self, b: Backend, raw: Array, y: Array, out: Array) -> None:
+        b.xp.exp(raw, out=out)
+        b.xp.subtract(out, y, out=out)
+
+
+class Quantile(Loss):
+    """The pinball loss, whose minimiser is a conditional quantile (Koenker & Bassett, 1978).
+
+    Parameters
+    ----------
+    quantile : float, default=0.5
+        The level, strictly between 0 and 1.
+    """
+
+    def __init__(self, quantile: float = 0.5):
+        self.quantile = quantile
+
+    def value(self, b: Backend, raw: Array, y: Array) -> Array:
+        # max((q - 1) e, q e) with e = y - raw, written as |e| / 2 + (q - 1/2) e
+        error = y - raw
+        return b.xp.sum(0.5 * b.xp.abs(error) + (self.quantile - 0.5) * error, axis=-1)
+
+    def gradient(self, b: Backend, raw: Array, y: Array, out: Array) -> None:
+        xp = b.xp
+        xp.subtract(raw, y, out=out)
+        xp.sign(out, out=out)
+        xp.multiply(out, 0.5, out=out)
+        xp.add(out, 0.5 - self.quantile, out=out)
+
+
+def softmax(b: Backend, raw: Array, out: Array) -> None:
+    """Write ``exp(raw)``, normalised over the last axis; shifted so that it cannot overflow."""
+    xp = b.xp
+    xp.subtract(raw, xp.max(raw, axis=-1, keepdims=True), out=out)
+    xp.exp(out, out=out)
+    xp.divide(out, xp.sum(out, axis=-1, keepdims=True), out=out)
+
+
+OUTPUT_ACTIVATIONS = {
+    "identity": lambda b, raw: None,
+    "logistic": lambda b, raw: logistic(b.xp, raw, raw),
+    "softmax": lambda b, raw: softmax(b, raw, raw),
+    "exp": lambda b, raw: b.xp.exp(raw, out=raw),
+}

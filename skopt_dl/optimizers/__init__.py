@@ -1,0 +1,40 @@
+"""Optimizers: the base classes for your own, and the classics."""
+
+from skopt_dl.optimizers.base import Minimizer, MinimizerResult, Optimizer, Step
+from skopt_dl.optimizers.classics import (
+    SGD,
+    AdaDelta,
+    AdaGrad,
+    Adam,
+    AdaMax,
+    AdamW,
+    AMSGrad,
+    Momentum,
+    NAdam,
+    Nesterov,
+    RMSProp,
+)
+from skopt_dl.optimizers.lbfgs import LBFGS
+from skopt_dl.optimizers.rule import Direction, Scale, TwoSlotOptimizer
+
+__all__ = [
+    "LBFGS",
+    "SGD",
+    "AMSGrad",
+    "AdaDelta",
+    "AdaGrad",
+    "AdaMax",
+    "Adam",
+    "AdamW",
+    "Direction",
+    "Minimizer",
+    "MinimizerResult",
+    "Momentum",
+    "NAdam",
+    "Nesterov",
+    "Optimizer",
+    "RMSProp",
+    "Scale",
+    "Step",
+    "TwoSlotOptimizer",
+]

@@ -1,0 +1,177 @@
+"""What an optimizer is: configuration, and a rule that returns a change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from skopt_dl._params import POSITIVE, Configurable, InstanceOf
+from skopt_dl.schedules import Schedule, as_schedule
+
+Array = Any
+Column = float | np.ndarray
+
+LEARNING_RATE = (POSITIVE, InstanceOf(Schedule, "a schedule from skopt_dl.schedules"))
+
+
+class Step:
+    """What an optimizer's ``update`` is told about the current step.
+
+    Attributes
+    ----------
+    xp : namespace
+        The array functions (NumPy, CuPy, …); all take ``out=``.
+    number : int
+        1 at the first update.
+    learning_rate : float or array of shape (K, 1)
+        The schedule's value.
+    layout : Layout
+        ``layout.tensors(array)`` gives a ``(K, n_in, n_out)`` view of each weight.
+    coefficients : dict of str to float or array of shape (K, 1)
+        What the optimizer's ``coefficients`` returned for this step.
+    scratch : array of shape (K, P)
+        An uninitialised work array.
+    loss : array of shape (K,)
+        The loss of this batch, where the optimizer lists ``"loss"`` in ``needs``.
+    """
+
+    __slots__ = ("coefficients", "layout", "learning_rate", "loss", "number", "scratch", "xp")
+
+    xp: Any
+    number: int
+    learning_rate: Any
+    layout: Any
+    coefficients: Mapping[str, Any]
+    scratch: Array
+    loss: Array
+
+
+class Optimizer(Configurable):
+    """Base class: what to change, given the gradient.
+
+    A subclass stores the arguments of its ``__init__`` verbatim, lists its state arrays in
+    ``slots`` and implements `update`. The loop makes the state, applies the change and keeps
+    count. Within a stack of models, ``update`` runs on a copy whose numeric hyperparameters are
+    floats or ``(K, 1)`` columns, so it uses array expressions and never asks ``if self.beta > 0``.
+    Flags and strings are the same for all models of a call, and may be asked.
+
+    Attributes
+    ----------
+    slots : tuple of str
+        Names of state arrays, ``(K, P)``, zero at the start.
+    needs : tuple of str
+        What else `Step` is to carry; ``"loss"`` is known.
+    stackable : bool
+        Whether several models can share one ``update`` call.
+
+    See Also
+    --------
+    skopt_dl.testing.check_optimizer : Checks an implementation against these rules.
+
+    Examples
+    --------
+    >>> from skopt_dl.optimizers import Optimizer
+    >>> class SignDescent(Optimizer):
+    ...     def __init__(self, learning_rate=0.01):
+    ...         self.learning_rate = learning_rate
+    ...
+    ...     def update(self, grad, state, params, step):
+    ...         return -step.learning_rate * step.xp.sign(grad)
+    """
+
+    slots: ClassVar[tuple[str, ...]] = ()
+    needs: ClassVar[tuple[str, ...]] = ()
+    stackable: ClassVar[bool] = True
+    learning_rate: float | Schedule
+
+    def init_state(self, state: dict[str, Array], params: Array, xp: Any) -> None:
+        """Fill, in place, state arrays that do not start at zero."""
+
+    def coefficients(self, number: int, learning_rate: Column) -> dict[str, Column]:
+        """Numbers of a step that need float64 whatever the precision of the training.
+
+        Bias corrections, for one. Computed on the host from float64 hyperparameters, then handed
+        to `update` as ``step.coefficients``, in the precision of the training.
+
+        Parameters
+        ----------
+        number : int
+            1 at the first update.
+        learning_rate : float or ndarray of shape (K, 1)
+        """
+        return {}
+
+    def update(
+        self, grad: Array, state: Mapping[str, Array], params: Array, step: Step
+    ) -> Array:
+        """Return what is added to the parameters.
+
+        Parameters
+        ----------
+        grad : array of shape (K, P)
+            May be overwritten, and returned.
+        state : dict of str to array of shape (K, P)
+            One array a slot, updated in place.
+        params : array of shape (K, P)
+            Read-only.
+        step : Step
+
+        Returns
+        -------
+        change : array of shape (K, P)
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not implement update.")
+
+    def eval_params(self, params: Array, state: Mapping[str, Array]) -> Array:
+        """The parameters to predict with, for methods that train with others."""
+        return params
+
+    def check_params(self) -> None:
+        super().check_params()
+        if isinstance(self.learning_rate, Schedule):
+            as_schedule(self.learning_rate).check_params()
+
+
+class MinimizerResult(NamedTuple):
+    """What `Minimizer.minimize` returns: parameters ``(P,)``, whether and why it ended."""
+
+    params: np.ndarray
+    converged: bool
+    message: str
+
+
+class Minimizer(Configurable):
+    """Base class of full-batch methods, which run a whole minimisation themselves.
+
+    They get the mean loss over all samples and its gradient, in float64 on the host, one model at
+    a time.
+    """
+
+    def minimize(
+        self,
+        value_and_grad: Callable[[np.ndarray], tuple[float, np.ndarray]],
+        params: np.ndarray,
+        *,
+        max_iter: int,
+        tol: float,
+        callback: Callable[[np.ndarray, float], bool],
+    ) -> MinimizerResult:
+        """Minimise from `params`.
+
+        Parameters
+        ----------
+        value_and_grad : callable
+            Maps parameters ``(P,)`` float64 to the loss and its gradient ``(P,)``.
+        params : ndarray of shape (P,)
+            Where to start.
+        max_iter : int
+            Largest number of iterations, which count as epochs.
+        tol : float
+            Largest absolute gradient component at which to stop.
+        callback : callable
+            To be called with the parameters and the loss after each iteration; a true answer
+            asks to stop.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not implement minimize.")

@@ -1,0 +1,333 @@
+"""Two slots, one rule: ``-learning_rate * direction(gradient) / scale(gradient)``.
+
+The classic methods differ in how they turn the gradient into a *direction* (raw, heavy ball,
+Nesterov, moving average) and in what they divide it by, weight by weight: the *scale* (nothing,
+sum of squares, moving average of squares, its maximum, the infinity norm, AdaDelta's ratio).
+
+Moving averages are kept without their factor ``1 - beta``: ``m = beta * m + g``. That factor, the
+bias corrections and the learning rate then meet in one number a step, ``rate``, which saves passes
+over the arrays. Each part says by which factor its result must be multiplied to be the true one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, ClassVar
+
+import numpy as np
+
+from skopt_dl.optimizers.base import Column, Optimizer, Step
+
+Array = Any
+State = Mapping[str, Array]
+
+
+class Direction:
+    """The raw gradient; and the base class of what replaces it."""
+
+    slots: tuple[str, ...] = ()
+
+    def factor(self, h: Any, number: int, coefficients: dict[str, Column]) -> Column:
+        """Multiplies the result of `apply`; `coefficients` takes what `apply` needs besides."""
+        return 1.0
+
+    def apply(self, h: Any, grad: Array, state: State, step: Step) -> Array:
+        """Return the direction over its factor: `grad`, overwritten, or a slot."""
+        return grad
+
+
+class HeavyBall(Direction):
+    """A velocity, ``v = momentum * v + g`` (Polyak, 1964)."""
+
+    slots = ("velocity",)
+
+    def apply(self, h: Any, grad: Array, state: State, step: Step) -> Array:
+        velocity = state["velocity"]
+        step.xp.multiply(velocity, h.momentum, out=velocity)
+        step.xp.add(velocity, grad, out=velocity)
+        return velocity
+
+
+class NesterovMomentum(Direction):
+    """The velocity one step ahead, ``g + momentum * v`` (Sutskever et al., 2013).
+
+    The slot holds ``momentum * v``, which saves a pass.
+    """
+
+    slots = ("velocity",)
+
+    def apply(self, h: Any, grad: Array, state: State, step: Step) -> Array:
+        velocity = state["velocity"]
+        step.xp.add(velocity, grad, out=velocity)
+        step.xp.multiply(velocity, h.momentum, out=velocity)
+        return step.xp.add(grad, velocity, out=grad)
+
+
+class MovingAverage(Direction):
+    """The gradient's moving average, corrected for its start at zero (Kingma & Ba, 2015)."""
+
+    slots = ("mean",)
+
+    def factor(self, h: Any, number: int, coefficients: dict[str, Column]) -> Column:
+        factor = 1.0 - h.beta_1
+        return factor / (1.0 - h.beta_1**number) if h.bias_correction else factor
+
+    def apply(self, h: Any, grad: Array, state: State, step: Step) -> Array:
+        mean = state["mean"]
+        step.xp.multiply(mean, h.beta_1, out=mean)
+        step.xp.add(mean, grad, out=mean)
+        return mean
+
+
+class NesterovAverage(MovingAverage):
+    """The moving average one step ahead, with a growing momentum (Dozat, 2016)."""
+
+    slots = ("mean",)
+
+    def factor(self, h: Any, number: int, coefficients: dict[str, Column]) -> Column:
+        now, ahead = self._momentum(h, number), self._momentum(h, number + 1)
+        product = h.beta_1**number * self._growth(h.momentum_decay, number)
+        coefficients["gradient_part"] = (1.0 - now) / (1.0 - product)
+        coefficients["mean_part"] = ahead * (1.0 - h.beta_1) / (1.0 - product * ahead)
+        return 1.0
+
+    @staticmethod
+    def _momentum(h: Any, number: int) -> Column:
+        return h.beta_1 * (1.0 - 0.5 * 0.96 ** (number * h.momentum_decay))
+
+    @staticmethod
+    def _growth(decay: Column, number: int) -> Column:
+        """Product of the momentum's growth over the steps so far, ``beta_1`` apart."""
+        table_size = 1 << number.bit_length()
+        if isinstance(decay, np.ndarray):
+            products = [_growth_table(float(d), table_size)[number] for d in decay[:, 0]]
+            return np.array(products)[:, None]
+        return float(_growth_table(decay, table_size)[number])
+
+    def apply(self, h: Any, grad: Array, state: State, step: Step) -> Array:
+        xp, c = step.xp, step.coefficients
+        mean = super().apply(h, grad, state, step)
+        xp.multiply(grad, c["gradient_part"], out=grad)
+        xp.multiply(mean, c["mean_part"], out=step.scratch)
+        return xp.add(grad, step.scratch, out=grad)
+
+
+@lru_cache(maxsize=16)
+def _growth_table(decay: float, size: int) -> np.ndarray:
+    steps = np.arange(1, size)
+    return np.concatenate([[1.0], np.cumprod(1.0 - 0.5 * 0.96 ** (steps * decay))])
+
+
+class Scale:
+    """No division; and the base class of what divides the direction, weight by weight."""
+
+    slots: tuple[str, ...] = ()
+
+    def factor(self, h: Any, number: int, coefficients: dict[str, Column]) -> Column:
+        """Multiplies the scale; `coefficients` takes what the other methods need besides."""
+        return 1.0
+
+    def init_state(self, h: Any, state: State, xp: Any) -> None:
+        """Fill slots that do not start at zero."""
+
+    def observe(self, h: Any, grad: Array, state: State, step: Step) -> None:
+        """Update the slots with the gradient, which stays as it is."""
+
+    def divide(self, h: Any, direction: Array, out: Array, state: State, step: Step) -> Array:
+        """Return the direction over the scale over its factor, in `out` where that is needed."""
+        return direction
+
+
+class RootOfSquares(Scale):
+    """The root of accumulated squares, plus epsilon; subclasses say how they accumulate."""
+
+    slots = ("squares",)
+
+    def divide(self, h: Any, direction: Array, out: Array, state: State, step: Step) -> Array:
+        root = step.scratch
+        self.root(h, state, step, root)
+        return step.xp.divide(direction, root, out=out)
+
+    def root(self, h: Any, state: State, step: Step, out: Array) -> None:
+        """Write the scale over its factor."""
+        xp, epsilon = step.xp, step.coefficients["epsilon"]
+        squares = self.squares(h, state, step, out)
+        if h.epsilon_inside_sqrt:
+            xp.add(squares, epsilon, out=out)
+            xp.sqrt(out, out=out)
+        else:
+            xp.sqrt(squares, out=out)
+            xp.add(out, epsilon, out=out)
+
+    def squares(self, h: Any, state: State, step: Step, out: Array) -> Array:
+        """Return what the root is taken of, in a slot or in `out`."""
+        return state["squares"]
+
+
+class SumOfSquares(RootOfSquares):
+    """All squared gradients, added up (Duchi et al., 2011)."""
+
+    def factor(self, h: Any, number: int, coefficients: dict[str, Column]) -> Column:
+        coefficients["epsilon"] = h.epsilon
+        return 1.0
+
+    def init_state(self, h: Any, state: State, xp: Any) -> None:
+        xp.add(state["squares"], h.initial_accumulator, out=state["squares"])
+
+    def observe(self, h: Any, grad: Array, state: State, step: Step) -> None:
+        xp, squares = step.xp, state["squares"]
+        xp.multiply(grad, grad, out=step.scratch)
+        xp.add(squares, step.scratch, out=squares)
+
+
+class AverageOfSquares(RootOfSquares):
+    """A moving average of squared gradients, not corrected (Hinton, 2012)."""
+
+    def factor(self, h: Any, number: int, coefficients: dict[str, Column]) -> Column:
+        new = 1.0 - h.rho
+        coefficients["epsilon"] = h.epsilon / (new if h.epsilon_inside_sqrt else new**0.5)
+        return new**0.5
+
+    def init_state(self, h: Any, state: State, xp: Any) -> None:
+        start = h.initial_accumulator / (1.0 - h.rho)
+        xp.add(state["squares"], start, out=state["squares"])
+
+    def observe(self, h: Any, grad: Array, state: State, step: Step) -> None:
+        accumulate_squares(step, state["squares"], grad, h.rho)
+
+
+class CenteredAverageOfSquares(AverageOfSquares):
+    """The moving variance: squares less the squared moving average (Graves, 2013)."""
+
+    slots = ("squares", "mean")
+
+    def factor(self, h: Any, number: int, coefficients: dict[str, Column]) -> Column:
+        coefficients["mean_weight"] = 1.0 - h.rho
+        return super().factor(h, number, coefficients)
+
+    def observe(self, h: Any, grad: Array, state: State, step: Step) -> None:
+        super().observe(h, grad, state, step)
+        xp, mean = step.xp, state["mean"]
+        xp.multiply(mean, h.rho, out=mean)
+        xp.add(mean, grad, out=mean)
+
+    def squares(self, h: Any, state: State, step: Step, out: Array) -> Array:
+        xp, mean = step.xp, state["mean"]
+        xp.multiply(mean, mean, out=out)
+        xp.multiply(out, step.coefficients["mean_weight"], out=out)
+        xp.subtract(state["squares"], out, out=out)
+        # Rounding can leave a variance of zero slightly negative.
+        return xp.maximum(out, 0.0, out=out)
+
+
+class CorrectedAverageOfSquares(RootOfSquares):
+    """A moving average of squares, corrected for its start at zero (Kingma & Ba, 2015)."""
+
+    def factor(self, h: Any, number: int, coefficients: dict[str, Column]) -> Column:
+        new = 1.0 - h.beta_2
+        factor = (new / (1.0 - h.beta_2**number)) ** 0.5 if h.bias_correction else new**0.5
+        # Epsilon belongs to the corrected root, or, "epsilon hat", to the uncorrected one.
+        coefficients["epsilon"] = h.epsilon / (new**0.5 if h.epsilon_hat else factor)
+        return factor
+
+    def observe(self, h: Any, grad: Array, state: State, step: Step) -> None:
+        accumulate_squares(step, state["squares"], grad, h.beta_2)
+
+
+class MaximumOfSquares(CorrectedAverageOfSquares):
+    """The largest moving average of squares so far (Reddi et al., 2018)."""
+
+    slots = ("squares", "largest")
+
+    def observe(self, h: Any, grad: Array, state: State, step: Step) -> None:
+        super().observe(h, grad, state, step)
+        largest = state["largest"]
+        step.xp.maximum(largest, state["squares"], out=largest)
+
+    def squares(self, h: Any, state: State, step: Step, out: Array) -> Array:
+        return state["largest"]
+
+
+class InfinityNorm(Scale):
+    """A decaying maximum of absolute gradients (Kingma & Ba, 2015)."""
+
+    slots = ("largest",)
+
+    def observe(self, h: Any, grad: Array, state: State, step: Step) -> None:
+        xp, largest = step.xp, state["largest"]
+        xp.multiply(largest, h.beta_2, out=largest)
+        xp.abs(grad, out=step.scratch)
+        xp.add(step.scratch, h.epsilon, out=step.scratch)
+        xp.maximum(largest, step.scratch, out=largest)
+
+    def divide(self, h: Any, direction: Array, out: Array, state: State, step: Step) -> Array:
+        return step.xp.divide(direction, state["largest"], out=out)
+
+
+class UpdateRatio(Scale):
+    """The root of averaged squared gradients over that of averaged squared changes (Zeiler, 2012).
+
+    Both averages lack the same factor, so it cancels, except in epsilon.
+    """
+
+    slots = ("squares", "squared_changes")
+
+    def factor(self, h: Any, number: int, coefficients: dict[str, Column]) -> Column:
+        coefficients["epsilon"] = h.epsilon / (1.0 - h.rho)
+        return 1.0
+
+    def observe(self, h: Any, grad: Array, state: State, step: Step) -> None:
+        accumulate_squares(step, state["squares"], grad, h.rho)
+
+    def divide(self, h: Any, direction: Array, out: Array, state: State, step: Step) -> Array:
+        xp, epsilon, ratio = step.xp, step.coefficients["epsilon"], step.scratch
+        xp.add(state["squared_changes"], epsilon, out=ratio)
+        xp.divide(ratio, state["squares"] + epsilon, out=ratio)
+        xp.sqrt(ratio, out=ratio)
+        xp.multiply(direction, ratio, out=out)
+        accumulate_squares(step, state["squared_changes"], out, h.rho)
+        return out
+
+
+def accumulate_squares(step: Step, squares: Array, values: Array, decay: Column) -> None:
+    """Multiply `squares` by `decay` and add the squares of `values`; overwrites the scratch."""
+    xp = step.xp
+    xp.multiply(squares, decay, out=squares)
+    xp.multiply(values, values, out=step.scratch)
+    xp.add(squares, step.scratch, out=squares)
+
+
+class TwoSlotOptimizer(Optimizer):
+    """An optimizer that names its direction and its scale.
+
+    Attributes
+    ----------
+    direction : Direction
+    scale : Scale
+    """
+
+    direction: ClassVar[Direction] = Direction()
+    scale: ClassVar[Scale] = Scale()
+    bias_correction: bool = True
+    epsilon_inside_sqrt: bool = False
+
+    @property
+    def slots(self) -> tuple[str, ...]:  # type: ignore[override]
+        return self.direction.slots + self.scale.slots
+
+    def init_state(self, state: dict[str, Array], params: Array, xp: Any) -> None:
+        self.scale.init_state(self, state, xp)
+
+    def coefficients(self, number: int, learning_rate: Column) -> dict[str, Column]:
+        coefficients: dict[str, Column] = {}
+        direction = self.direction.factor(self, number, coefficients)
+        scale = self.scale.factor(self, number, coefficients)
+        coefficients["rate"] = -learning_rate * direction / scale
+        return coefficients
+
+    def update(self, grad: Array, state: State, params: Array, step: Step) -> Array:
+        self.scale.observe(self, grad, state, step)
+        direction = self.direction.apply(self, grad, state, step)
+        change = self.scale.divide(self, direction, grad, state, step)
+        return step.xp.multiply(change, step.coefficients["rate"], out=grad)

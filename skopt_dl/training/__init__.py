@@ -1,0 +1,7 @@
+"""Training: the loop, batches, stopping, history and checkpoints."""
+
+from skopt_dl.training.batches import Batches
+from skopt_dl.training.loop import minimise
+from skopt_dl.training.run import HISTORY_COLUMNS, ModelRun, Stopping
+
+__all__ = ["HISTORY_COLUMNS", "Batches", "ModelRun", "Stopping", "minimise"]

@@ -1,0 +1,95 @@
+"""Which samples each model of a stack sees at each step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+Block = np.ndarray | range
+
+
+class Batches:
+    """Mini-batches of an epoch, handed out in blocks of equal batches.
+
+    Parameters
+    ----------
+    n_samples : int
+        Samples of each model.
+    batch_size : int
+        The last batch of an epoch is shorter where it does not divide `n_samples`.
+    shuffle : bool, default=True
+        A new order each epoch, drawn from each model's own generator.
+    sampling : {"shuffle", "replacement"}, default="shuffle"
+        Whether an epoch visits every sample once, or draws each batch independently.
+    rngs : sequence of K numpy.random.Generator, default=()
+    rows : ndarray of int of shape (K, n_samples), default=None
+        Where each model's samples lie among all; None means that all models have all.
+    """
+
+    def __init__(
+        self,
+        n_samples: int,
+        batch_size: int,
+        *,
+        shuffle: bool = True,
+        sampling: str = "shuffle",
+        rngs: Sequence[np.random.Generator] = (),
+        rows: np.ndarray | None = None,
+    ):
+        self.n_samples = n_samples
+        self.batch_size = min(batch_size, n_samples)
+        self.rngs = list(rngs)
+        self._replace = sampling == "replacement"
+        # The order within one batch of all the samples does not matter.
+        self._random = self._replace or (shuffle and self.batch_size < n_samples)
+        self._rows = rows
+
+    @property
+    def n_batches(self) -> int:
+        """Batches, and so updates, in an epoch."""
+        return -(-self.n_samples // self.batch_size)
+
+    def select(self, models: Sequence[int]) -> Batches:
+        """The same batches for some of the models."""
+        kept = object.__new__(Batches)
+        kept.__dict__.update(self.__dict__)
+        kept.rngs = [self.rngs[k] for k in models] if self.rngs else []
+        kept._rows = None if self._rows is None else self._rows[list(models)]
+        return kept
+
+    def epoch(self, batches_per_block: int) -> Iterator[Block]:
+        """Draw an epoch and yield it in blocks.
+
+        Yields
+        ------
+        block : range or ndarray of int of shape (n_batches, K, n_rows)
+            As `Objective.load` takes it. All batches of a block have the same size.
+        """
+        order = self._order()
+        size = self.batch_size
+        n_full = self.n_samples // size
+        for first in range(0, n_full, batches_per_block):
+            start, stop = first * size, min(first + batches_per_block, n_full) * size
+            yield self._block(order, start, stop, size)
+        if n_full * size < self.n_samples:
+            yield self._block(order, n_full * size, self.n_samples, self.n_samples - n_full * size)
+
+    def _order(self) -> np.ndarray | None:
+        """Each model's samples in this epoch's order, ``(K, n_samples)``; None when as they lie."""
+        if not self._random:
+            return self._rows
+        n = self.n_samples
+        if self._replace:
+            drawn = [rng.integers(n, size=n) for rng in self.rngs]
+        else:
+            drawn = [rng.permutation(n) for rng in self.rngs]
+        if self._rows is not None:
+            drawn = [rows[order] for rows, order in zip(self._rows, drawn, strict=True)]
+        return np.stack(drawn) if len(drawn) > 1 else drawn[0][None]
+
+    @staticmethod
+    def _block(order: np.ndarray | None, start: int, stop: int, size: int) -> Block:
+        if order is None:
+            return range(start, stop, size)
+        return order[:, start:stop].reshape(len(order), -1, size).swapaxes(0, 1)

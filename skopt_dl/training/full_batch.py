@@ -1,0 +1,108 @@
+"""Methods that run a whole minimisation themselves, over all the data at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from skopt_dl.backends import backend_of
+from skopt_dl.networks import Objective
+from skopt_dl.training.run import ModelRun
+
+Array = Any
+
+
+def run_minimizer(
+    objective: Objective,
+    run: ModelRun,
+    params: Array,
+    max_epochs: int,
+    validate: Callable[[Array, Sequence[int]], Mapping[str, np.ndarray]] | None,
+    on_epoch_end: Callable[[Sequence[ModelRun]], None] | None,
+) -> None:
+    """Run a `Minimizer` for one model; its iterations take the place of epochs.
+
+    Parameters
+    ----------
+    objective : Objective
+    run : ModelRun
+        The model; its row of `params` is overwritten.
+    params : array of shape (K, P)
+    max_epochs, validate, on_epoch_end
+        As for `minimise`.
+    """
+    b = backend_of(params)
+    if objective.n_models > 1:
+        objective = objective.select([run.index])
+    row = b.xp.asarray(params[run.index : run.index + 1, :], copy=True)
+    best = last_good = b.to_numpy(row[0, :]).astype(np.float64)
+    last_norm = 0.0
+    started = time.perf_counter()
+
+    def value_and_grad(x: np.ndarray) -> tuple[float, np.ndarray]:
+        nonlocal last_norm
+        row[0, :] = b.asarray(x, dtype=row.dtype)
+        loss, grad = objective.value_and_grad(row)
+        host_loss, host_grad = b.fetch(loss[0], grad[0, :])
+        gradient = host_grad.astype(np.float64)
+        last_norm = float(np.linalg.norm(gradient))
+        return float(host_loss), gradient
+
+    def callback(x: np.ndarray, loss: float) -> bool:
+        nonlocal best, last_good
+        run.progress.epoch += 1
+        run.progress.step += 1
+        columns: Mapping[str, np.ndarray] = {}
+        if validate is not None:
+            row[0, :] = b.asarray(x, dtype=row.dtype)
+            columns = validate(row, [run.index])
+        run.record(
+            loss=loss,
+            **{name: values[0] for name, values in columns.items()},
+            grad_norm=last_norm,
+            seconds=time.perf_counter() - started,
+        )
+        if not (np.isfinite(loss) and np.isfinite(x).all()):
+            run.stop_reason = "diverged"
+            return True
+        last_good = x.copy()
+        # The loss has the method's own criterion; the rule judges validation figures.
+        if run.stopping is not None and run.stopping.monitor != "loss":
+            if run.judge() and run.stopping.restore_best:
+                best = last_good
+            if run.n_iter_without_improvement > run.stopping.n_iter_no_change:
+                run.stop_reason = "no_improvement"
+                return True
+        if on_epoch_end is not None:
+            on_epoch_end([run])
+        if run.stop_requested:
+            run.stop_reason = "requested"
+        return bool(run.stop_reason)
+
+    tol = run.stopping.tol if run.stopping is not None else 1e-4
+    with b.quiet():
+        try:
+            result = run.optimizer.minimize(
+                value_and_grad,
+                last_good.copy(),
+                max_iter=max_epochs,
+                tol=tol,
+                callback=callback,
+            )
+            run.message = result.message
+            final = result.params
+            if not run.stop_reason:
+                run.stop_reason = "converged" if result.converged else "max_iter"
+            if not np.isfinite(final).all():
+                run.stop_reason = "diverged"
+        except KeyboardInterrupt:
+            final, run.stop_reason = last_good, "interrupted"
+    if run.stop_reason == "diverged":
+        final = last_good
+    if run.stopping is not None and run.stopping.restore_best and run.history:
+        final = best
+    run.params = np.asarray(final, dtype=b.to_numpy(row).dtype)
+    run.state = {"progress": run.progress, "slots": {}}

@@ -1,0 +1,254 @@
+"""The training loop: the only place that applies an update."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from skopt_dl.backends import backend_of
+from skopt_dl.networks import Objective
+from skopt_dl.optimizers import Minimizer, Optimizer
+from skopt_dl.schedules import Progress
+from skopt_dl.training.batches import Batches
+from skopt_dl.training.checkpoints import Checkpoints
+from skopt_dl.training.full_batch import run_minimizer
+from skopt_dl.training.run import ModelRun, Stopping
+from skopt_dl.training.updates import UpdateGroup, group_rows
+
+Array = Any
+Validate = Callable[[Array, Sequence[int]], Mapping[str, np.ndarray]]
+OnEpochEnd = Callable[[Sequence[ModelRun]], None]
+
+
+def minimise(
+    objective: Objective,
+    optimizers: Optimizer | Minimizer | Sequence[Optimizer | Minimizer],
+    params: Array,
+    *,
+    max_epochs: int = 100,
+    batches: Batches | None = None,
+    stopping: Stopping | Sequence[Stopping | None] | None = None,
+    validate: Validate | None = None,
+    on_epoch_end: OnEpochEnd | None = None,
+    resume: Sequence[dict[str, Any]] | None = None,
+    horizon: int | None = None,
+) -> list[ModelRun]:
+    """Minimise an objective for K models at once.
+
+    Parameters
+    ----------
+    objective : Objective
+    optimizers : Optimizer, Minimizer or sequence of K of them
+        Neighbours of one class share an update.
+    params : array of shape (K, P)
+        Where to start; overwritten. Its library and device are those of the training.
+    max_epochs : int, default=100
+    batches : Batches, default=None
+        None makes one step an epoch, over everything.
+    stopping : Stopping or sequence of K, default=None
+        None runs all epochs.
+    validate : callable, default=None
+        ``validate(params, models)`` gives more history columns, a value for each of `models`.
+    on_epoch_end : callable, default=None
+        Called with the `ModelRun` of every model still training.
+    resume : sequence of K dicts, default=None
+        ``ModelRun.state`` of an earlier call, to go on from.
+    horizon : int, default=None
+        Epochs that the learning rate schedules are laid out for; None means `max_epochs`.
+
+    Returns
+    -------
+    runs : list of K ModelRun
+        Parameters, history and reason to stop of each model, in order.
+
+    Notes
+    -----
+    A model that stops leaves the stack, which goes on with the others. A model whose loss or
+    parameters are no longer finite gets back its last good parameters. An interrupt (Ctrl-C)
+    stops all models and keeps what they have.
+    """
+    n_models = params.shape[0]
+    batches = batches or Batches(n_samples=1, batch_size=1)
+    runs = []
+    for k in range(n_models):
+        progress = resume[k]["progress"] if resume else Progress()
+        progress.n_epochs = horizon or max_epochs
+        progress.n_steps = progress.n_epochs * batches.n_batches
+        optimizer = optimizers[k] if isinstance(optimizers, Sequence) else optimizers
+        rule = stopping[k] if isinstance(stopping, Sequence) else stopping
+        runs.append(ModelRun(k, optimizer, rule, progress))
+    for run in runs:
+        if isinstance(run.optimizer, Minimizer):
+            run_minimizer(objective, run, params, max_epochs, validate, on_epoch_end)
+    stochastic = [run for run in runs if not run.stop_reason]
+    if stochastic:
+        stack = Stack(objective, batches, params, stochastic, resume)
+        with backend_of(params).quiet():
+            stack.train(max_epochs, validate, on_epoch_end)
+    return runs
+
+
+class Stack:
+    """The models still in training, and their arrays."""
+
+    def __init__(
+        self,
+        objective: Objective,
+        batches: Batches,
+        params: Array,
+        runs: Sequence[ModelRun],
+        resume: Sequence[dict[str, Any]] | None = None,
+    ):
+        self.b = backend_of(params)
+        self.objective, self.batches = objective, batches
+        self.params = params
+        self.runs = list(runs)
+        states = None if resume is None else [resume[run.index]["slots"] for run in runs]
+        if len(runs) < params.shape[0]:
+            self._keep([run.index for run in runs])
+        self._make_groups(states)
+        self.checkpoints = Checkpoints(self.b, self.params)
+
+    def _make_groups(self, states: Sequence[dict[str, np.ndarray]] | None) -> None:
+        scratch = self.b.xp.empty_like(self.params)
+        self.groups: list[tuple[slice, UpdateGroup]] = []
+        optimizers = [run.optimizer for run in self.runs]
+        for rows in group_rows(optimizers):
+            group = UpdateGroup(
+                self.b,
+                optimizers[rows],
+                self.params[rows],
+                scratch[rows],
+                self.objective.layout,
+                [run.progress for run in self.runs[rows]],
+                None if states is None else states[rows],
+            )
+            self.groups.append((rows, group))
+        self.needs_loss = any(group.needs_loss for _, group in self.groups)
+
+    def _keep(self, rows: Sequence[int]) -> None:
+        """Go on with some rows of the stack only."""
+        index = self.b.asarray(np.asarray(rows))
+        self.params = self.b.xp.take(self.params, index, axis=0)
+        self.objective = self.objective.select(rows)
+        self.batches = self.batches.select(rows)
+
+    def train(
+        self, max_epochs: int, validate: Validate | None, on_epoch_end: OnEpochEnd | None
+    ) -> None:
+        """Run epochs until every model has stopped."""
+        started = time.perf_counter()
+        try:
+            while self.runs:
+                self.checkpoints.begin_epoch(self._eval_params())
+                for _, group in self.groups:
+                    group.set_rate()
+                figures = self._epoch()
+                self._end_epoch(figures, validate, started)
+                if on_epoch_end is not None:
+                    on_epoch_end(self.runs)
+                self._leave(max_epochs)
+        except KeyboardInterrupt:
+            for run in self.runs:
+                run.stop_reason = "interrupted"
+            self._leave(max_epochs)
+
+    def _epoch(self) -> dict[str, np.ndarray]:
+        """One pass over the data; returns figures of shape (K,), fetched from the device once."""
+        objective, params, groups = self.objective, self.params, self.groups
+        xp = self.b.xp
+        total = first = norm = None
+        for block in self.batches.epoch(objective.batches_per_block(self.batches.batch_size)):
+            seen = []
+            for batch in objective.load(block):
+                loss = None
+                if self.needs_loss:
+                    loss, grad = objective.value_and_grad(params, batch)
+                    seen.append(loss)
+                else:
+                    grad = objective.grad(params, batch)
+                if norm is None:
+                    norm = xp.vecdot(grad, grad)
+                for rows, group in groups:
+                    group.apply(grad[rows], None if loss is None else loss[rows])
+            losses = xp.stack(seen) if seen else objective.losses()
+            first = losses[0] if first is None else first
+            n_rows = block.step if isinstance(block, range) else block.shape[2]
+            part = xp.sum(losses, axis=0) * n_rows
+            total = part if total is None else total + part
+        finite = xp.all(xp.isfinite(params), axis=1)
+        names = ("loss", "first_loss", "squared_norm", "finite")
+        figures = dict(zip(names, self.b.fetch(total, first, norm, finite), strict=True))
+        figures["loss"] = figures["loss"] / self.batches.n_samples
+        return figures
+
+    def _end_epoch(
+        self, figures: dict[str, np.ndarray], validate: Validate | None, started: float
+    ) -> None:
+        """Write the history, keep the best, notice what diverged."""
+        rates = [rate for _, group in self.groups for rate in group.rates]
+        eval_params = self._eval_params()
+        columns = {} if validate is None else validate(eval_params, [r.index for r in self.runs])
+        for row, run in enumerate(self.runs):
+            run.progress.epoch += 1
+            run.progress.n_samples_seen += self.batches.n_samples
+            run.record(
+                loss=figures["loss"][row],
+                **{name: values[row] for name, values in columns.items()},
+                learning_rate=rates[row],
+                grad_norm=figures["squared_norm"][row] ** 0.5,
+                seconds=time.perf_counter() - started,
+            )
+            if not (np.isfinite(figures["loss"][row]) and figures["finite"][row]):
+                run.stop_reason = "diverged"
+                if not np.isfinite(figures["first_loss"][row]):
+                    self.checkpoints.reject(row)
+            elif run.judge() and run.stopping is not None and run.stopping.restore_best:
+                self.checkpoints.keep_best(eval_params, row)
+
+    def _eval_params(self) -> Array:
+        parts = [group.eval_params() for _, group in self.groups]
+        return parts[0] if len(parts) == 1 else self.b.xp.concat(parts)
+
+    def _leave(self, max_epochs: int) -> None:
+        """Let the models that are done go, and close the ranks."""
+        for run in self.runs:
+            if run.stop_reason or run.should_stop():
+                continue
+            if run.stop_requested:
+                run.stop_reason = "requested"
+            elif run.n_epochs >= max_epochs:
+                run.stop_reason = "max_iter"
+        staying = [row for row, run in enumerate(self.runs) if not run.stop_reason]
+        if len(staying) == len(self.runs):
+            return
+        eval_params = self._eval_params()
+        for row, run in enumerate(self.runs):
+            if run.stop_reason:
+                self._finish(row, run, eval_params[row])
+        states = [self._slots(row) for row in staying]
+        self.runs = [self.runs[row] for row in staying]
+        if staying:
+            self._keep(staying)
+            self._make_groups(states)
+            self.checkpoints.select(staying)
+
+    def _finish(self, row: int, run: ModelRun, params: Array) -> None:
+        """Give a model that leaves what it ends with."""
+        final = self.checkpoints.best(row)
+        if final is None:
+            final = self.b.to_numpy(params)
+        if run.stop_reason in ("diverged", "interrupted") and not np.isfinite(final).all():
+            final = self.checkpoints.last_good(row)
+        run.params = final.copy()
+        run.state = {"progress": run.progress, "slots": self._slots(row)}
+
+    def _slots(self, row: int) -> dict[str, np.ndarray]:
+        """The optimizer's state of one model, on the host."""
+        for rows, group in self.groups:
+            if rows.start <= row < rows.stop:
+                return group.row_state(row - rows.start)
+        raise IndexError(row)

@@ -1,0 +1,128 @@
+"""One model's way through a training: when it stops, what it leaves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from skopt_dl.schedules import Progress, as_schedule
+
+# In the order of a table; a column appears when there is something to put into it.
+HISTORY_COLUMNS = (
+    "loss",
+    "validation_loss",
+    "validation_score",
+    "learning_rate",
+    "grad_norm",
+    "seconds",
+)
+
+History = dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """Stop when a quantity has not improved for some time, as scikit-learn's estimators do.
+
+    Parameters
+    ----------
+    tol : float, default=1e-4
+        An improvement is a gain above this.
+    n_iter_no_change : int, default=10
+        Epochs without improvement that are put up with.
+    monitor : str, default="loss"
+        A history column.
+    larger_is_better : bool, default=False
+    restore_best : bool, default=False
+        Whether the model ends with the parameters of its best epoch.
+    """
+
+    tol: float = 1e-4
+    n_iter_no_change: int = 10
+    monitor: str = "loss"
+    larger_is_better: bool = False
+    restore_best: bool = False
+
+
+@dataclass
+class ModelRun:
+    """Where one model of a stack stands.
+
+    Attributes
+    ----------
+    index : int
+        Its place in the stack that the training began with.
+    optimizer : Optimizer or Minimizer
+    stopping : Stopping or None
+    progress : Progress
+    history : dict of str to list of float
+        One value an epoch in each column.
+    best : float
+        The best value of the monitored column.
+    stop_requested : bool
+        Set by a callback to stop this model after the epoch.
+    stop_reason : str
+        ``"max_iter"``, ``"no_improvement"``, ``"converged"``, ``"diverged"``, ``"requested"`` or
+        ``"interrupted"``.
+    message : str
+        More about the reason, where there is more.
+    params : ndarray of shape (P,)
+        What to predict with, at the end.
+    state : dict
+        What `minimise` needs to go on from here, at the end.
+    """
+
+    index: int
+    optimizer: Any
+    stopping: Stopping | None
+    progress: Progress
+    history: History = field(default_factory=dict)
+    best: float = np.nan
+    n_iter_without_improvement: int = 0
+    stop_requested: bool = False
+    stop_reason: str = ""
+    message: str = ""
+    params: np.ndarray | None = None
+    state: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def n_epochs(self) -> int:
+        """Epochs of this run, those of an earlier one not counted."""
+        return len(self.history["loss"]) if self.history else 0
+
+    def record(self, **columns: float) -> None:
+        """Append one epoch to the history."""
+        for name, value in columns.items():
+            self.history.setdefault(name, []).append(float(value))
+
+    def judge(self) -> bool:
+        """Compare the last epoch with the best so far; true when it is the new best."""
+        if self.stopping is None:
+            return False
+        value = self.history[self.stopping.monitor][-1]
+        sign = 1.0 if self.stopping.larger_is_better else -1.0
+        best = -np.inf if np.isnan(self.best) else sign * self.best
+        if sign * value < best + self.stopping.tol:
+            self.n_iter_without_improvement += 1
+        else:
+            self.n_iter_without_improvement = 0
+        if sign * value > best:
+            self.best = value
+            return True
+        return False
+
+    def should_stop(self) -> bool:
+        """Whether the rule ends the training; a schedule may lower the rate and go on instead."""
+        if self.stopping is None:
+            return False
+        if self.n_iter_without_improvement <= self.stopping.n_iter_no_change:
+            return False
+        schedule = as_schedule(self.optimizer.learning_rate)
+        if not schedule.continues_after_plateau(self.progress):
+            self.stop_reason = "no_improvement"
+            return True
+        self.progress.n_plateaus += 1
+        self.n_iter_without_improvement = 0
+        return False

@@ -1,0 +1,157 @@
+"""Optimizers at work on the rows of a stack."""
+
+from __future__ import annotations
+
+import copy
+import numbers
+from collections.abc import Hashable, Sequence
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from skopt_dl.backends import Backend
+from skopt_dl.networks import Layout
+from skopt_dl.optimizers import Optimizer, Step
+from skopt_dl.schedules import Progress, Schedule, as_schedule
+
+Array = Any
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
+
+
+def structure(optimizer: Optimizer) -> Hashable:
+    """What must be equal for optimizers to share one ``update``: class, flags, strings, slots."""
+    choices = tuple(
+        (name, None if _is_number(value) else repr(value))
+        for name, value in optimizer.get_params(deep=False).items()
+        if name != "learning_rate"
+    )
+    alone = None if optimizer.stackable else object()
+    return type(optimizer), choices, optimizer.slots, alone
+
+
+def bind(optimizers: Sequence[Optimizer]) -> Optimizer:
+    """Copy an optimizer, with float64 ``(K, 1)`` columns where the hyperparameters differ."""
+    bound = copy.copy(optimizers[0])
+    for name, value in bound.get_params(deep=False).items():
+        if name == "learning_rate" or not _is_number(value):
+            continue
+        setattr(bound, name, column([getattr(optimizer, name) for optimizer in optimizers]))
+    return bound
+
+
+def column(values: Sequence[float]) -> float | np.ndarray:
+    """Return a Python number where all values are equal, else a ``(K, 1)`` float64 column."""
+    if all(value == values[0] for value in values):
+        # A NumPy float64 scalar, from np.logspace say, would turn float32 arrays into float64.
+        return int(values[0]) if isinstance(values[0], numbers.Integral) else float(values[0])
+    return np.array(values, dtype=np.float64)[:, None]
+
+
+class UpdateGroup:
+    """One optimizer class, updating neighbouring rows of the stack together.
+
+    Parameters
+    ----------
+    b : Backend
+    optimizers : sequence of Optimizer
+        One for each row, alike in `structure`.
+    params, scratch : array of shape (K, P)
+        The rows of this group.
+    layout : Layout
+    progress : sequence of Progress
+        One for each row.
+    states : sequence of dict, default=None
+        State to go on from, as `row_state` returned it, one for each row.
+    """
+
+    def __init__(
+        self,
+        b: Backend,
+        optimizers: Sequence[Optimizer],
+        params: Array,
+        scratch: Array,
+        layout: Layout,
+        progress: Sequence[Progress],
+        states: Sequence[dict[str, np.ndarray]] | None = None,
+    ):
+        self._b = b
+        self._params = params
+        self._progress = list(progress)
+        self._schedules: list[Schedule] = [as_schedule(o.learning_rate) for o in optimizers]
+        self.rate_changes_per_step = any(schedule.per_step for schedule in self._schedules)
+        # The exact copy computes coefficients in float64; the working copy updates arrays.
+        self._exact = bind(optimizers)
+        self._optimizer = copy.copy(self._exact)
+        for name, value in vars(self._exact).items():
+            if isinstance(value, np.ndarray):
+                setattr(self._optimizer, name, self._to_device(value))
+        self._has_columns = any(isinstance(value, np.ndarray) for value in vars(self._exact).values())
+        self.needs_loss = "loss" in optimizers[0].needs
+        self.step = step = Step()
+        step.xp, step.layout, step.scratch = b.xp, layout, scratch
+        step.number = progress[0].step
+        self.state: dict[str, Array] = {}
+        self._make_state(states)
+        self.set_rate()
+
+    def _make_state(self, states: Sequence[dict[str, np.ndarray]] | None) -> None:
+        b, params = self._b, self._params
+        for slot in self._optimizer.slots:
+            if states is None:
+                self.state[slot] = b.zeros(params.shape, like=params)
+            else:
+                rows = np.stack([state[slot] for state in states])
+                self.state[slot] = b.asarray(rows, dtype=params.dtype)
+        if states is None:
+            self._optimizer.init_state(self.state, params, b.xp)
+
+    def _to_device(self, value: np.ndarray) -> Array:
+        return self._b.asarray(value, dtype=self._params.dtype)
+
+    def set_rate(self) -> None:
+        """Ask the schedules for the rate of the next update."""
+        pairs = zip(self._schedules, self._progress, strict=True)
+        self.rates = [float(schedule.value(progress)) for schedule, progress in pairs]
+        self._rate = column(self.rates)
+        varies = isinstance(self._rate, np.ndarray)
+        self.step.learning_rate = self._to_device(self._rate) if varies else self._rate
+
+    def apply(self, grad: Array, loss: Array | None) -> None:
+        """Update the group's parameters, given their gradient, ``(K, P)``."""
+        step = self.step
+        if self.rate_changes_per_step:
+            self.set_rate()
+        step.number += 1
+        coefficients = self._exact.coefficients(step.number, self._rate)
+        if self._has_columns or isinstance(self._rate, np.ndarray):
+            coefficients = {
+                name: self._to_device(value) if isinstance(value, np.ndarray) else value
+                for name, value in coefficients.items()
+            }
+        step.coefficients = coefficients
+        step.loss = loss
+        self._b.update(self._optimizer, grad, self.state, self._params, step)
+        for progress in self._progress:
+            progress.step += 1
+
+    def eval_params(self) -> Array:
+        """The parameters to predict with, ``(K, P)``: the trained ones, for most methods."""
+        return self._optimizer.eval_params(self._params, self.state)
+
+    def row_state(self, row: int) -> dict[str, np.ndarray]:
+        """The state arrays of one model, ``(P,)`` each, on the host."""
+        return {slot: self._b.to_numpy(array[row]) for slot, array in self.state.items()}
+
+
+def group_rows(optimizers: Sequence[Optimizer]) -> list[slice]:
+    """Cut the stack into runs of neighbouring rows whose optimizers can share an update."""
+    slices, start = [], 0
+    for _, members in groupby(optimizers, key=structure):
+        stop = start + len(list(members))
+        slices.append(slice(start, stop))
+        start = stop
+    return slices
