@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,14 @@ class Backend:
         """Return ones with the dtype and device of `like`."""
         return self.xp.ones(shape, dtype=like.dtype)
 
+    def scalar(self, value: float, like: Array) -> Array:
+        """Return a 0-d array with the dtype and device of `like`.
+
+        Calls with one are faster than with a Python number, which is converted each time; on a
+        GPU it can be changed without waiting.
+        """
+        return self.asarray(value, dtype=like.dtype)
+
     def to_numpy(self, array: Array) -> np.ndarray:
         """Return `array` as a NumPy array; waits for the device."""
         return np.asarray(array)
@@ -51,25 +60,38 @@ class Backend:
         """Bring small results to the host: the loop's one synchronisation an epoch."""
         return [self.to_numpy(array) for array in arrays]
 
-    def take(self, rows: Array, indices: np.ndarray, out: Array) -> None:
-        """Gather ``rows[indices]`` along the first axis into `out`; `indices` is 1-D, in range."""
-        out[...] = self.xp.take(rows, self.asarray(indices), axis=0)
+    def take(self, array: Array, indices: np.ndarray, out: Array, axis: int = 0) -> None:
+        """Gather along an axis into `out`; `indices` is 1-D and in range."""
+        out[...] = self.xp.take(array, self.asarray(indices), axis=axis)
 
-    def matmul_tn(self, a: Array, b: Array, out: Array) -> None:
-        """Product of each ``a[k].T`` with ``b[k]``."""
-        self.xp.matmul(a.mT, b, out=out)
+    def product(self, a: Array, b: Array, out: Array) -> Callable[[], Any]:
+        """Prepare the product of each ``a[k]`` with ``b[k]``; call the result to compute it."""
+        return partial(self.xp.matmul, a, b, out=out)
 
-    def matmul_nt(self, a: Array, b: Array, out: Array) -> None:
-        """Product of each ``a[k]`` with ``b[k].T``."""
-        self.xp.matmul(a, b.mT, out=out)
+    def product_tn(self, a: Array, b: Array, out: Array) -> Callable[[], Any]:
+        """Prepare the product of each ``a[k].T`` with ``b[k]``."""
+        return self.product(a.mT, b, out)
+
+    def product_nt(self, a: Array, b: Array, out: Array) -> Callable[[], Any]:
+        """Prepare the product of each ``a[k]`` with ``b[k].T``."""
+        return self.product(a, b.mT, out)
 
     def rectify(self, x: Array, out: Array) -> None:
         """Maximum of `x` and zero."""
         self.xp.maximum(x, 0.0, out=out)
 
-    def mask(self, x: Array, mask: Array) -> None:
-        """Multiply `x` by a boolean array, in place."""
-        self.xp.multiply(x, self.xp.astype(mask, x.dtype), out=x)
+    def rectify_gradient(self, delta: Array, rectified: Array) -> None:
+        """Set `delta` to zero where `rectified`, which is not negative, is zero."""
+        xp = self.xp
+        xp.multiply(delta, xp.astype(rectified > 0, delta.dtype), out=delta)
+
+    def row_max(self, x: Array) -> Array:
+        """Maximum over the last axis, which is kept with length 1."""
+        return self.xp.max(x, axis=-1, keepdims=True)
+
+    def row_sum(self, x: Array) -> Array:
+        """Sum over the last axis, which is kept with length 1."""
+        return self.xp.sum(x, axis=-1, keepdims=True)
 
     def erf(self, x: Array, out: Array) -> None:
         """Error function, which the array API lacks."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import cupy
@@ -20,24 +22,17 @@ class CuPyBackend(Backend):
     def to_numpy(self, array: Array) -> np.ndarray:
         return cupy.asnumpy(array)
 
-    def take(self, rows: Array, indices: np.ndarray, out: Array) -> None:
-        cupy.take(rows, cupy.asarray(indices), axis=0, out=out)
+    def take(self, array: Array, indices: np.ndarray, out: Array, axis: int = 0) -> None:
+        cupy.take(array, cupy.asarray(indices), axis=axis, out=out)
 
-    def matmul_tn(self, a: Array, b: Array, out: Array) -> None:
+    def product(self, a: Array, b: Array, out: Array) -> Callable[[], Any]:
         # A single matrix keeps its transpose as a BLAS flag; a 3-D operand would be copied.
-        if a.shape[0] == 1:
-            cupy.matmul(a[0].T, b[0], out=out[0])
-        else:
-            cupy.matmul(a.swapaxes(1, 2), b, out=out)
+        if a.shape[0] == b.shape[0] == 1:
+            a, b, out = a[0], b[0], out[0]
+        return partial(cupy.matmul, a, b, out=out)
 
-    def matmul_nt(self, a: Array, b: Array, out: Array) -> None:
-        if a.shape[0] == 1:
-            cupy.matmul(a[0], b[0].T, out=out[0])
-        else:
-            cupy.matmul(a, b.swapaxes(1, 2), out=out)
-
-    def mask(self, x: Array, mask: Array) -> None:
-        cupy.multiply(x, mask, out=x)
+    def rectify_gradient(self, delta: Array, rectified: Array) -> None:
+        cupy.multiply(delta, rectified > 0, out=delta)
 
     def erf(self, x: Array, out: Array) -> None:
         erf(x, out=out)

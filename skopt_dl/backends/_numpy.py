@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,16 +18,32 @@ class NumPyBackend(Backend):
     device = "cpu"
     xp = np
 
-    def take(self, rows: Array, indices: np.ndarray, out: Array) -> None:
+    def take(self, array: Array, indices: np.ndarray, out: Array, axis: int = 0) -> None:
         # mode="clip" writes straight into `out`; the default checks bounds through a buffer.
-        np.take(rows, indices, axis=0, out=out, mode="clip")
+        np.take(array, indices, axis=axis, out=out, mode="clip")
+
+    def product(self, a: Array, b: Array, out: Array) -> Callable[[], Any]:
+        # A third of a microsecond less than matmul, which matters to small networks.
+        if a.shape[0] == b.shape[0] == 1 and out[0].flags.c_contiguous:
+            return partial(np.dot, a[0], b[0], out=out[0])
+        return partial(np.matmul, a, b, out=out)
 
     def rectify(self, x: Array, out: Array) -> None:
-        # NumPy's clip loop is vectorised; its maximum, which orders NaNs, is three times slower.
-        x.clip(0.0, np.inf, out=out)
+        # NumPy's clip loop is three times as fast as its maximum, but takes longer to start.
+        if x.size < 2048:
+            np.maximum(x, 0.0, out=out)
+        else:
+            x.clip(0.0, np.inf, out=out)
 
-    def mask(self, x: Array, mask: Array) -> None:
-        np.multiply(x, mask, out=x)
+    def rectify_gradient(self, delta: Array, rectified: Array) -> None:
+        np.multiply(delta, rectified.astype(bool).astype(delta.dtype), out=delta)
+
+    def row_max(self, x: Array) -> Array:
+        # The ufunc itself, without the microsecond that the function around it takes.
+        return np.maximum.reduce(x, axis=-1, keepdims=True)
+
+    def row_sum(self, x: Array) -> Array:
+        return np.add.reduce(x, axis=-1, keepdims=True)
 
     def erf(self, x: Array, out: Array) -> None:
         from scipy.special import erf

@@ -6,10 +6,11 @@ from skopt_dl.networks.layout import Layout, Tensor
 from skopt_dl.networks.losses import Loss
 from skopt_dl.networks.network import Network
 from skopt_dl.networks.objective import NetworkObjective, Objective
-from skopt_dl.networks.rows import DensePool, SparsePool
+from skopt_dl.networks.rows import Block, DensePool, SparsePool, TargetPool
 
 __all__ = [
     "Activation",
+    "Block",
     "DensePool",
     "FromFitted",
     "Initializer",
@@ -19,5 +20,6 @@ __all__ = [
     "NetworkObjective",
     "Objective",
     "SparsePool",
+    "TargetPool",
     "Tensor",
 ]

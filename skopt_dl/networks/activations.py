@@ -85,7 +85,7 @@ class ReLU(Activation):
         b.rectify(z, out)
 
     def backward(self, b: Backend, delta: Array, z: Array, a: Array) -> None:
-        b.mask(delta, a > 0)
+        b.rectify_gradient(delta, a)
 
 
 class LeakyReLU(Activation):

@@ -1,11 +1,14 @@
 """Forward and backward through a network, bound to its buffers.
 
 Everything that does not change from step to step is made once: views of the weights, activation
-and gradient buffers. A step is then little more than its matrix products.
+and gradient buffers, and a list of operations without arguments. A step is then little more than
+its matrix products.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from skopt_dl.backends import Backend
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from skopt_dl.networks.network import Network
 
 Array = Any
+Operation = Callable[[], Any]
 
 
 class Workspace:
@@ -49,13 +53,6 @@ class Workspace:
         return self._b.xp.reshape(flat, (self._n_models, n_rows, n))
 
 
-class _BoundLayer:
-    """One layer's views: weights, their gradient, and the batch's arrays."""
-
-    __slots__ = ("a", "activation", "bias", "delta", "grad_bias", "grad_weights", "output",
-                 "weights", "x", "z")  # fmt: skip
-
-
 class Forward:
     """The forward pass over batches of a fixed size.
 
@@ -75,36 +72,44 @@ class Forward:
         self, b: Backend, network: Network, params: Array, n_rows: int, workspace: Workspace
     ):
         self._b = b
-        self._layers: list[_BoundLayer] = []
-        for i, (weights, bias) in enumerate(network.layers(params)):
-            layer = _BoundLayer()
-            layer.weights, layer.bias = weights, bias
+        self._layers = list(network.layers(params))
+        self._hidden: list[tuple[Array, Array]] = []
+        # Between the first product and the last, everything is the same for all batches.
+        self._between: list[Operation] = []
+        for i, activation in enumerate(network.activations):
             n_out = network.layer_sizes[i + 1]
-            if i < len(network.activations):
-                layer.activation = network.activations[i]
-                layer.z = workspace.array(("z", i), n_rows, n_out)
-                keeps_input = layer.activation.keeps_input
-                layer.a = workspace.array(("a", i), n_rows, n_out) if keeps_input else layer.z
-                layer.output = DenseRows(b, layer.a)
-            self._layers.append(layer)
+            z = workspace.array(("z", i), n_rows, n_out)
+            a = workspace.array(("a", i), n_rows, n_out) if activation.keeps_input else z
+            weights, bias = self._layers[i]
+            if i:
+                self._between.append(b.product(self._hidden[-1][1], weights, z))
+            self._between.append(partial(b.xp.add, z, bias, out=z))
+            self._between.append(partial(activation.forward, b, z, a))
+            self._hidden.append((z, a))
 
-    def forward(self, x: DenseRows | SparseRows, raw: Array) -> None:
-        """Write the raw output of `x`, ``(K, n_rows, n_outputs)``, to `raw`."""
-        b, add = self._b, self._b.xp.add
-        *hidden, last = self._layers
-        for layer in hidden:
-            layer.x, z = x, layer.z
-            x.times(layer.weights, z)
-            add(z, layer.bias, out=z)
-            layer.activation.forward(b, z, layer.a)
-            x = layer.output
-        last.x = x
-        x.times(last.weights, raw)
-        add(raw, last.bias, out=raw)
+    def forward(self, x: DenseRows | SparseRows, raw: Array) -> list[Operation]:
+        """The operations that write the raw output of `x`, ``(K, n_rows, n_outputs)``, to `raw`."""
+        weights, bias = self._layers[-1]
+        add_bias = partial(self._b.xp.add, raw, bias, out=raw)
+        if not self._hidden:
+            return [x.product(weights, raw), add_bias]
+        (first_z, _), (_, last_a) = self._hidden[0], self._hidden[-1]
+        return [
+            x.product(self._layers[0][0], first_z),
+            *self._between,
+            self._b.product(last_a, weights, raw),
+            add_bias,
+        ]
 
 
 class Backprop(Forward):
-    """The forward and the backward pass; `grad`, ``(K, P)``, is written through views."""
+    """The forward and the backward pass; `grad`, ``(K, P)``, is written through views.
+
+    Attributes
+    ----------
+    output_delta : array of shape (K, n_rows, n_outputs)
+        Where the loss's gradient at the raw output is to be written before the backward pass.
+    """
 
     def __init__(
         self,
@@ -116,28 +121,26 @@ class Backprop(Forward):
         workspace: Workspace,
     ):
         super().__init__(b, network, params, n_rows, workspace)
-        self._ones = b.ones((1, 1, n_rows), like=params)
+        ones = b.ones((params.shape[0], 1, n_rows), like=params)
+        # Output-major memory, as the raw outputs have; see `TargetPool`.
+        output = workspace.array("output delta", network.layer_sizes[-1], n_rows)
+        self.output_delta = delta = output.mT
         # Only two neighbouring layers' gradients are alive at a time, so they take turns.
-        widest = max(network.layer_sizes[1:])
-        for i, (layer, views) in enumerate(zip(self._layers, network.layers(grad), strict=True)):
-            layer.grad_weights, layer.grad_bias = views
-            n_out = network.layer_sizes[i + 1]
-            layer.delta = workspace.array(("delta", i % 2), n_rows, n_out, widest)
+        widest = max(network.layer_sizes[1:-1], default=1)
+        grads = list(network.layers(grad))
+        self._down: list[Operation] = []
+        for i in range(len(grads) - 1, -1, -1):
+            grad_weights, grad_bias = grads[i]
+            self._down.append(b.product(ones, delta, grad_bias))
+            if i:
+                (z, a), activation = self._hidden[i - 1], network.activations[i - 1]
+                self._down.append(b.product_tn(a, delta, grad_weights))
+                above, n_out = delta, network.layer_sizes[i]
+                delta = workspace.array(("delta", i % 2), n_rows, n_out, widest)
+                self._down.append(b.product_nt(above, self._layers[i][0], delta))
+                self._down.append(partial(activation.backward, b, delta, z, a))
+        self._first_delta, self._first_grad = delta, grads[0][0]
 
-    @property
-    def output_delta(self) -> Array:
-        """Where the loss's gradient at the raw output is to be written before `backward`."""
-        return self._layers[-1].delta
-
-    def backward(self) -> None:
-        """Write the gradient of the parameters from `output_delta`."""
-        b, matmul, ones = self._b, self._b.xp.matmul, self._ones
-        above = None
-        for layer in reversed(self._layers):
-            delta = layer.delta
-            if above is not None:
-                b.matmul_nt(above.delta, above.weights, delta)
-                layer.activation.backward(b, delta, layer.z, layer.a)
-            layer.x.transposed_times(delta, layer.grad_weights)
-            matmul(ones, delta, out=layer.grad_bias)
-            above = layer
+    def backward(self, x: DenseRows | SparseRows) -> list[Operation]:
+        """The operations that write the gradient from `output_delta`, after ``forward(x, …)``."""
+        return [*self._down, x.transposed_product(self._first_delta, self._first_grad)]

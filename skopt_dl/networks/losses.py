@@ -85,7 +85,7 @@ class SoftmaxLogLoss(LogLoss):
 
     def value(self, b: Backend, raw: Array, y: Array) -> Array:
         xp = b.xp
-        shifted = raw - xp.max(raw, axis=-1, keepdims=True)
+        shifted = raw - b.row_max(raw)
         log_normaliser = xp.log(xp.sum(xp.exp(shifted), axis=-1))
         return log_normaliser - xp.sum(shifted * y, axis=-1)
 
@@ -193,9 +193,9 @@ class Quantile(Loss):
 def softmax(b: Backend, raw: Array, out: Array) -> None:
     """Write ``exp(raw)``, normalised over the last axis; shifted so that it cannot overflow."""
     xp = b.xp
-    xp.subtract(raw, xp.max(raw, axis=-1, keepdims=True), out=out)
+    xp.subtract(raw, b.row_max(raw), out=out)
     xp.exp(out, out=out)
-    xp.divide(out, xp.sum(out, axis=-1, keepdims=True), out=out)
+    xp.divide(out, b.row_sum(out), out=out)
 
 
 OUTPUT_ACTIVATIONS = {

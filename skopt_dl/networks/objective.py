@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ from skopt_dl.backends import Backend
 from skopt_dl.networks.backprop import Backprop, Workspace
 from skopt_dl.networks.layout import Layout
 from skopt_dl.networks.network import Network
-from skopt_dl.networks.rows import Block, DensePool, SparsePool
+from skopt_dl.networks.rows import Block, DensePool, SparsePool, TargetPool
 
 Array = Any
 
@@ -31,7 +30,14 @@ class Objective:
         The tensors of one model.
     n_models : int
         K, the rows of ``params``.
+
+    Attributes
+    ----------
+    scratch : array of shape (K, P) or None
+        A work array that others may use between two calls.
     """
+
+    scratch: Array = None
 
     def __init__(self, layout: Layout, n_models: int):
         self.layout = layout
@@ -62,7 +68,7 @@ class Objective:
         return grad
 
     def losses(self) -> Array:
-        """Losses of the `grad` calls since the last call of this method, ``(n_calls, K)``."""
+        """Losses of the `grad` calls since the last `load`, one for each, ``(n_calls, K)``."""
         xp = self._losses[0].__array_namespace__()
         losses = xp.stack(self._losses)
         self._losses.clear()
@@ -82,15 +88,16 @@ class Objective:
 
 
 class _Batch:
-    """One step's samples, and the places for its raw output and L2 penalty."""
+    """One step's samples, the places for its raw output and L2 penalty, and its operations."""
 
-    __slots__ = ("l2", "n_rows", "raw", "weight", "weight_sum", "x", "y")
+    __slots__ = ("backward", "bound", "forward", "l2", "n_rows", "raw", "weight", "weight_sum",
+                 "x", "y")  # fmt: skip
 
 
-class _Block:
-    """The same for the loaded batches together: first axis the batch, second the model."""
+class _Loaded:
+    """The same for all the batches of a block, one after the other."""
 
-    __slots__ = ("l2", "raw", "weight", "y")
+    __slots__ = ("batches", "l2", "raw", "sizes", "weight", "y")
 
 
 class _Bound:
@@ -111,12 +118,13 @@ class NetworkObjective(Objective):
     network : Network
     x : DensePool or SparsePool
         The samples.
-    y : array of shape (n_samples, n_outputs)
-        Targets; class labels as indicators.
+    y : TargetPool
+        Targets, ``(n_samples, n_outputs)``; class labels as indicators. Gives the dtype.
     n_models : int, default=1
     alpha : float or sequence of K floats, default=0.0
         L2 penalty of the weights, not of the biases.
-    sample_weight : array of shape (n_samples, 1), default=None
+    sample_weight : TargetPool, default=None
+        Weights, ``(n_samples, 1)``.
     """
 
     def __init__(
@@ -124,26 +132,25 @@ class NetworkObjective(Objective):
         b: Backend,
         network: Network,
         x: DensePool | SparsePool,
-        y: Array,
+        y: TargetPool,
         *,
         n_models: int = 1,
         alpha: float | Sequence[float] = 0.0,
-        sample_weight: Array | None = None,
+        sample_weight: TargetPool | None = None,
     ):
         super().__init__(network.layout, n_models)
         self.network = network
         self.alpha = np.broadcast_to(np.asarray(alpha, dtype=np.float64), (n_models,))
         self._b = b
-        self._x, self._y = x, DensePool(b, y)
-        self._weight = None if sample_weight is None else DensePool(b, sample_weight)
-        self._grad = b.empty((n_models, self.layout.size), like=y)
+        self._x, self._y, self._weight = x, y, sample_weight
+        self._grad = y.empty((n_models, self.layout.size))
+        self.scratch = b.xp.empty_like(self._grad)
         self._decay = self._decay_row()
-        self._penalty = None if self._decay is None else b.xp.empty_like(self._grad)
         self._params: Array = None
         self._bound: dict[int, _Bound] = {}
         self._workspace: Workspace | None = None
-        self._raw: Array = None
-        self._block = _Block()
+        self._prepared: dict[tuple[int, ...], _Loaded] = {}
+        self._loaded: _Loaded
 
     def _decay_row(self) -> Array | None:
         """Alpha where a weight is penalised, 0 at biases: ``(1, P)``, ``(K, P)`` or None."""
@@ -157,14 +164,17 @@ class NetworkObjective(Objective):
         return self._b.asarray(row, dtype=self._grad.dtype)
 
     def select(self, models: Sequence[int]) -> NetworkObjective:
+        for pool in (self._x, self._y, self._weight):
+            if pool is not None:
+                pool.release()
         return NetworkObjective(
             self._b,
             self.network,
             self._x,
-            self._y.array,
+            self._y,
             n_models=len(models),
             alpha=self.alpha[list(models)],
-            sample_weight=None if self._weight is None else self._weight.array,
+            sample_weight=self._weight,
         )
 
     def batches_per_block(self, batch_size: int) -> int:
@@ -172,45 +182,48 @@ class NetworkObjective(Objective):
         return max(1, BLOCK_BYTES // (self.n_models * batch_size * row_bytes))
 
     def load(self, block: Block) -> list[_Batch]:
-        """Gather a block of batches of equal size.
-
-        Parameters
-        ----------
-        block : range or ndarray of shape (n_batches, K, n_rows)
-            A range names consecutive rows, its step the batch size: they are used where they
-            lie, by all models. An array names each model's rows.
-        """
-        b, n_models = self._b, self.n_models
-        n_rows = block.step if isinstance(block, range) else block.shape[2]
-        shape = (len(block), n_models, n_rows, self._y.n_columns)
-        if self._raw is None or self._raw.shape[0] < math.prod(shape):
-            self._raw = b.empty((math.prod(shape),), like=self._y.array)
-        loaded = self._block
-        loaded.raw = b.xp.reshape(self._raw[: math.prod(shape)], shape)
-        loaded.y = self._y.block(block)
-        loaded.weight, weight_sum = 1.0 / n_rows, None
+        """Gather the samples of a block of batches."""
+        xs, y = self._x.batches(block), self._y.block(block)
+        if isinstance(block.rows, slice):
+            loaded = self._prepare(block, y)
+        else:
+            # Blocks of the same sizes use the same buffers, and so the same views of them.
+            loaded = self._prepared.get(block.sizes) or self._prepare(block, y)
+            self._prepared[block.sizes] = loaded
+        for batch, x in zip(loaded.batches, xs, strict=True):
+            if batch.x is not x:
+                batch.x, batch.bound = x, None
         if self._weight is not None:
-            loaded.weight, weight_sum = self._normalised(self._weight.block(block))
-        loaded.l2 = None
-        if self._decay is not None:
-            loaded.l2 = b.empty((len(block), n_models), like=self._y.array)
-        batches = []
-        for i, x in enumerate(self._x.batches(block)):
+            loaded.weight = self._weight.block(block)
+            for batch, rows in zip(loaded.batches, block.slices, strict=True):
+                batch.weight, batch.weight_sum = self._normalised(loaded.weight[:, rows, :])
+        self._loaded = loaded
+        return loaded.batches
+
+    def _prepare(self, block: Block, y: Array) -> _Loaded:
+        """Make the places for a block's results and cut them into batches."""
+        b, n_models = self._b, self.n_models
+        loaded = _Loaded()
+        shape = (n_models, self._y.n_columns, block.n_rows)
+        loaded.y, loaded.raw, loaded.sizes = y, b.empty(shape, like=self._grad).mT, block.sizes
+        loaded.l2 = b.zeros((len(block.sizes), n_models), like=self._grad)
+        loaded.batches = []
+        for i, rows in enumerate(block.slices):
             batch = _Batch()
-            batch.n_rows, batch.x, batch.y, batch.raw = n_rows, x, loaded.y[i], loaded.raw[i]
-            batch.weight = loaded.weight if weight_sum is None else loaded.weight[i]
-            batch.weight_sum = None if weight_sum is None else weight_sum[i]
-            batch.l2 = None if loaded.l2 is None else loaded.l2[i]
-            batches.append(batch)
-        return batches
+            batch.n_rows = rows.stop - rows.start
+            batch.y, batch.raw, batch.l2 = y[:, rows, :], loaded.raw[:, rows, :], loaded.l2[i, :]
+            batch.weight = b.scalar(1.0 / batch.n_rows, like=self._grad)
+            batch.x = batch.bound = batch.weight_sum = None
+            loaded.batches.append(batch)
+        return loaded
 
     def _normalised(self, weight: Array) -> tuple[Array, Array]:
-        """Divide weights ``(n_batches, K or 1, n_rows, 1)`` by their sums, returned as a column."""
+        """Divide weights ``(K or 1, n_rows, 1)`` by their sums, returned as ``(K or 1, 1)``."""
         xp = self._b.xp
-        total = xp.sum(weight, axis=2, keepdims=True)
+        total = xp.sum(weight, axis=1, keepdims=True)
         # A batch whose weights are all zero has no loss and no gradient.
         total = xp.where(total > 0, total, xp.ones_like(total))
-        return weight / total, total[:, :, :, 0]
+        return weight / total, total[:, :, 0]
 
     def _bind(self, params: Array, n_rows: int) -> _Bound:
         """Prepare for batches of `n_rows` rows, and for these parameters."""
@@ -229,19 +242,23 @@ class NetworkObjective(Objective):
         return bound
 
     def grad(self, params: Array, batch: Any = None) -> Array:
-        if batch is None:
-            (batch,) = self.load(range(0, self._y.n_rows, self._y.n_rows))
+        batch = self._everything() if batch is None else batch
         bound = self._bound.get(batch.n_rows)
         if bound is None or self._params is not params:
             bound = self._bind(params, batch.n_rows)
-        b, xp, grad, backprop = self._b, self._b.xp, self._grad, bound.backprop
-        delta = backprop.output_delta
-        backprop.forward(batch.x, batch.raw)
+        if batch.bound is not bound:
+            batch.bound = bound
+            batch.forward = bound.backprop.forward(batch.x, batch.raw)
+            batch.backward = bound.backprop.backward(batch.x)
+        b, xp, grad, delta = self._b, self._b.xp, self._grad, bound.backprop.output_delta
+        for operation in batch.forward:
+            operation()
         self.network.loss.gradient(b, batch.raw, batch.y, delta)
         xp.multiply(delta, batch.weight, out=delta)
-        backprop.backward()
+        for operation in batch.backward:
+            operation()
         if bound.decay is not None:
-            penalty = self._penalty
+            penalty = self.scratch
             xp.multiply(params, bound.decay, out=penalty)
             if batch.weight_sum is not None:
                 xp.divide(penalty, batch.weight_sum, out=penalty)
@@ -250,17 +267,26 @@ class NetworkObjective(Objective):
         return grad
 
     def losses(self) -> Array:
-        """Losses of the loaded batches, whose raw outputs `grad` has kept, ``(n_batches, K)``."""
-        return self._loss(self._block)
+        # `grad` has kept the raw outputs, so the losses of all batches are computed at once.
+        xp, loaded = self._b.xp, self._loaded
+        values = self.network.loss.value(self._b, loaded.raw, loaded.y)
+        if self._weight is not None:
+            weights = [batch.weight[:, :, 0] for batch in loaded.batches]
+            values = values * xp.concat(weights, axis=1)
+        n_models, n_full, size = self.n_models, len(loaded.sizes) - 1, loaded.sizes[0]
+        full = xp.reshape(values[:, : n_full * size], (n_models, n_full, size))
+        last = xp.sum(values[:, n_full * size :], axis=1)
+        losses = xp.concat([xp.sum(full, axis=2).mT, last[None, :]])
+        if self._weight is None:
+            losses = losses / self._b.asarray(np.array(loaded.sizes), dtype=losses.dtype)[:, None]
+        return losses + 0.5 * loaded.l2
 
     def value_and_grad(self, params: Array, batch: Any = None) -> tuple[Array, Array]:
-        if batch is None:
-            (batch,) = self.load(range(0, self._y.n_rows, self._y.n_rows))
+        batch = self._everything() if batch is None else batch
         grad = self.grad(params, batch)
-        return self._loss(batch), grad
+        values = self.network.loss.value(self._b, batch.raw, batch.y)
+        weight = batch.weight if batch.weight_sum is None else batch.weight[:, :, 0]
+        return self._b.xp.sum(values * weight, axis=1) + 0.5 * batch.l2, grad
 
-    def _loss(self, done: _Batch | _Block) -> Array:
-        value = self.network.loss.value(self._b, done.raw, done.y)
-        weight = done.weight if self._weight is None else done.weight[..., 0]
-        loss = self._b.xp.sum(value * weight, axis=-1)
-        return loss if done.l2 is None else loss + 0.5 * done.l2
+    def _everything(self) -> _Batch:
+        return self.load(Block(slice(0, self._y.n_rows), (self._y.n_rows,)))[0]

@@ -2,99 +2,146 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import accumulate
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from skopt_dl.backends import Backend
 
 Array = Any
-Block = np.ndarray | range
 
 
 class DenseRows:
     """Rows in one array, ``(K, n_rows, n)``, or ``(1, n_rows, n)`` shared by all models."""
 
-    __slots__ = ("_matmul", "_matmul_tn", "array")
-
     def __init__(self, b: Backend, array: Array):
-        self.array = array
-        self._matmul, self._matmul_tn = b.xp.matmul, b.matmul_tn
+        self._b = b
+        self._array = array
 
-    @property
-    def n_rows(self) -> int:
-        return self.array.shape[1]
+    def product(self, weights: Array, out: Array) -> Callable[[], Any]:
+        """Prepare the product with ``weights``, ``(K, n, n_out)``."""
+        return self._b.product(self._array, weights, out)
 
-    def times(self, weights: Array, out: Array) -> None:
-        """Write the product with ``weights``, ``(K, n, n_out)``."""
-        self._matmul(self.array, weights, out=out)
-
-    def transposed_times(self, delta: Array, out: Array) -> None:
-        """Write the product of the transposed rows with ``delta``, ``(K, n_rows, n_out)``."""
-        self._matmul_tn(self.array, delta, out)
+    def transposed_product(self, delta: Array, out: Array) -> Callable[[], Any]:
+        """Prepare the product of the transposed rows with ``delta``, ``(K, n_rows, n_out)``."""
+        return self._b.product_tn(self._array, delta, out)
 
 
 class SparseRows:
     """Rows in a CSR matrix for each model, or one shared by all: products skip the zeros."""
 
-    __slots__ = ("matrices",)
-
     def __init__(self, matrices: Sequence[Any]):
-        self.matrices = matrices
+        self._matrices = matrices
+
+    def product(self, weights: Array, out: Array) -> Callable[[], Any]:
+        """Prepare the product with ``weights``, ``(K, n, n_out)``."""
+        return partial(self._multiply, self._matrices, weights, out)
+
+    def transposed_product(self, delta: Array, out: Array) -> Callable[[], Any]:
+        """Prepare the product of the transposed rows with ``delta``, ``(K, n_rows, n_out)``."""
+        return partial(self._multiply, [matrix.T for matrix in self._matrices], delta, out)
+
+    @staticmethod
+    def _multiply(matrices: Sequence[Any], right: Array, out: Array) -> None:
+        for k in range(out.shape[0]):
+            out[k] = matrices[k % len(matrices)] @ right[k]
+
+
+class Block(NamedTuple):
+    """Consecutive batches that are made ready together.
+
+    Parameters
+    ----------
+    rows : slice or ndarray of int of shape (K, n_rows)
+        Rows used where they lie, by all models; or the rows of each model.
+    sizes : tuple of int
+        Rows of each batch; all but the last are equal.
+    """
+
+    rows: slice | np.ndarray
+    sizes: tuple[int, ...]
 
     @property
     def n_rows(self) -> int:
-        return self.matrices[0].shape[0]
+        return sum(self.sizes)
 
-    def times(self, weights: Array, out: Array) -> None:
-        """Write the product with ``weights``, ``(K, n, n_out)``."""
-        for k in range(out.shape[0]):
-            out[k] = self.matrices[k % len(self.matrices)] @ weights[k]
-
-    def transposed_times(self, delta: Array, out: Array) -> None:
-        """Write the product of the transposed rows with ``delta``, ``(K, n_rows, n_out)``."""
-        for k in range(out.shape[0]):
-            out[k] = self.matrices[k % len(self.matrices)].T @ delta[k]
+    @property
+    def slices(self) -> list[slice]:
+        """Where each batch lies in the block."""
+        stops = list(accumulate(self.sizes))
+        return [slice(stop - size, stop) for stop, size in zip(stops, self.sizes, strict=True)]
 
 
 class DensePool:
-    """All samples, ``(n_samples, n)``, and the buffer that blocks of batches are gathered into."""
+    """All samples, ``(n_samples, n)``, and buffers that blocks of batches are gathered into."""
 
     def __init__(self, b: Backend, array: Array):
-        self.array = array
         self.n_rows, self.n_columns = array.shape
         self.row_bytes = array.shape[1] * array.dtype.itemsize
         self._b = b
-        self._buffer: Array = None
+        self._array = array
+        self._gathered: dict[tuple[int, ...], tuple[Array, list[DenseRows]]] = {}
 
-    def block(self, block: Block) -> Array:
-        """Gather the rows of a block of batches.
-
-        Parameters
-        ----------
-        block : range or ndarray of shape (n_batches, K, n_rows)
-            Consecutive rows, shared by all models and not copied; or the rows of each model.
-
-        Returns
-        -------
-        rows : array of shape (n_batches, K or 1, n_rows, n)
-            Valid until the next call.
-        """
-        b, n = self._b, self.n_columns
-        if isinstance(block, range):
-            rows = self.array[block.start : block.start + len(block) * block.step]
-            return b.xp.reshape(rows, (len(block), 1, block.step, n))
-        if self._buffer is None or self._buffer.shape[0] < block.size:
-            self._buffer = b.empty((block.size, n), like=self.array)
-        rows = self._buffer[: block.size]
-        b.take(self.array, block.ravel(), rows)
-        return b.xp.reshape(rows, (*block.shape, n))
+    def release(self) -> None:
+        """Free the buffers, before blocks for another number of models."""
+        self._gathered.clear()
 
     def batches(self, block: Block) -> list[DenseRows]:
-        """Gather a block and return its batches one by one."""
-        rows = self.block(block)
-        return [DenseRows(self._b, rows[i]) for i in range(rows.shape[0])]
+        """Return a block's batches, valid until the next block of the same sizes."""
+        b = self._b
+        if isinstance(block.rows, slice):
+            rows = self._array[None, block.rows, :]
+            return [DenseRows(b, rows[:, batch, :]) for batch in block.slices]
+        n_models, n_rows = block.rows.shape
+        if block.sizes not in self._gathered:
+            buffer = b.empty((n_models * n_rows, self.n_columns), like=self._array)
+            rows = b.xp.reshape(buffer, (n_models, n_rows, self.n_columns))
+            batches = [DenseRows(b, rows[:, batch, :]) for batch in block.slices]
+            self._gathered[block.sizes] = buffer, batches
+        buffer, batches = self._gathered[block.sizes]
+        b.take(self._array, block.rows.ravel(), buffer)
+        return batches
+
+
+class TargetPool:
+    """Targets, ``(n_samples, n_outputs)``, laid out for losses.
+
+    Losses reduce over a sample's few outputs. Array libraries do that several times faster when
+    each output's samples are neighbours in memory, so blocks have that layout, like the raw
+    outputs they are compared with.
+    """
+
+    def __init__(self, b: Backend, array: Array):
+        self.n_rows, self.n_columns = array.shape
+        self.row_bytes = array.shape[1] * array.dtype.itemsize
+        self._b = b
+        self._columns = b.xp.asarray(array.mT, copy=True)
+        self._gathered: dict[tuple[int, ...], tuple[Array, Array]] = {}
+
+    def empty(self, shape: tuple[int, ...]) -> Array:
+        """An uninitialised array of the targets' dtype and device."""
+        return self._b.empty(shape, like=self._columns)
+
+    def release(self) -> None:
+        """Free the buffers, before blocks for another number of models."""
+        self._gathered.clear()
+
+    def block(self, block: Block) -> Array:
+        """Return a block's targets, ``(K or 1, n_rows, n_outputs)``, valid as long as `batches`."""
+        b, n = self._b, self.n_columns
+        if isinstance(block.rows, slice):
+            return self._columns[None, :, block.rows].mT
+        n_models, n_rows = block.rows.shape
+        if block.sizes not in self._gathered:
+            buffer = b.empty((n, n_models * n_rows), like=self._columns)
+            targets = b.xp.moveaxis(b.xp.reshape(buffer, (n, n_models, n_rows)), 0, -1)
+            self._gathered[block.sizes] = buffer, targets
+        buffer, targets = self._gathered[block.sizes]
+        b.take(self._columns, block.rows.ravel(), buffer, axis=1)
+        return targets
 
 
 class SparsePool:
@@ -106,8 +153,13 @@ class SparsePool:
         mean_nonzeros = matrix.nnz / max(1, matrix.shape[0])
         self.row_bytes = int(mean_nonzeros * (matrix.dtype.itemsize + matrix.indices.itemsize))
 
+    def release(self) -> None:
+        """Nothing to free: sparse blocks are made anew each time."""
+
     def batches(self, block: Block) -> list[SparseRows]:
-        """Take the batches of a block, as `DensePool.block` defines it, one by one."""
-        if isinstance(block, range):
-            return [SparseRows([self._matrix[i : i + block.step]]) for i in block]
-        return [SparseRows([self._matrix[rows] for rows in batch]) for batch in block]
+        """Take a block's batches one by one."""
+        if isinstance(block.rows, slice):
+            matrix = self._matrix[block.rows]
+            return [SparseRows([matrix[batch]]) for batch in block.slices]
+        rows = block.rows
+        return [SparseRows([self._matrix[r[batch]] for r in rows]) for batch in block.slices]

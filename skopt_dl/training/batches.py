@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-Block = np.ndarray | range
+from skopt_dl.networks import Block
+
 
 
 class Batches:
-    """Mini-batches of an epoch, handed out in blocks of equal batches.
+    """Mini-batches of an epoch, handed out in blocks.
 
     Parameters
     ----------
@@ -59,21 +60,14 @@ class Batches:
         return kept
 
     def epoch(self, batches_per_block: int) -> Iterator[Block]:
-        """Draw an epoch and yield it in blocks.
-
-        Yields
-        ------
-        block : range or ndarray of int of shape (n_batches, K, n_rows)
-            As `Objective.load` takes it. All batches of a block have the same size.
-        """
+        """Draw an epoch and yield it in blocks of so many batches."""
         order = self._order()
-        size = self.batch_size
-        n_full = self.n_samples // size
-        for first in range(0, n_full, batches_per_block):
-            start, stop = first * size, min(first + batches_per_block, n_full) * size
-            yield self._block(order, start, stop, size)
-        if n_full * size < self.n_samples:
-            yield self._block(order, n_full * size, self.n_samples, self.n_samples - n_full * size)
+        size, n = self.batch_size, self.n_samples
+        for start in range(0, n, size * batches_per_block):
+            stop = min(start + size * batches_per_block, n)
+            sizes = tuple(min(size, stop - first) for first in range(start, stop, size))
+            rows = slice(start, stop) if order is None else order[:, start:stop]
+            yield Block(rows, sizes)
 
     def _order(self) -> np.ndarray | None:
         """Each model's samples in this epoch's order, ``(K, n_samples)``; None when as they lie."""
@@ -87,9 +81,3 @@ class Batches:
         if self._rows is not None:
             drawn = [rows[order] for rows, order in zip(self._rows, drawn, strict=True)]
         return np.stack(drawn) if len(drawn) > 1 else drawn[0][None]
-
-    @staticmethod
-    def _block(order: np.ndarray | None, start: int, stop: int, size: int) -> Block:
-        if order is None:
-            return range(start, stop, size)
-        return order[:, start:stop].reshape(len(order), -1, size).swapaxes(0, 1)

@@ -113,7 +113,9 @@ class Stack:
         self.checkpoints = Checkpoints(self.b, self.params)
 
     def _make_groups(self, states: Sequence[dict[str, np.ndarray]] | None) -> None:
-        scratch = self.b.xp.empty_like(self.params)
+        scratch = self.objective.scratch
+        if scratch is None:
+            scratch = self.b.xp.empty_like(self.params)
         self.groups: list[tuple[slice, UpdateGroup]] = []
         optimizers = [run.optimizer for run in self.runs]
         for rows in group_rows(optimizers):
@@ -175,9 +177,9 @@ class Stack:
                 for rows, group in groups:
                     group.apply(grad[rows], None if loss is None else loss[rows])
             losses = xp.stack(seen) if seen else objective.losses()
-            first = losses[0] if first is None else first
-            n_rows = block.step if isinstance(block, range) else block.shape[2]
-            part = xp.sum(losses, axis=0) * n_rows
+            first = losses[0, :] if first is None else first
+            sizes = self.b.asarray(np.array(block.sizes), dtype=losses.dtype)
+            part = xp.matmul(sizes, losses)
             total = part if total is None else total + part
         finite = xp.all(xp.isfinite(params), axis=1)
         names = ("loss", "first_loss", "squared_norm", "finite")
@@ -190,6 +192,8 @@ class Stack:
     ) -> None:
         """Write the history, keep the best, notice what diverged."""
         rates = [rate for _, group in self.groups for rate in group.rates]
+        for _, group in self.groups:
+            group.tell_progress()
         eval_params = self._eval_params()
         columns = {} if validate is None else validate(eval_params, [r.index for r in self.runs])
         for row, run in enumerate(self.runs):

@@ -87,13 +87,14 @@ class UpdateGroup:
         self._exact = bind(optimizers)
         self._optimizer = copy.copy(self._exact)
         for name, value in vars(self._exact).items():
-            if isinstance(value, np.ndarray):
+            if isinstance(value, float | np.ndarray):
                 setattr(self._optimizer, name, self._to_device(value))
-        self._has_columns = any(isinstance(value, np.ndarray) for value in vars(self._exact).values())
         self.needs_loss = "loss" in optimizers[0].needs
         self.step = step = Step()
         step.xp, step.layout, step.scratch = b.xp, layout, scratch
         step.number = progress[0].step
+        self._coefficients: dict[str, Array] = {}
+        step.coefficients = self._coefficients
         self.state: dict[str, Array] = {}
         self._make_state(states)
         self.set_rate()
@@ -109,16 +110,22 @@ class UpdateGroup:
         if states is None:
             self._optimizer.init_state(self.state, params, b.xp)
 
-    def _to_device(self, value: np.ndarray) -> Array:
+    def _to_device(self, value: float | np.ndarray) -> Array:
+        """A 0-d array or a column, in the precision of the training."""
         return self._b.asarray(value, dtype=self._params.dtype)
+
+    def tell_progress(self) -> None:
+        """Write the number of updates done to each model's progress."""
+        for progress in self._progress:
+            progress.step = self.step.number
 
     def set_rate(self) -> None:
         """Ask the schedules for the rate of the next update."""
+        self.tell_progress()
         pairs = zip(self._schedules, self._progress, strict=True)
         self.rates = [float(schedule.value(progress)) for schedule, progress in pairs]
         self._rate = column(self.rates)
-        varies = isinstance(self._rate, np.ndarray)
-        self.step.learning_rate = self._to_device(self._rate) if varies else self._rate
+        self.step.learning_rate = self._to_device(self._rate)
 
     def apply(self, grad: Array, loss: Array | None) -> None:
         """Update the group's parameters, given their gradient, ``(K, P)``."""
@@ -126,17 +133,14 @@ class UpdateGroup:
         if self.rate_changes_per_step:
             self.set_rate()
         step.number += 1
-        coefficients = self._exact.coefficients(step.number, self._rate)
-        if self._has_columns or isinstance(self._rate, np.ndarray):
-            coefficients = {
-                name: self._to_device(value) if isinstance(value, np.ndarray) else value
-                for name, value in coefficients.items()
-            }
-        step.coefficients = coefficients
+        device = self._coefficients
+        for name, value in self._exact.coefficients(step.number, self._rate).items():
+            if name in device:
+                device[name][...] = value
+            else:
+                device[name] = self._to_device(value)
         step.loss = loss
         self._b.update(self._optimizer, grad, self.state, self._params, step)
-        for progress in self._progress:
-            progress.step += 1
 
     def eval_params(self) -> Array:
         """The parameters to predict with, ``(K, P)``: the trained ones, for most methods."""
