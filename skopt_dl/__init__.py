@@ -1,0 +1,49 @@
+"""scikit-learn MLPs whose optimizer is a plugin.
+
+>>> from sklearn.datasets import load_iris
+>>> from skopt_dl import MLPClassifier
+>>> X, y = load_iris(return_X_y=True)
+>>> model = MLPClassifier(optimizer="lbfgs", random_state=0).fit(X, y)
+>>> model.score(X, y) > 0.9
+True
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from skopt_dl.estimators import MLPClassifier, MLPRegressor
+    from skopt_dl.plugins import available_optimizers, hookimpl, make_optimizer
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "MLPClassifier",
+    "MLPRegressor",
+    "available_optimizers",
+    "hookimpl",
+    "make_optimizer",
+]
+
+# Imported when first used, so that `import skopt_dl` costs next to nothing.
+_HOMES = {
+    "MLPClassifier": "skopt_dl.estimators",
+    "MLPRegressor": "skopt_dl.estimators",
+    "available_optimizers": "skopt_dl.plugins",
+    "hookimpl": "skopt_dl.plugins.hookspecs",
+    "make_optimizer": "skopt_dl.plugins",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -86,8 +86,13 @@ FRACTION = Interval(0, 1, "[)")
 
 
 def did_you_mean(name: str, options: Iterable[str]) -> str:
-    """Return " Did you mean 'x'?" for the option nearest to `name`, or an empty string."""
-    nearest = difflib.get_close_matches(name, list(options), n=1)
+    """Return " Did you mean 'x'?" for the option nearest to `name`, or an empty string.
+
+    Initials count as near: ``"lr"`` for ``"learning_rate"``.
+    """
+    options = list(options)
+    initials = [o for o in options if "".join(word[:1] for word in o.split("_")) == name]
+    nearest = difflib.get_close_matches(name, options, n=1) or initials
     return f" Did you mean {nearest[0]!r}?" if nearest else ""
 
 

@@ -6,13 +6,24 @@ do differently, or that deserve a tuned form on one of them, are methods of `Bac
 
 from skopt_dl.backends._base import Backend
 from skopt_dl.backends._numpy import NumPyBackend
-from skopt_dl.backends._select import backend_of, cuda_problem, get_backend, register_backend
+from skopt_dl.backends._select import (
+    backend_for_prediction,
+    backend_of,
+    cuda_problem,
+    get_backend,
+    like_input,
+    register_backend,
+    to_host,
+)
 
 __all__ = [
     "Backend",
     "NumPyBackend",
+    "backend_for_prediction",
     "backend_of",
     "cuda_problem",
     "get_backend",
+    "like_input",
     "register_backend",
+    "to_host",
 ]

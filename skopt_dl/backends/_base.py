@@ -32,6 +32,10 @@ class Backend:
         """Return `array` on this backend's device; no copy where none is needed."""
         return self.xp.asarray(array, dtype=dtype)
 
+    def sparse(self, matrix: Any) -> Any:
+        """Return a SciPy CSR matrix as this library's own."""
+        return matrix
+
     def empty(self, shape: tuple[int, ...], like: Array) -> Array:
         """Return an uninitialised array with the dtype and device of `like`."""
         return self.xp.empty(shape, dtype=like.dtype)

@@ -19,6 +19,11 @@ class CuPyBackend(Backend):
     device = "cuda"
     xp: Any = cupy
 
+    def sparse(self, matrix: Any) -> Any:
+        from cupyx.scipy.sparse import csr_matrix
+
+        return csr_matrix(matrix)
+
     def to_numpy(self, array: Array) -> np.ndarray:
         return cupy.asnumpy(array)
 

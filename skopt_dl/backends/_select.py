@@ -96,3 +96,32 @@ def get_backend(device: str, flops_per_step: float = float("inf")) -> Backend:
     if device == "auto" and flops_per_step >= MIN_FLOPS_PER_STEP_ON_GPU and cuda_problem() is None:
         return _backend_for_library("cupy")
     return _backend_for_library("numpy")
+
+
+def _is_device_array(array: Any) -> bool:
+    library = type(array).__module__.partition(".")[0]
+    return library in _factories and library != "numpy"
+
+
+def to_host(array: Any) -> Any:
+    """Return an array of a device's library as NumPy, and anything else as it is."""
+    return backend_of(array).to_numpy(array) if _is_device_array(array) else array
+
+
+def like_input(result: Any, array: Any) -> Any:
+    """Return a NumPy result in the library of `array`; labels that are not numbers stay NumPy."""
+    if _is_device_array(array) and result.dtype.kind in "biuf":
+        return backend_of(array).asarray(result)
+    return result
+
+
+def backend_for_prediction(array: Any, device: str) -> Backend:
+    """Return the backend to predict with: that of the input, or the GPU if asked for and here.
+
+    A model fitted with ``device="cuda"`` predicts on the CPU where there is no GPU.
+    """
+    if _is_device_array(array):
+        return backend_of(array)
+    if device == "cuda" and cuda_problem() is None:
+        return get_backend("cuda")
+    return get_backend("cpu")

@@ -1,0 +1,6 @@
+"""The scikit-learn face: validation, targets, attributes; no numerics."""
+
+from skopt_dl.estimators.classifier import MLPClassifier
+from skopt_dl.estimators.regressor import MLPRegressor
+
+__all__ = ["MLPClassifier", "MLPRegressor"]

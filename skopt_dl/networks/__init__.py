@@ -6,6 +6,7 @@ from skopt_dl.networks.layout import Layout, Tensor
 from skopt_dl.networks.losses import Loss
 from skopt_dl.networks.network import Network
 from skopt_dl.networks.objective import NetworkObjective, Objective
+from skopt_dl.networks.prediction import raw_output
 from skopt_dl.networks.rows import Block, DensePool, SparsePool, TargetPool
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "SparsePool",
     "TargetPool",
     "Tensor",
+    "raw_output",
 ]

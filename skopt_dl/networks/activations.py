@@ -11,14 +11,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from sklearn.base import BaseEstimator
-
+from skopt_dl._params import NOT_NEGATIVE, POSITIVE, Configurable, Constraint
 from skopt_dl.backends import Backend
 
 Array = Any
 
 
-class Activation(BaseEstimator):
+class Activation(Configurable):
     """Base class: an elementwise function with a known derivative.
 
     Attributes
@@ -96,6 +95,8 @@ class LeakyReLU(Activation):
     negative_slope : float, default=0.01
     """
 
+    constraints = {"negative_slope": NOT_NEGATIVE}
+
     def __init__(self, negative_slope: float = 0.01):
         self.negative_slope = negative_slope
 
@@ -108,9 +109,9 @@ class LeakyReLU(Activation):
 
     def backward(self, b: Backend, delta: Array, z: Array, a: Array) -> None:
         xp = b.xp
-        slope = negative_part_of_sign(xp, a)
+        slope = one_where_positive(xp, a)
         xp.multiply(slope, 1.0 - self.negative_slope, out=slope)
-        xp.add(slope, 1.0, out=slope)
+        xp.add(slope, self.negative_slope, out=slope)
         xp.multiply(delta, slope, out=delta)
 
 
@@ -126,6 +127,7 @@ class ELU(Activation):
     """
 
     scale = 1.0
+    constraints: dict[str, Constraint | tuple[Constraint, ...]] = {"alpha": POSITIVE}
 
     def __init__(self, alpha: float = 1.0):
         self.alpha = alpha
@@ -143,9 +145,9 @@ class ELU(Activation):
     def backward(self, b: Backend, delta: Array, z: Array, a: Array) -> None:
         # Where a > 0 the slope is `scale`; elsewhere it is a + scale * alpha.
         xp = b.xp
-        slope = negative_part_of_sign(xp, a)
+        slope = one_where_positive(xp, a)
         xp.multiply(slope, self.scale * (1.0 - self.alpha), out=slope)
-        xp.add(slope, self.scale, out=slope)
+        xp.add(slope, self.scale * self.alpha, out=slope)
         xp.add(slope, xp.minimum(a, 0.0), out=slope)
         xp.multiply(delta, slope, out=delta)
 
@@ -154,6 +156,7 @@ class SELU(ELU):
     """The self-normalising ELU (Klambauer et al., 2017, arXiv:1706.02515)."""
 
     scale = 1.0507009873554805
+    constraints = {}
 
     def __init__(self) -> None:
         self.alpha = 1.6732632423543772
@@ -252,13 +255,17 @@ def logistic(xp: Any, z: Array, out: Array) -> None:
 
 def softplus(b: Backend, z: Array, out: Array) -> None:
     """Write ``log(1 + exp(z))`` as ``max(z, 0) + log1p(exp(-|z|))``, which cannot overflow."""
-    xp = b.xp
+    b.rectify(z, out)
+    b.xp.add(out, softplus_tail(b.xp, z), out=out)
+
+
+def softplus_tail(xp: Any, z: Array) -> Array:
+    """Return ``log1p(exp(-|z|))``."""
     tail = xp.abs(z)
     xp.negative(tail, out=tail)
     xp.exp(tail, out=tail)
     xp.log1p(tail, out=tail)
-    b.rectify(z, out)
-    xp.add(out, tail, out=out)
+    return tail
 
 
 def normal_cdf(b: Backend, z: Array, out: Array) -> None:
@@ -270,8 +277,8 @@ def normal_cdf(b: Backend, z: Array, out: Array) -> None:
     xp.multiply(out, 0.5, out=out)
 
 
-def negative_part_of_sign(xp: Any, a: Array) -> Array:
-    """Return -1 where `a` is negative and 0 elsewhere, as floats."""
+def one_where_positive(xp: Any, a: Array) -> Array:
+    """Return 1 where `a` is positive and 0 elsewhere, as floats."""
     sign = xp.sign(a)
-    xp.minimum(sign, 0.0, out=sign)
+    xp.maximum(sign, 0.0, out=sign)
     return sign

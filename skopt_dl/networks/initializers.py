@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
 
+from skopt_dl._params import POSITIVE, Configurable
 from skopt_dl.networks.layout import Layout
 
 
-class Initializer(BaseEstimator):
+class Initializer(Configurable):
     """Base class: draws ``(n_in, n_out)`` float64 weights from a generator."""
 
     def draw(
@@ -114,6 +114,8 @@ class Uniform(Initializer):
     scale : float, default=0.05
     """
 
+    constraints = {"scale": POSITIVE}
+
     def __init__(self, scale: float = 0.05):
         self.scale = scale
 
@@ -130,6 +132,8 @@ class Normal(Initializer):
     ----------
     scale : float, default=0.05
     """
+
+    constraints = {"scale": POSITIVE}
 
     def __init__(self, scale: float = 0.05):
         self.scale = scale

@@ -10,15 +10,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from sklearn.base import BaseEstimator
-
+from skopt_dl._params import POSITIVE, Configurable, Interval
 from skopt_dl.backends import Backend
-from skopt_dl.networks.activations import logistic, softplus
+from skopt_dl.networks.activations import logistic, softplus_tail
 
 Array = Any
 
 
-class Loss(BaseEstimator):
+class Loss(Configurable):
     """Base class of losses.
 
     Attributes
@@ -67,11 +66,13 @@ class LogisticLogLoss(LogLoss):
     output_activation = "logistic"
 
     def value(self, b: Backend, raw: Array, y: Array) -> Array:
-        # -y log p - (1 - y) log(1 - p) = softplus(raw) - y raw
+        # -y log p - (1 - y) log(1 - p) = softplus(raw) - y raw; the large parts cancel first.
         xp = b.xp
         losses = xp.empty_like(raw)
-        softplus(b, raw, losses)
-        return xp.sum(losses - raw * y, axis=-1)
+        b.rectify(raw, losses)
+        xp.subtract(losses, raw * y, out=losses)
+        xp.add(losses, softplus_tail(xp, raw), out=losses)
+        return xp.sum(losses, axis=-1)
 
     def gradient(self, b: Backend, raw: Array, y: Array, out: Array) -> None:
         logistic(b.xp, raw, out)
@@ -125,6 +126,8 @@ class Huber(Loss):
         The error, in units of the target, where the linear part begins; positive.
     """
 
+    constraints = {"delta": POSITIVE}
+
     def __init__(self, delta: float = 1.0):
         self.delta = delta
 
@@ -173,6 +176,8 @@ class Quantile(Loss):
     quantile : float, default=0.5
         The level, strictly between 0 and 1.
     """
+
+    constraints = {"quantile": Interval(0, 1, "()")}
 
     def __init__(self, quantile: float = 0.5):
         self.quantile = quantile

@@ -65,6 +65,8 @@ class Optimizer(Configurable):
         What else `Step` is to carry; ``"loss"`` is known.
     stackable : bool
         Whether several models can share one ``update`` call.
+    dtype : str or None
+        The precision the method trains in, where it cannot be the data's.
 
     See Also
     --------
@@ -84,6 +86,7 @@ class Optimizer(Configurable):
     slots: ClassVar[tuple[str, ...]] = ()
     needs: ClassVar[tuple[str, ...]] = ()
     stackable: ClassVar[bool] = True
+    dtype: ClassVar[str | None] = None
     learning_rate: float | Schedule
 
     def init_state(self, state: dict[str, Array], params: Array, xp: Any) -> None:
@@ -148,6 +151,9 @@ class Minimizer(Configurable):
     They get the mean loss over all samples and its gradient, in float64 on the host, one model at
     a time.
     """
+
+    # Line searches compare losses more closely than float32 can tell them apart.
+    dtype: ClassVar[str | None] = "float64"
 
     def minimize(
         self,

@@ -100,9 +100,9 @@ def _adam(gradients, squares, beta_1, beta_2, epsilon, epsilon_hat=False):
     return mean / (root(squares) / correction + mpf(epsilon))
 
 
-def amsgrad(gradients, initial, rates, beta_1, beta_2, epsilon, epsilon_hat, form):
+def amsgrad(gradients, initial, rates, beta_1, beta_2, epsilon, epsilon_hat, bias_correction):
     largest = np.maximum.accumulate(moving_average(beta_2, gradients**2), axis=0)
-    if form == "paper":  # Reddi et al. 2018, Algorithm 2: nothing is corrected
+    if not bias_correction:  # Reddi et al. 2018, Algorithm 2: nothing is corrected
         directions = moving_average(beta_1, gradients) / (root(largest) + mpf(epsilon))
     else:
         directions = _adam(gradients, largest, beta_1, beta_2, epsilon, epsilon_hat)

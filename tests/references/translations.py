@@ -153,7 +153,7 @@ def amsgrad(
     beta_2=0.999,
     epsilon=1e-8,
     epsilon_hat=False,
-    form="torch",
+    bias_correction=True,
 ):
     ours = {
         "learning_rate": learning_rate,
@@ -161,8 +161,8 @@ def amsgrad(
         "beta_2": beta_2,
         "epsilon": epsilon,
     }
-    closed = _closed("amsgrad", **ours, epsilon_hat=epsilon_hat, form=form)
-    if form == "paper":
+    closed = _closed("amsgrad", **ours, epsilon_hat=epsilon_hat, bias_correction=bias_correction)
+    if not bias_correction:
         optax = _optax(
             "amsgrad",
             learning_rate=learning_rate,

@@ -1,0 +1,81 @@
+"""Parameters that take a name or an object: optimizer, activation, loss, initializer."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from sklearn.base import BaseEstimator, clone
+
+from skopt_dl._params import Configurable
+from skopt_dl._pickling import MissingPluginObject
+from skopt_dl.networks import Activation, Initializer, Loss
+from skopt_dl.optimizers import Minimizer, Optimizer
+from skopt_dl.plugins import available, make
+
+# The kind of name each parameter takes, and the classes of its objects.
+NAMED: dict[str, tuple[str, tuple[type, ...]]] = {
+    "optimizer": ("optimizer", (Optimizer, Minimizer)),
+    "activation": ("activation", (Activation,)),
+    "loss": ("loss", (Loss,)),
+    "init": ("initializer", (Initializer,)),
+}
+
+
+class NamedComponents(Configurable):
+    """``optimizer__learning_rate`` and its like, for names as well as for objects."""
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters.
+
+        ``optimizer__learning_rate`` sets a hyperparameter of the optimizer; where ``optimizer``
+        is a name, the optimizer is created first. The same holds for ``loss``, ``activation`` and
+        ``init``.
+
+        Raises
+        ------
+        ValueError
+            If a name or a parameter is unknown; the message gives the nearest match.
+        """
+        nested = {key.partition("__")[0] for key in params if "__" in key}
+        for parameter in nested & set(NAMED):
+            value = params.get(parameter, getattr(self, parameter))
+            if isinstance(value, str):
+                params = {**params, parameter: self._make(parameter, value)}
+        return super().set_params(**params)
+
+    def _make(self, parameter: str, name: str) -> Any:
+        kind, _ = NAMED[parameter]
+        try:
+            return make(kind, name)
+        except ValueError as error:
+            raise ValueError(f"{parameter} of {type(self).__name__}: {error}") from None
+
+    def _component(self, parameter: str) -> Any:
+        """Return a checked copy of the object that a parameter names or is."""
+        value = getattr(self, parameter)
+        kind, classes = NAMED[parameter]
+        if isinstance(value, str):
+            component = self._make(parameter, value)
+        elif isinstance(value, (*classes, MissingPluginObject)):
+            component = clone(value)
+        else:
+            raise ValueError(self._not_a_component(parameter, kind, classes, value))
+        component.check_params()
+        return component
+
+    def _not_a_component(
+        self, parameter: str, kind: str, classes: tuple[type, ...], value: Any
+    ) -> str:
+        names = " or ".join(cls.__name__ for cls in classes)
+        message = (
+            f"{parameter} of {type(self).__name__} must be a name ({', '.join(available(kind))}) "
+            f"or an object of class {names}; got {value!r}."
+        )
+        if isinstance(value, type):
+            message += f" That is a class: pass an object, {value.__name__}()."
+        elif parameter == "init" and isinstance(value, BaseEstimator):
+            message += (
+                " To start from the weights of a fitted model, pass "
+                "skopt_dl.networks.FromFitted(model)."
+            )
+        return message

@@ -1,0 +1,229 @@
+"""The regressor."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import RegressorMixin
+from sklearn.utils.metaestimators import available_if
+
+from skopt_dl.estimators.base import BaseMLP, can_partial_fit
+
+
+class MLPRegressor(RegressorMixin, BaseMLP):
+    """Multi-layer perceptron regressor, trained by any optimizer.
+
+    One or several targets. Parameters that scikit-learn's ``MLPRegressor`` has mean the same here;
+    what it calls ``solver``, and its ``learning_rate*``, ``momentum``, ``beta_*`` and ``epsilon``
+    parameters, belong to ``optimizer``. Targets are not scaled: wrap the model in
+    ``sklearn.compose.TransformedTargetRegressor`` where they are far from unit variance.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of int, default=(100,)
+        Units of each hidden layer; an empty sequence gives a linear model.
+    activation : str or Activation, default="relu"
+        ``"identity"``, ``"logistic"``, ``"tanh"``, ``"relu"``, ``"leaky_relu"``, ``"elu"``,
+        ``"selu"``, ``"gelu"``, ``"silu"``, ``"mish"``, ``"softplus"``, or a plugin's name.
+    optimizer : str, Optimizer or Minimizer, default="adam"
+        A name from `skopt_dl.available_optimizers`, or an object such as
+        ``Adam(learning_rate=0.01)``. ``set_params(optimizer__learning_rate=0.01)``, and so every
+        grid, works with both.
+    loss : str or Loss, default="squared_error"
+        ``"squared_error"``, ``"absolute_error"``, ``"huber"``, ``"poisson"``, ``"quantile"``, an
+        object such as ``Quantile(0.9)``, or a plugin's name. ``loss__quantile=0.9`` works too.
+    alpha : float, default=1e-4
+        Strength of the L2 penalty on weights, divided by the samples in a batch.
+    batch_size : int, "auto" or "full", default="auto"
+        Samples in a mini-batch; ``"auto"`` is ``min(200, n_samples)``, ``"full"`` all of them.
+    max_iter : int, default=200
+        Most epochs; for full-batch methods, iterations.
+    shuffle : bool, default=True
+        Whether to draw a new order of the samples each epoch.
+    tol : float, default=1e-4
+        What counts as an improvement; for full-batch methods, the gradient component to stop at.
+    n_iter_no_change : int, default=10
+        Epochs without improvement after which training stops.
+    early_stopping : bool, default=False
+        Hold out a validation set, stop when its R² no longer improves, and keep the weights
+        of the best epoch.
+    validation_fraction : float, default=0.1
+        Share of the training data to hold out.
+    init : str or Initializer, default="glorot_uniform"
+        Initial weights; ``skopt_dl.networks.FromFitted(model)`` takes those of a fitted model.
+    sampling : {"shuffle", "replacement"}, default="shuffle"
+        Whether an epoch visits every sample once, or draws each batch independently.
+    warm_start : bool, default=False
+        Whether ``fit`` goes on from the previous weights.
+    device : {"auto", "cpu", "cuda"}, default="auto"
+        ``"auto"`` takes the GPU where CuPy finds one and the work is large enough to gain from it.
+    dtype : {None, "float32", "float64"}, default=None
+        Precision of weights and training; None follows `X`. float32 is about twice as fast.
+    random_state : int, RandomState instance or None, default=None
+        Determines initial weights, the validation set and the order of the samples.
+    verbose : bool, default=False
+        Whether to print the loss of each epoch.
+
+    Attributes
+    ----------
+    coefs_ : list of ndarray of shape (n_in, n_out)
+        Weights of each layer.
+    intercepts_ : list of ndarray of shape (n_out,)
+        Biases of each layer.
+    history_ : dict of str to list of float
+        Columns ``loss``, ``validation_loss``, ``validation_score``, ``learning_rate``,
+        ``grad_norm`` (of the epoch's first batch) and ``seconds``, where they apply; one value an
+        epoch, over all fits of a warm start.
+    loss_ : float
+        Loss of the last epoch.
+    loss_curve_ : list of float
+        Loss of each epoch.
+    best_loss_ : float or None
+        Lowest loss; None with ``early_stopping``.
+    validation_scores_ : list of float or None
+        R² on the validation set after each epoch, with ``early_stopping``.
+    best_validation_score_ : float or None
+    n_iter_ : int
+        Epochs, or iterations, of the last fit.
+    n_steps_ : int
+        Updates of the weights so far.
+    t_ : int
+        Training samples seen so far.
+    n_layers_, n_outputs_ : int
+    out_activation_ : str
+        ``"identity"``, or ``"exp"`` for the Poisson loss.
+    optimizer_ : Optimizer or Minimizer
+        The optimizer that was used.
+    device_ : str
+        Where the model was trained.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+        Where `X` has column names.
+
+    See Also
+    --------
+    MLPClassifier : The same for classification.
+    skopt_dl.make_optimizer : Creates an optimizer by name.
+
+    Notes
+    -----
+    Losses sum over several targets, so that the gradient of each is what it would be alone.
+    scikit-learn trains in the same way, but reports the mean over targets as its squared error.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_regression
+    >>> from skopt_dl import MLPRegressor
+    >>> X, y = make_regression(200, 5, random_state=0)
+    >>> model = MLPRegressor(20, optimizer="lbfgs", max_iter=1000, random_state=0).fit(X, y)
+    >>> model.score(X, y) > 0.9
+    True
+    """
+
+    _task = "regression"
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        optimizer: Any = "adam",
+        loss: Any = "squared_error",
+        alpha: float = 1e-4,
+        batch_size: int | str = "auto",
+        max_iter: int = 200,
+        shuffle: bool = True,
+        tol: float = 1e-4,
+        n_iter_no_change: int = 10,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        init: Any = "glorot_uniform",
+        sampling: str = "shuffle",
+        warm_start: bool = False,
+        device: str = "auto",
+        dtype: Any = None,
+        random_state: Any = None,
+        verbose: bool = False,
+    ):
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.optimizer = optimizer
+        self.loss = loss
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.init = init
+        self.sampling = sampling
+        self.warm_start = warm_start
+        self.device = device
+        self.dtype = dtype
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    @available_if(can_partial_fit)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train for one epoch, going on from where the model is.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        self : object
+        """
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict targets.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        """
+        y = self._predictions(self._raw_output(X))
+        return self._as_input(y[:, 0] if y.shape[1] == 1 else y, X)
+
+    def _predictions(self, raw: np.ndarray) -> np.ndarray:
+        return np.exp(raw) if self.out_activation_ == "exp" else raw
+
+    def _encode_targets(self, y: Any, dtype: Any) -> np.ndarray:
+        return np.asarray(y, dtype=dtype).reshape(len(y), -1)
+
+    def _target_type(self) -> str:
+        return "continuous"
+
+    def _score_raw(
+        self, raw: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None
+    ) -> float:
+        if not np.isfinite(raw).all():
+            return math.nan
+        return r2(y, self._predictions(raw), sample_weight)
+
+
+def r2(y: np.ndarray, predictions: np.ndarray, sample_weight: np.ndarray | None) -> float:
+    """Coefficient of determination, averaged over targets; scikit-learn's, without its checks."""
+    mean = np.average(y, axis=0, weights=sample_weight)
+    residual = np.average((y - predictions) ** 2, axis=0, weights=sample_weight)
+    total = np.average((y - mean) ** 2, axis=0, weights=sample_weight)
+    constant = np.where(residual == 0, 1.0, 0.0)
+    ratio = residual / np.where(total > 0, total, 1.0)
+    return float(np.mean(np.where(total > 0, 1.0 - ratio, constant)))

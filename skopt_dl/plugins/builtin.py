@@ -1,0 +1,93 @@
+"""What skopt_dl ships, through the door that plugins use."""
+
+from __future__ import annotations
+
+from skopt_dl.plugins.hookspecs import Names, hookimpl
+
+
+@hookimpl
+def skopt_dl_optimizers() -> Names:
+    """Name the classic optimizers and L-BFGS."""
+    classics = {
+        "sgd": "SGD",
+        "momentum": "Momentum",
+        "nesterov": "Nesterov",
+        "adagrad": "AdaGrad",
+        "rmsprop": "RMSProp",
+        "adadelta": "AdaDelta",
+        "adam": "Adam",
+        "amsgrad": "AMSGrad",
+        "adamax": "AdaMax",
+        "nadam": "NAdam",
+        "adamw": "AdamW",
+    }
+    names: Names = {name: f"skopt_dl.optimizers.classics:{cls}" for name, cls in classics.items()}
+    return {**names, "lbfgs": "skopt_dl.optimizers.lbfgs:LBFGS"}
+
+
+@hookimpl
+def skopt_dl_schedules() -> Names:
+    """Name the learning rate schedules."""
+    classes = {
+        "constant": "Constant",
+        "step": "StepDecay",
+        "exponential": "ExponentialDecay",
+        "invscaling": "InverseScaling",
+        "cosine": "Cosine",
+        "warmup": "WarmUp",
+        "onecycle": "OneCycle",
+        "coslog4": "CosLog4",
+        "adaptive": "ReduceOnPlateau",
+    }
+    return {name: f"skopt_dl.schedules:{cls}" for name, cls in classes.items()}
+
+
+@hookimpl
+def skopt_dl_losses() -> Names:
+    """Name the losses."""
+    classes = {
+        "log_loss": "LogLoss",
+        "squared_error": "SquaredError",
+        "absolute_error": "AbsoluteError",
+        "huber": "Huber",
+        "poisson": "Poisson",
+        "quantile": "Quantile",
+    }
+    return {name: f"skopt_dl.networks.losses:{cls}" for name, cls in classes.items()}
+
+
+@hookimpl
+def skopt_dl_activations() -> Names:
+    """Name the activation functions."""
+    classes = {
+        "identity": "Identity",
+        "logistic": "Logistic",
+        "tanh": "Tanh",
+        "relu": "ReLU",
+        "leaky_relu": "LeakyReLU",
+        "elu": "ELU",
+        "selu": "SELU",
+        "gelu": "GELU",
+        "silu": "SiLU",
+        "mish": "Mish",
+        "softplus": "Softplus",
+    }
+    return {name: f"skopt_dl.networks.activations:{cls}" for name, cls in classes.items()}
+
+
+@hookimpl
+def skopt_dl_initializers() -> Names:
+    """Name the initializers."""
+    classes = {
+        "glorot_uniform": "GlorotUniform",
+        "glorot_normal": "GlorotNormal",
+        "he_uniform": "HeUniform",
+        "he_normal": "HeNormal",
+        "lecun_uniform": "LecunUniform",
+        "lecun_normal": "LecunNormal",
+        "orthogonal": "Orthogonal",
+        "uniform": "Uniform",
+        "normal": "Normal",
+        "zeros": "Zeros",
+    }
+    return {name: f"skopt_dl.networks.initializers:{cls}" for name, cls in classes.items()}

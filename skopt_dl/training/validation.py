@@ -1,0 +1,55 @@
+"""Loss and score on held-out samples, after each epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from skopt_dl.backends import Backend
+from skopt_dl.networks import DensePool, Network, SparsePool, raw_output
+
+Array = Any
+Score = Callable[[np.ndarray, np.ndarray, np.ndarray | None], float]
+
+
+class Validation:
+    """The ``validate`` that `minimise` calls, for models that share their validation samples.
+
+    Parameters
+    ----------
+    b : Backend
+    network : Network
+    x : DensePool or SparsePool
+    y : ndarray of shape (n_samples, n_outputs)
+    sample_weight : ndarray of shape (n_samples,) or None
+    score : callable
+        ``score(raw, y, sample_weight)``, of one model's raw outputs; larger is better.
+    """
+
+    def __init__(
+        self,
+        b: Backend,
+        network: Network,
+        x: DensePool | SparsePool,
+        y: np.ndarray,
+        sample_weight: np.ndarray | None,
+        score: Score,
+    ):
+        self._b, self._network, self._x = b, network, x
+        self._y, self._weight, self._score = y, sample_weight, score
+        self._device_y = b.asarray(y[None])
+
+    def __call__(self, params: Array, models: Sequence[int]) -> Mapping[str, np.ndarray]:
+        """Return ``validation_loss`` and ``validation_score``, each of shape (K,)."""
+        b = self._b
+        raw = raw_output(b, self._network, params, self._x)
+        values = self._network.loss.value(b, raw, self._device_y)
+        host_raw, host_values = b.fetch(raw, values)
+        return {
+            "validation_loss": np.average(host_values, axis=1, weights=self._weight),
+            "validation_score": np.array(
+                [self._score(one, self._y, self._weight) for one in host_raw]
+            ),
+        }

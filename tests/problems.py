@@ -1,0 +1,156 @@
+"""Small training problems, and the classes to try on them, that the tests share."""
+
+import inspect
+
+import naive
+import numpy as np
+import scipy.sparse
+
+import skopt_dl.optimizers
+from skopt_dl.backends import get_backend
+from skopt_dl.networks import (
+    Activation,
+    DensePool,
+    Network,
+    NetworkObjective,
+    SparsePool,
+    TargetPool,
+    activations,
+    losses,
+)
+from skopt_dl.optimizers import Optimizer
+from skopt_dl.training import Batches, minimise
+
+NUMPY = get_backend("cpu")
+
+
+def subclasses_in(module, base):
+    """The subclasses of `base` that `module` offers, by name."""
+    classes = dict(inspect.getmembers(module, inspect.isclass))
+    return {n: c for n, c in classes.items() if issubclass(c, base) and c is not base}
+
+
+ACTIVATIONS = {name: cls() for name, cls in subclasses_in(activations, Activation).items()}
+
+# An optimizer without parameters is a base class.
+OPTIMIZERS = {
+    name: cls
+    for name, cls in subclasses_in(skopt_dl.optimizers, Optimizer).items()
+    if cls().get_params()
+}
+
+LOSSES = {
+    "binary": losses.LogisticLogLoss(),
+    "multilabel": losses.LogisticLogLoss(),
+    "multiclass": losses.SoftmaxLogLoss(),
+    "squared_error": losses.SquaredError(),
+    "absolute_error": losses.AbsoluteError(),
+    "huber": losses.Huber(naive.HUBER_DELTA),
+    "poisson": losses.Poisson(),
+    "quantile": losses.Quantile(naive.QUANTILE),
+}
+
+
+def draw_targets(loss, rng, n):
+    """Targets ``(n, n_outputs)`` that suit a loss."""
+    if loss == "binary":
+        return rng.integers(2, size=(n, 1)).astype(float)
+    if loss == "multilabel":
+        return rng.integers(2, size=(n, 3)).astype(float)
+    if loss == "multiclass":
+        return np.eye(3)[rng.integers(3, size=n)]
+    if loss == "poisson":
+        return rng.poisson(2.0, size=(n, 2)).astype(float)
+    return rng.normal(size=(n, 2))
+
+
+class Problem:
+    """A network, its data and where its models start; NumPy float64, cast on the way out.
+
+    Attributes
+    ----------
+    x, y, sample_weight : ndarray of shape (n_samples, n_features), (n_samples, n_outputs), \
+            (n_samples,)
+    """
+
+    def __init__(
+        self,
+        loss="multiclass",
+        activation="Tanh",
+        hidden=(4,),
+        n_samples=23,
+        n_features=5,
+        seed=0,
+        dtype=np.float64,
+    ):
+        rng = np.random.default_rng(seed)
+        self.x = rng.normal(size=(n_samples, n_features))
+        self.y = draw_targets(loss, rng, n_samples)
+        self.sample_weight = rng.uniform(0.2, 2.0, n_samples)
+        self.loss, self.activation, self.seed, self.dtype = loss, activation, seed, dtype
+        self.network = Network(
+            [n_features, *hidden, self.y.shape[1]],
+            [ACTIVATIONS[activation]] * len(hidden),
+            LOSSES[loss],
+        )
+
+    def starts(self, n_models=1, b=NUMPY):
+        """Parameters ``(K, P)``; row k does not depend on K."""
+        rngs = [np.random.default_rng([self.seed, k]) for k in range(n_models)]
+        rows = np.stack([rng.normal(0.0, 0.5, self.network.layout.size) for rng in rngs])
+        return b.asarray(rows.astype(self.dtype))
+
+    def objective(self, n_models=1, alpha=0.0, weighted=False, sparse=False, b=NUMPY):
+        x, y, weight = (
+            a.astype(self.dtype) for a in (self.x, self.y, self.sample_weight[:, None])
+        )
+        pool = SparsePool(scipy.sparse.csr_array(x)) if sparse else DensePool(b, b.asarray(x))
+        return NetworkObjective(
+            b,
+            self.network,
+            pool,
+            TargetPool(b, b.asarray(y)),
+            n_models=n_models,
+            alpha=alpha,
+            sample_weight=TargetPool(b, b.asarray(weight)) if weighted else None,
+        )
+
+    def naive_loss(self, row, alpha=0.0, weighted=False):
+        return naive.penalised_loss(
+            row,
+            self.network.layer_sizes,
+            self.activation,
+            self.loss,
+            self.x,
+            self.y,
+            alpha,
+            self.sample_weight if weighted else None,
+        )
+
+    def batches(self, seeds, batch_size=8, **options):
+        rngs = [np.random.default_rng(1000 + seed) for seed in seeds]
+        return Batches(len(self.x), batch_size, rngs=rngs, **options)
+
+    def train(
+        self,
+        optimizers,
+        models=None,
+        *,
+        alpha=0.0,
+        weighted=False,
+        batch_size=8,
+        shuffle=True,
+        b=NUMPY,
+        **options,
+    ):
+        """Train one model for each optimizer; `models` are their places in `starts`."""
+        models = list(range(len(optimizers))) if models is None else models
+        params = b.asarray(b.to_numpy(self.starts(max(models) + 1))[models])
+        options.setdefault("max_epochs", 4)
+        return minimise(
+            self.objective(len(models), alpha, weighted, b=b),
+            optimizers,
+            params,
+            batches=self.batches(models, batch_size, shuffle=shuffle),
+            **options,
+        )
