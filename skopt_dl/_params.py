@@ -43,9 +43,10 @@ class Interval:
         kind = numbers.Integral if self.integer else numbers.Real
         if not isinstance(value, kind) or isinstance(value, bool | np.bool_):
             return False
-        above = value >= self.low if self.closed[0] == "[" else value > self.low
-        below = value <= self.high if self.closed[1] == "]" else value < self.high
-        return bool(above and below)
+        number = float(value)
+        above = number >= self.low if self.closed[0] == "[" else number > self.low
+        below = number <= self.high if self.closed[1] == "]" else number < self.high
+        return above and below
 
     def __str__(self) -> str:
         kind = "an int" if self.integer else "a float"

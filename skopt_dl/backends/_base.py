@@ -97,6 +97,10 @@ class Backend:
         """Sum over the last axis, which is kept with length 1."""
         return self.xp.sum(x, axis=-1, keepdims=True)
 
+    def row_dot(self, a: Array, b: Array, out: Array = None) -> Array:
+        """Scalar product over the last axis, ``(K,)`` for ``(K, P)``."""
+        return self.xp.vecdot(a, b, out=out)
+
     def erf(self, x: Array, out: Array) -> None:
         """Error function, which the array API lacks."""
         raise NotImplementedError(f"{type(self).__name__} has no error function.")

@@ -39,5 +39,9 @@ class CuPyBackend(Backend):
     def rectify_gradient(self, delta: Array, rectified: Array) -> None:
         cupy.multiply(delta, rectified > 0, out=delta)
 
+    def row_dot(self, a: Array, b: Array, out: Array = None) -> Array:
+        # CuPy 14 has no vecdot.
+        return cupy.sum(a * b, axis=-1, out=out)
+
     def erf(self, x: Array, out: Array) -> None:
         erf(x, out=out)

@@ -5,19 +5,18 @@ from __future__ import annotations
 import math
 import numbers
 import warnings
-from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
 from scipy import sparse
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state, column_or_1d
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skopt_dl._params import BOOLEAN, NOT_NEGATIVE, InstanceOf, Interval, Options
 from skopt_dl.backends import backend_for_prediction, like_input, to_host
 from skopt_dl.estimators.components import NamedComponents
+from skopt_dl.estimators.data import split, training_data
+from skopt_dl.estimators.report import print_epoch, warn_of_outcome
 from skopt_dl.networks import DensePool, Loss, Network, SparsePool, raw_output
 from skopt_dl.optimizers import Minimizer
 from skopt_dl.plugins import find
@@ -58,6 +57,8 @@ class BaseMLP(NamedComponents):
         "verbose": (BOOLEAN, InstanceOf(numbers.Integral, "an int")),
     }
     _task: str
+    coefs_: list[np.ndarray]
+    intercepts_: list[np.ndarray]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -81,9 +82,7 @@ class BaseMLP(NamedComponents):
         """Labels whose shares the validation set is to keep, from encoded targets."""
         return None
 
-    def _score_raw(
-        self, raw: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None
-    ) -> float:
+    def _score_raw(self, raw: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None) -> float:
         """Score raw outputs against encoded targets, ``(n_samples, n_outputs)`` both."""
         raise NotImplementedError
 
@@ -119,14 +118,11 @@ class BaseMLP(NamedComponents):
             self._train(X, y, sample_weight, incremental, classes)
         except BaseException:
             # A fit that fails leaves the model as it was.
-            vars(self).clear()
-            vars(self).update(before)
+            self.__dict__ = before
             raise
         return self
 
-    def _train(
-        self, X: Any, y: Any, sample_weight: Any, incremental: bool, classes: Any
-    ) -> None:
+    def _train(self, X: Any, y: Any, sample_weight: Any, incremental: bool, classes: Any) -> None:
         self.check_params()
         hidden = self._hidden_layer_sizes()
         optimizer, activation = self._component("optimizer"), self._component("activation")
@@ -138,7 +134,7 @@ class BaseMLP(NamedComponents):
                 "basis for stopping. Set early_stopping=False."
             )
         reset = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
-        X, y, sample_weight = self._validate_training_data(X, y, sample_weight, reset)
+        X, y, sample_weight = training_data(self, X, y, sample_weight, self._dtypes(reset), reset)
         self._prepare_targets(y, reset, incremental, classes)
         y = self._encode_targets(y, X.dtype)
         loss.check_targets(y)
@@ -156,10 +152,12 @@ class BaseMLP(NamedComponents):
             self._forget()
         else:
             params = self._pack(network, X.dtype)
-        resume = getattr(self, "_resume", None) if incremental else None
-        if resume is not None and type(self.optimizer_) is not type(optimizer):
-            resume = None
-        rows, validation_rows = self._split(y, random_state)
+        resume = self._resumable(optimizer) if incremental else None
+        rows, validation_rows = None, None
+        if self.early_stopping:
+            rows, validation_rows = split(
+                self._strata(y), len(y), self.validation_fraction, random_state
+            )
         n_train = len(y) if rows is None else len(rows)
         job = FitJob(
             network=network,
@@ -180,14 +178,17 @@ class BaseMLP(NamedComponents):
             stopping=self._stopping(),
             device=self.device,
             rng=self._rng,
-            on_epoch_end=_print_epoch if self.verbose else None,
+            on_epoch_end=print_epoch if self.verbose else None,
             resume=resume,
         )
         run, self.device_ = train(job)
-        self.optimizer_, self._fitted_activation, self._fitted_loss = optimizer, activation, network.loss
-        self._publish(run, network, X.dtype, n_train)
+        self.optimizer_ = optimizer
+        self._fitted_activation, self._fitted_loss = activation, network.loss
+        self.n_steps_ += run.progress.step - (resume["progress"].step if resume else 0)
+        self.t_ += run.n_epochs * n_train
+        self._publish(run, network, X.dtype)
         if not incremental or run.stop_reason != "max_iter":
-            self._warn(run)
+            warn_of_outcome(run, self.max_iter)
 
     def _hidden_layer_sizes(self) -> list[int]:
         sizes = self.hidden_layer_sizes
@@ -206,34 +207,11 @@ class BaseMLP(NamedComponents):
                 f"{self.loss!r} is for {loss.task}."
             )
 
-    def _validate_training_data(
-        self, X: Any, y: Any, sample_weight: Any, reset: bool
-    ) -> tuple[Any, Any, np.ndarray | None]:
-        dtypes = [self.dtype] if self.dtype is not None else [np.float64, np.float32]
-        if not reset and self.dtype is None:
-            dtypes = [self.coefs_[0].dtype]
-        X, y = validate_data(
-            self,
-            to_host(X),
-            to_host(y),
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            y_numeric=self._task == "regression",
-            dtype=dtypes,
-            order="C",
-            reset=reset,
-        )
-        if sparse.issparse(X):
-            X = X.tocsr()
-        if not sparse.issparse(y) and y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(
-                to_host(sample_weight), X, dtype=X.dtype, ensure_non_negative=True
-            )[:, None]
-            if not sample_weight.any():
-                raise ValueError("sample_weight is zero for all samples: nothing is to be learnt.")
-        return X, y, sample_weight
+    def _dtypes(self, reset: bool) -> list[Any]:
+        """Precisions that the data may keep; the first is what others become."""
+        if self.dtype is not None:
+            return [self.dtype]
+        return [np.float64, np.float32] if reset else [self.coefs_[0].dtype]
 
     def _batch_size(self, n_samples: int) -> int:
         if self.batch_size == "full":
@@ -256,44 +234,15 @@ class BaseMLP(NamedComponents):
             )
         return Stopping(**common)
 
-    def _split(
-        self, y: np.ndarray, random_state: np.random.RandomState
-    ) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """Rows to train on and to validate on; None for all and for none."""
-        if not self.early_stopping:
-            return None, None
-        n_samples = len(y)
-        n_validation = math.ceil(self.validation_fraction * n_samples)
-        if n_validation < 2 or n_samples - n_validation < 1:
-            raise ValueError(
-                f"validation_fraction={self.validation_fraction} of {n_samples} samples leaves "
-                f"{n_validation} to validate and {n_samples - n_validation} to train on; at least "
-                "2 and 1 are needed. Change validation_fraction or set early_stopping=False."
-            )
-        strata = self._strata(y)
-        if strata is not None:
-            _, counts = np.unique(strata, return_counts=True)
-            if counts.min() < 2 or len(counts) > min(n_validation, n_samples - n_validation):
-                strata = None
-        train_rows, validation_rows = train_test_split(
-            np.arange(n_samples),
-            test_size=self.validation_fraction,
-            stratify=strata,
-            random_state=random_state,
-        )
-        return train_rows, validation_rows
-
     # Fitted attributes
 
     def _forget(self) -> None:
         """Start histories that warm starts and partial fits append to."""
         self.history_: dict[str, list[float]] = {}
-        self.loss_curve_: list[float] = []
-        self.validation_scores_: list[float] | None = [] if self.early_stopping else None
         self.t_ = self.n_steps_ = 0
-        self._resume = None
+        self._resume: dict[str, Any] | None = None
 
-    def _publish(self, run: ModelRun, network: Network, dtype: Any, n_samples: int) -> None:
+    def _publish(self, run: ModelRun, network: Network, dtype: Any) -> None:
         """Turn what a training left into attributes."""
         assert run.params is not None
         tensors = network.layout.tensors(run.params.astype(dtype, copy=False)[None])
@@ -302,49 +251,24 @@ class BaseMLP(NamedComponents):
         self.n_layers_ = len(network.layer_sizes)
         self.n_outputs_ = network.layer_sizes[-1]
         self.n_iter_ = run.n_epochs
-        self.t_ += run.n_epochs * n_samples
-        self.n_steps_ = run.progress.step
-        for name in HISTORY_COLUMNS:
-            if name in run.history:
-                self.history_.setdefault(name, []).extend(run.history[name])
-        self.loss_curve_ += run.history.get("loss", [])
+        columns = [name for name in HISTORY_COLUMNS if name in run.history]
+        self.history_ = {name: self.history_.get(name, []) + run.history[name] for name in columns}
+        self.loss_curve_ = self.history_.get("loss", [])
         self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else math.nan
-        if self.early_stopping:
-            assert self.validation_scores_ is not None
-            self.validation_scores_ += run.history.get("validation_score", [])
-            self.best_validation_score_ = np.nanmax(self.validation_scores_, initial=-math.inf)
-            self.best_loss_ = None
+        self.validation_scores_ = self.history_.get("validation_score")
+        self.best_loss_ = self.best_validation_score_ = None
+        if self.validation_scores_ is not None:
+            self.best_validation_score_ = float(np.nanmax(self.validation_scores_, initial=-np.inf))
         else:
-            self.best_validation_score_ = None
-            self.best_loss_ = np.nanmin(self.loss_curve_, initial=math.inf)
-        self._resume = run.state
+            self.best_loss_ = float(np.nanmin(self.loss_curve_, initial=np.inf))
+        self._resume = {**run.state, "optimizer": type(run.optimizer)}
 
-    def _warn(self, run: ModelRun) -> None:
-        """Say what the user should know of how the training ended."""
-        if run.stop_reason == "diverged":
-            rates = run.history.get("learning_rate")
-            rate = f" at learning rate {rates[-1]:.3g}" if rates else ""
-            warnings.warn(
-                f"Training diverged in epoch {run.n_epochs}{rate}: the loss or the weights are no "
-                "longer finite. The model keeps the last finite weights. Lower the learning rate "
-                "(optimizer__learning_rate) or scale the features, with StandardScaler for one.",
-                ConvergenceWarning,
-                stacklevel=5,
-            )
-        elif run.stop_reason == "interrupted":
-            warnings.warn(
-                f"Training interrupted by user in epoch {run.n_epochs + 1}; the model keeps the "
-                "weights it had.",
-                stacklevel=5,
-            )
-        elif run.stop_reason == "max_iter":
-            detail = f" ({run.message})" if run.message else ""
-            warnings.warn(
-                f"Maximum iterations ({self.max_iter}) reached and the optimization hasn't "
-                f"converged yet{detail}. Increase max_iter or the learning rate.",
-                ConvergenceWarning,
-                stacklevel=5,
-            )
+    def _resumable(self, optimizer: Any) -> dict[str, Any] | None:
+        """The state to go on from, where it was left by an optimizer of the same kind."""
+        state = self._resume
+        if state is None or state["optimizer"] is not type(optimizer):
+            return None
+        return state if set(state["slots"]) == set(optimizer.slots) else None
 
     # Prediction
 
@@ -389,11 +313,3 @@ class BaseMLP(NamedComponents):
     def _as_input(result: np.ndarray, X: Any) -> Any:
         """Return a result in the array library of the input."""
         return like_input(result, X)
-
-
-def _print_epoch(runs: Sequence[ModelRun]) -> None:
-    for run in runs:
-        line = f"Epoch {run.n_epochs}, loss = {run.history['loss'][-1]:.8f}"
-        if "validation_score" in run.history:
-            line += f", validation score = {run.history['validation_score'][-1]:.6f}"
-        print(line)

@@ -13,6 +13,7 @@ from sklearn.utils.multiclass import type_of_target
 
 from skopt_dl.estimators.base import BaseMLP, can_partial_fit
 from skopt_dl.estimators.targets import LabelEncoding
+
 _MULTILABEL = "multilabel-indicator"
 
 
@@ -173,9 +174,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return tags
 
     @available_if(can_partial_fit)
-    def partial_fit(
-        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
-    ) -> Self:
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Train for one epoch, going on from where the model is.
 
         Parameters
@@ -245,7 +244,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return self._as_input(log_softmax(self._class_scores(raw), axis=1), X)
 
     def _class_scores(self, raw: np.ndarray) -> np.ndarray:
-        """One column a class; the single output of a binary model is the second one's, against 0."""
+        """One column a class; a binary model's single output is the second's, against 0."""
         if self._labels.target_type == "multiclass":
             return raw
         return np.hstack([np.zeros_like(raw), raw])[:, : len(self.classes_)]
@@ -284,9 +283,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             return None
         return y[:, 0] if y.shape[1] == 1 else y.argmax(axis=1)
 
-    def _score_raw(
-        self, raw: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None
-    ) -> float:
+    def _score_raw(self, raw: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None) -> float:
         if not np.isfinite(raw).all():
             return math.nan
         if self._labels.target_type == "multiclass":

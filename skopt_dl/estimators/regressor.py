@@ -211,9 +211,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _target_type(self) -> str:
         return "continuous"
 
-    def _score_raw(
-        self, raw: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None
-    ) -> float:
+    def _score_raw(self, raw: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None) -> float:
         if not np.isfinite(raw).all():
             return math.nan
         return r2(y, self._predictions(raw), sample_weight)

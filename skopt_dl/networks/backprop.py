@@ -123,8 +123,9 @@ class Backprop(Forward):
         super().__init__(b, network, params, n_rows, workspace)
         ones = b.ones((params.shape[0], 1, n_rows), like=params)
         # Output-major memory, as the raw outputs have; see `TargetPool`.
-        output = workspace.array("output delta", network.layer_sizes[-1], n_rows)
-        self.output_delta = delta = output.mT
+        n_models, n_outputs = params.shape[0], network.layer_sizes[-1]
+        output = workspace.array("output delta", n_rows, n_outputs)
+        self.output_delta = delta = b.xp.reshape(output, (n_models, n_outputs, n_rows)).mT
         # Only two neighbouring layers' gradients are alive at a time, so they take turns.
         widest = max(network.layer_sizes[1:-1], default=1)
         grads = list(network.layers(grad))

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from skopt_dl.backends import backend_of
+
 Array = Any
 
 ROLES = ("input", "hidden", "output", "bias", "norm")
@@ -73,7 +75,7 @@ class Layout:
 
     def tensors(self, array: Array) -> list[Tensor]:
         """Views ``(K, n_in, n_out)`` into `array`, ``(K, P)``: writing to one writes the buffer."""
-        xp, n_models = array.__array_namespace__(), array.shape[0]
+        xp, n_models = backend_of(array).xp, array.shape[0]
         return [
             Tensor(
                 spec.name,

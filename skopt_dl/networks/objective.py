@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skopt_dl.backends import Backend
+from skopt_dl.backends import Backend, backend_of
 from skopt_dl.networks.backprop import Backprop, Workspace
 from skopt_dl.networks.layout import Layout
 from skopt_dl.networks.network import Network
@@ -69,8 +69,7 @@ class Objective:
 
     def losses(self) -> Array:
         """Losses of the `grad` calls since the last `load`, one for each, ``(n_calls, K)``."""
-        xp = self._losses[0].__array_namespace__()
-        losses = xp.stack(self._losses)
+        losses = backend_of(self._losses[0]).xp.stack(self._losses)
         self._losses.clear()
         return losses
 
@@ -188,7 +187,8 @@ class NetworkObjective(Objective):
             loaded = self._prepare(block, y)
         else:
             # Blocks of the same sizes use the same buffers, and so the same views of them.
-            loaded = self._prepared.get(block.sizes) or self._prepare(block, y)
+            found = self._prepared.get(block.sizes)
+            loaded = found if found is not None and found.y is y else self._prepare(block, y)
             self._prepared[block.sizes] = loaded
         for batch, x in zip(loaded.batches, xs, strict=True):
             if batch.x is not x:
@@ -262,7 +262,7 @@ class NetworkObjective(Objective):
             xp.multiply(params, bound.decay, out=penalty)
             if batch.weight_sum is not None:
                 xp.divide(penalty, batch.weight_sum, out=penalty)
-            xp.vecdot(params, penalty, out=batch.l2)
+            b.row_dot(params, penalty, out=batch.l2)
             xp.add(grad, penalty, out=grad)
         return grad
 

@@ -83,7 +83,7 @@ class DensePool:
         self.row_bytes = array.shape[1] * array.dtype.itemsize
         self._b = b
         self._array = array
-        self._gathered: dict[tuple[int, ...], tuple[Array, list[DenseRows]]] = {}
+        self._gathered: dict[tuple[int, tuple[int, ...]], tuple[Array, list[DenseRows]]] = {}
 
     def release(self) -> None:
         """Free the buffers, before blocks for another number of models."""
@@ -96,12 +96,13 @@ class DensePool:
             rows = self._array[None, block.rows, :]
             return [DenseRows(b, rows[:, batch, :]) for batch in block.slices]
         n_models, n_rows = block.rows.shape
-        if block.sizes not in self._gathered:
+        key = n_models, block.sizes
+        if key not in self._gathered:
             buffer = b.empty((n_models * n_rows, self.n_columns), like=self._array)
             rows = b.xp.reshape(buffer, (n_models, n_rows, self.n_columns))
             batches = [DenseRows(b, rows[:, batch, :]) for batch in block.slices]
-            self._gathered[block.sizes] = buffer, batches
-        buffer, batches = self._gathered[block.sizes]
+            self._gathered[key] = buffer, batches
+        buffer, batches = self._gathered[key]
         b.take(self._array, block.rows.ravel(), buffer)
         return batches
 
@@ -119,7 +120,7 @@ class TargetPool:
         self.row_bytes = array.shape[1] * array.dtype.itemsize
         self._b = b
         self._columns = b.xp.asarray(array.mT, copy=True)
-        self._gathered: dict[tuple[int, ...], tuple[Array, Array]] = {}
+        self._gathered: dict[tuple[int, tuple[int, ...]], tuple[Array, Array]] = {}
 
     def empty(self, shape: tuple[int, ...]) -> Array:
         """An uninitialised array of the targets' dtype and device."""
@@ -135,11 +136,12 @@ class TargetPool:
         if isinstance(block.rows, slice):
             return self._columns[None, :, block.rows].mT
         n_models, n_rows = block.rows.shape
-        if block.sizes not in self._gathered:
+        key = n_models, block.sizes
+        if key not in self._gathered:
             buffer = b.empty((n, n_models * n_rows), like=self._columns)
             targets = b.xp.moveaxis(b.xp.reshape(buffer, (n, n_models, n_rows)), 0, -1)
-            self._gathered[block.sizes] = buffer, targets
-        buffer, targets = self._gathered[block.sizes]
+            self._gathered[key] = buffer, targets
+        buffer, targets = self._gathered[key]
         b.take(self._columns, block.rows.ravel(), buffer, axis=1)
         return targets
 

@@ -9,7 +9,6 @@ import numpy as np
 from skopt_dl.networks import Block
 
 
-
 class Batches:
     """Mini-batches of an epoch, handed out in blocks.
 
@@ -45,6 +44,11 @@ class Batches:
         # The order within one batch of all the samples does not matter.
         self._random = self._replace or (shuffle and self.batch_size < n_samples)
         self._rows = rows
+        if self._random and not self.rngs:
+            raise ValueError(
+                "Random batches need rngs, a generator for each model; got none. "
+                "Pass them, or shuffle=False."
+            )
 
     @property
     def n_batches(self) -> int:

@@ -49,18 +49,18 @@ class Checkpoints:
     def last_good(self, row: int) -> np.ndarray:
         """The last parameters of a model whose loss was finite, ``(P,)``."""
         source = self._before if row in self._rejected else self._now
-        return self._b.to_numpy(source[row])
+        return self._b.to_numpy(source[row, :])
 
     def keep_best(self, params: Array, row: int) -> None:
         """Copy one model's parameters as its best so far."""
         if self._best is None:
             self._best = self._b.xp.empty_like(params)
-        self._best[row, ...] = params[row, ...]
+        self._best[row, :] = params[row, :]
         self._has_best.add(row)
 
     def best(self, row: int) -> np.ndarray | None:
         """The parameters of a model's best epoch, ``(P,)``, if any was kept."""
-        return self._b.to_numpy(self._best[row, ...]) if row in self._has_best else None
+        return self._b.to_numpy(self._best[row, :]) if row in self._has_best else None
 
     def select(self, rows: Sequence[int]) -> None:
         """Keep some rows only, at the end of an epoch."""

@@ -69,11 +69,12 @@ def run_minimizer(
             run.stop_reason = "diverged"
             return True
         last_good = x.copy()
-        # The loss has the method's own criterion; the rule judges validation figures.
-        if run.stopping is not None and run.stopping.monitor != "loss":
-            if run.judge() and run.stopping.restore_best:
-                best = last_good
-            if run.n_iter_without_improvement > run.stopping.n_iter_no_change:
+        if run.judge():
+            best = last_good
+        # For the loss the method has a criterion of its own; the rule judges validation figures.
+        rule = run.stopping
+        if rule is not None and rule.monitor != "loss":
+            if run.n_iter_without_improvement > rule.n_iter_no_change:
                 run.stop_reason = "no_improvement"
                 return True
         if on_epoch_end is not None:
@@ -96,7 +97,7 @@ def run_minimizer(
             final = result.params
             if not run.stop_reason:
                 run.stop_reason = "converged" if result.converged else "max_iter"
-            if not np.isfinite(final).all():
+            if not np.isfinite([last_norm, *final]).all():
                 run.stop_reason = "diverged"
         except KeyboardInterrupt:
             final, run.stop_reason = last_good, "interrupted"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -70,25 +71,35 @@ def minimise(
     parameters are no longer finite gets back its last good parameters. An interrupt (Ctrl-C)
     stops all models and keeps what they have.
     """
-    n_models = params.shape[0]
+    n_models, b = params.shape[0], backend_of(params)
     batches = batches or Batches(n_samples=1, batch_size=1)
     runs = []
     for k in range(n_models):
-        progress = resume[k]["progress"] if resume else Progress()
+        state = resume[k] if resume else {}
+        progress = copy.copy(state["progress"]) if state else Progress()
         progress.n_epochs = horizon or max_epochs
         progress.n_steps = progress.n_epochs * batches.n_batches
         optimizer = optimizers[k] if isinstance(optimizers, Sequence) else optimizers
         rule = stopping[k] if isinstance(stopping, Sequence) else stopping
-        runs.append(ModelRun(k, optimizer, rule, progress))
+        runs.append(ModelRun(k, optimizer, rule, progress, state=state))
     for run in runs:
         if isinstance(run.optimizer, Minimizer):
             run_minimizer(objective, run, params, max_epochs, validate, on_epoch_end)
+            if run.stop_reason == "interrupted":
+                _interrupt_before_start(runs, b.to_numpy(params))
+                return runs
     stochastic = [run for run in runs if not run.stop_reason]
     if stochastic:
-        stack = Stack(objective, batches, params, stochastic, resume)
-        with backend_of(params).quiet():
+        stack = Stack(objective, batches, params, stochastic)
+        with b.quiet():
             stack.train(max_epochs, validate, on_epoch_end)
     return runs
+
+
+def _interrupt_before_start(runs: Sequence[ModelRun], params: np.ndarray) -> None:
+    for run in runs:
+        if not run.stop_reason:
+            run.stop_reason, run.params = "interrupted", params[run.index].copy()
 
 
 class Stack:
@@ -100,33 +111,32 @@ class Stack:
         batches: Batches,
         params: Array,
         runs: Sequence[ModelRun],
-        resume: Sequence[dict[str, Any]] | None = None,
     ):
         self.b = backend_of(params)
         self.objective, self.batches = objective, batches
         self.params = params
         self.runs = list(runs)
-        states = None if resume is None else [resume[run.index]["slots"] for run in runs]
         if len(runs) < params.shape[0]:
             self._keep([run.index for run in runs])
-        self._make_groups(states)
+        self._make_groups([run.state.get("slots") for run in runs])
         self.checkpoints = Checkpoints(self.b, self.params)
 
-    def _make_groups(self, states: Sequence[dict[str, np.ndarray]] | None) -> None:
+    def _make_groups(self, states: Sequence[dict[str, np.ndarray] | None]) -> None:
         scratch = self.objective.scratch
         if scratch is None:
             scratch = self.b.xp.empty_like(self.params)
         self.groups: list[tuple[slice, UpdateGroup]] = []
         optimizers = [run.optimizer for run in self.runs]
-        for rows in group_rows(optimizers):
+        progress = [run.progress for run in self.runs]
+        for rows in group_rows(optimizers, progress, states):
             group = UpdateGroup(
                 self.b,
                 optimizers[rows],
-                self.params[rows],
-                scratch[rows],
+                self.params[rows, :],
+                scratch[rows, :],
                 self.objective.layout,
-                [run.progress for run in self.runs[rows]],
-                None if states is None else states[rows],
+                progress[rows],
+                states[rows],
             )
             self.groups.append((rows, group))
         self.needs_loss = any(group.needs_loss for _, group in self.groups)
@@ -154,8 +164,10 @@ class Stack:
                     on_epoch_end(self.runs)
                 self._leave(max_epochs)
         except KeyboardInterrupt:
+            for _, group in self.groups:
+                group.tell_progress()
             for run in self.runs:
-                run.stop_reason = "interrupted"
+                run.stop_reason = run.stop_reason or "interrupted"
             self._leave(max_epochs)
 
     def _epoch(self) -> dict[str, np.ndarray]:
@@ -173,9 +185,9 @@ class Stack:
                 else:
                     grad = objective.grad(params, batch)
                 if norm is None:
-                    norm = xp.vecdot(grad, grad)
+                    norm = self.b.row_dot(grad, grad)
                 for rows, group in groups:
-                    group.apply(grad[rows], None if loss is None else loss[rows])
+                    group.apply(grad[rows, :], None if loss is None else loss[rows])
             losses = xp.stack(seen) if seen else objective.losses()
             first = losses[0, :] if first is None else first
             sizes = self.b.asarray(np.array(block.sizes), dtype=losses.dtype)
@@ -232,7 +244,7 @@ class Stack:
         eval_params = self._eval_params()
         for row, run in enumerate(self.runs):
             if run.stop_reason:
-                self._finish(row, run, eval_params[row])
+                self._finish(row, run, eval_params[row, :])
         states = [self._slots(row) for row in staying]
         self.runs = [self.runs[row] for row in staying]
         if staying:
@@ -245,10 +257,13 @@ class Stack:
         final = self.checkpoints.best(row)
         if final is None:
             final = self.b.to_numpy(params)
-        if run.stop_reason in ("diverged", "interrupted") and not np.isfinite(final).all():
-            final = self.checkpoints.last_good(row)
+            # Parameters that are finite can be beyond use, and an interrupt can hide a divergence.
+            if run.stop_reason == "diverged" or not np.isfinite(final).all():
+                final = self.checkpoints.last_good(row)
         run.params = final.copy()
         run.state = {"progress": run.progress, "slots": self._slots(row)}
+        if run.stop_reason == "diverged":
+            run.state = {}
 
     def _slots(self, row: int) -> dict[str, np.ndarray]:
         """The optimizer's state of one model, on the host."""

@@ -71,7 +71,8 @@ class ModelRun:
     params : ndarray of shape (P,)
         What to predict with, at the end.
     state : dict
-        What `minimise` needs to go on from here, at the end.
+        What `minimise` needs to go on from here, at the end; empty after a divergence, when
+        there is nothing to go on from but the parameters.
     """
 
     index: int

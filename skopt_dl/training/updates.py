@@ -43,12 +43,29 @@ def bind(optimizers: Sequence[Optimizer]) -> Optimizer:
     return bound
 
 
-def column(values: Sequence[float]) -> float | np.ndarray:
+_python_power = np.frompyfunc(pow, 2, 1)
+
+
+class ExactColumn(np.ndarray):
+    """A ``(K, 1)`` float64 column with Python's power of each number.
+
+    NumPy's power of an array may round differently. The last bit of a model's steps would then
+    depend on whether its neighbours in the stack share its hyperparameters.
+    """
+
+    def __pow__(self, exponent: Any) -> ExactColumn:  # type: ignore[override]
+        return _python_power(np.asarray(self), exponent).astype(np.float64).view(ExactColumn)
+
+    def __rpow__(self, base: Any) -> ExactColumn:  # type: ignore[override]
+        return _python_power(base, np.asarray(self)).astype(np.float64).view(ExactColumn)
+
+
+def column(values: Sequence[float]) -> float | ExactColumn:
     """Return a Python number where all values are equal, else a ``(K, 1)`` float64 column."""
     if all(value == values[0] for value in values):
         # A NumPy float64 scalar, from np.logspace say, would turn float32 arrays into float64.
         return int(values[0]) if isinstance(values[0], numbers.Integral) else float(values[0])
-    return np.array(values, dtype=np.float64)[:, None]
+    return np.array(values, dtype=np.float64)[:, None].view(ExactColumn)
 
 
 class UpdateGroup:
@@ -64,8 +81,8 @@ class UpdateGroup:
     layout : Layout
     progress : sequence of Progress
         One for each row.
-    states : sequence of dict, default=None
-        State to go on from, as `row_state` returned it, one for each row.
+    states : sequence of dict or None
+        State to go on from, as `row_state` returned it, one for each row; or None for all.
     """
 
     def __init__(
@@ -76,7 +93,7 @@ class UpdateGroup:
         scratch: Array,
         layout: Layout,
         progress: Sequence[Progress],
-        states: Sequence[dict[str, np.ndarray]] | None = None,
+        states: Sequence[dict[str, np.ndarray] | None],
     ):
         self._b = b
         self._params = params
@@ -96,18 +113,19 @@ class UpdateGroup:
         self._coefficients: dict[str, Array] = {}
         step.coefficients = self._coefficients
         self.state: dict[str, Array] = {}
-        self._make_state(states)
+        self._make_state([state for state in states if state is not None])
+        self._rate: float | np.ndarray = 0.0
         self.set_rate()
 
-    def _make_state(self, states: Sequence[dict[str, np.ndarray]] | None) -> None:
+    def _make_state(self, states: Sequence[dict[str, np.ndarray]]) -> None:
         b, params = self._b, self._params
         for slot in self._optimizer.slots:
-            if states is None:
-                self.state[slot] = b.zeros(params.shape, like=params)
-            else:
+            if states:
                 rows = np.stack([state[slot] for state in states])
                 self.state[slot] = b.asarray(rows, dtype=params.dtype)
-        if states is None:
+            else:
+                self.state[slot] = b.zeros(params.shape, like=params)
+        if not states:
             self._optimizer.init_state(self.state, params, b.xp)
 
     def _to_device(self, value: float | np.ndarray) -> Array:
@@ -124,7 +142,10 @@ class UpdateGroup:
         self.tell_progress()
         pairs = zip(self._schedules, self._progress, strict=True)
         self.rates = [float(schedule.value(progress)) for schedule, progress in pairs]
-        self._rate = column(self.rates)
+        rate = column(self.rates)
+        if type(rate) is not type(self._rate):
+            self._coefficients.clear()
+        self._rate = rate
         self.step.learning_rate = self._to_device(self._rate)
 
     def apply(self, grad: Array, loss: Array | None) -> None:
@@ -136,7 +157,7 @@ class UpdateGroup:
         device = self._coefficients
         for name, value in self._exact.coefficients(step.number, self._rate).items():
             if name in device:
-                device[name][...] = value
+                device[name][...] = value if isinstance(value, float) else self._to_device(value)
             else:
                 device[name] = self._to_device(value)
         step.loss = loss
@@ -148,13 +169,24 @@ class UpdateGroup:
 
     def row_state(self, row: int) -> dict[str, np.ndarray]:
         """The state arrays of one model, ``(P,)`` each, on the host."""
-        return {slot: self._b.to_numpy(array[row]) for slot, array in self.state.items()}
+        return {slot: self._b.to_numpy(array[row, :]) for slot, array in self.state.items()}
 
 
-def group_rows(optimizers: Sequence[Optimizer]) -> list[slice]:
-    """Cut the stack into runs of neighbouring rows whose optimizers can share an update."""
+def group_rows(
+    optimizers: Sequence[Optimizer],
+    progress: Sequence[Progress],
+    states: Sequence[dict[str, np.ndarray] | None],
+) -> list[slice]:
+    """Cut the stack into runs of neighbouring rows that can share an update.
+
+    They have optimizers alike in `structure`, and are at the same step.
+    """
+    keys = [
+        (structure(optimizer), so_far.step, state is None)
+        for optimizer, so_far, state in zip(optimizers, progress, states, strict=True)
+    ]
     slices, start = [], 0
-    for _, members in groupby(optimizers, key=structure):
+    for _, members in groupby(keys):
         stop = start + len(list(members))
         slices.append(slice(start, stop))
         start = stop

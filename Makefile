@@ -1,0 +1,25 @@
+# The two commands of the README, and the checks. Needs Python 3.11 or newer; everything else is
+# installed into $(VENV).
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PLUGINS := $(wildcard plugins/*)
+
+.PHONY: example test lint
+
+example: $(VENV)/.installed
+	$(BIN)/python examples/grid_search_over_optimizers.py
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest -n 2 tests $(PLUGINS)
+
+lint: $(VENV)/.installed
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+
+# Plugins are installed as packages, never imported by path: reinstall them when they change.
+$(VENV)/.installed: pyproject.toml $(shell find plugins -name '*.py' -o -name '*.toml')
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -e '.[dev]' $(PLUGINS:%=./%)
+	touch $@

@@ -1,0 +1,91 @@
+"""Training data: what is accepted, and which part is held out."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import is_regressor
+from sklearn.model_selection import train_test_split
+from sklearn.utils import column_or_1d
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+from skopt_dl.backends import to_host
+
+
+def training_data(
+    estimator: Any, X: Any, y: Any, sample_weight: Any, dtypes: list[Any], reset: bool
+) -> tuple[Any, Any, np.ndarray | None]:
+    """Check the arguments of a fit.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        Remembers features, where `reset`, or is compared with them.
+    X, y, sample_weight
+        As `fit` got them.
+    dtypes : list of dtype
+        What `X` may stay; it becomes the first if it is none of them.
+    reset : bool
+
+    Returns
+    -------
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+    y : ndarray or sparse matrix of shape (n_samples,) or (n_samples, n_outputs)
+    sample_weight : ndarray of shape (n_samples, 1) or None
+    """
+    X, y = validate_data(
+        estimator,
+        to_host(X),
+        to_host(y),
+        accept_sparse=["csr", "csc"],
+        multi_output=True,
+        y_numeric=is_regressor(estimator),
+        dtype=dtypes,
+        order="C",
+        reset=reset,
+    )
+    if sparse.issparse(X):
+        X = X.tocsr()
+    if not sparse.issparse(y) and y.ndim == 2 and y.shape[1] == 1:
+        y = column_or_1d(y, warn=True)
+    if sample_weight is not None:
+        sample_weight = _check_sample_weight(
+            to_host(sample_weight), X, dtype=X.dtype, ensure_non_negative=True
+        )[:, None]
+        if not sample_weight.any():
+            raise ValueError("sample_weight is zero for all samples: nothing is to be learnt.")
+    return X, y, sample_weight
+
+
+def split(
+    strata: np.ndarray | None,
+    n_samples: int,
+    validation_fraction: float,
+    random_state: np.random.RandomState,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw rows to train on and rows to validate on.
+
+    Strata keep their shares in both where each has enough samples.
+    """
+    n_validation = math.ceil(validation_fraction * n_samples)
+    n_train = n_samples - n_validation
+    if n_validation < 2 or n_train < 1:
+        raise ValueError(
+            f"validation_fraction={validation_fraction} of {n_samples} samples leaves "
+            f"{n_validation} to validate and {n_train} to train on; at least 2 and 1 are needed. "
+            "Change validation_fraction or set early_stopping=False."
+        )
+    if strata is not None:
+        _, counts = np.unique(strata, return_counts=True)
+        if counts.min() < 2 or len(counts) > min(n_validation, n_train):
+            strata = None
+    rows, validation_rows = train_test_split(
+        np.arange(n_samples),
+        test_size=validation_fraction,
+        stratify=strata,
+        random_state=random_state,
+    )
+    return rows, validation_rows

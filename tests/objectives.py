@@ -1,0 +1,42 @@
+"""Objectives without a network, small enough to reason about."""
+
+import numpy as np
+
+from skopt_dl.networks import Layout, Objective
+from skopt_dl.optimizers import Optimizer
+
+
+class Quadratic(Objective):
+    """``scale / 2 * ||x||²`` for each model."""
+
+    def __init__(self, scales=(1.0,), n_parameters=3):
+        layout = Layout.from_shapes([("x", "output", (1, n_parameters))])
+        super().__init__(layout, len(scales))
+        self.scales = np.array(scales)
+
+    def value_and_grad(self, params, batch=None):
+        scales = self.scales[:, None].astype(params.dtype)
+        grad = scales * params
+        return 0.5 * (params * grad).sum(axis=1), grad
+
+    def select(self, models):
+        return type(self)(self.scales[list(models)], self.layout.size)
+
+
+class Plateau(Quadratic):
+    """The same everywhere: a loss of 1 and no gradient."""
+
+    def value_and_grad(self, params, batch=None):
+        return np.ones(self.n_models), np.zeros_like(params)
+
+
+class Recorder(Optimizer):
+    """Gradient descent that notes the number and the learning rate of every step."""
+
+    def __init__(self, learning_rate=0.01, log=None):
+        self.learning_rate = learning_rate
+        self.log = log
+
+    def update(self, grad, state, params, step):
+        self.log.append((step.number, np.array(step.learning_rate)))
+        return -step.learning_rate * grad

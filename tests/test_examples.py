@@ -1,0 +1,30 @@
+"""Every example runs, shortened, and leaves what it says it leaves."""
+
+import importlib.util
+from pathlib import Path
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_grid_search_prints_a_table_and_saves_a_figure(tmp_path, capsys, monkeypatch):
+    example = load("grid_search_over_optimizers")
+    assert len(example.LEARNING_RATES) >= 8
+    assert "lion" in example.LEARNING_RATES
+    fewer = {name: rates[1:3] for name, rates in example.LEARNING_RATES.items()}
+    monkeypatch.setattr(example, "LEARNING_RATES", fewer)
+    path = example.main(["--epochs", "5", "--folds", "2", "--output", str(tmp_path)])
+    printed = capsys.readouterr().out
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert str(path) in printed
+    table = printed[printed.index("optimizer ") :].splitlines()[1 : len(fewer) + 1]
+    assert {line.split()[0] for line in table} == set(fewer)
+    accuracies = [float(line.split()[2]) for line in table]
+    assert accuracies == sorted(accuracies, reverse=True)
+    assert accuracies[0] > 0.9
