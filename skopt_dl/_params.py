@@ -12,8 +12,6 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from skopt_dl._pickling import reduce_plugin_object
-
 
 class Constraint(Protocol):
     """One kind of value a parameter may have; its ``str`` completes "must be …"."""
@@ -105,7 +103,11 @@ class Configurable(BaseEstimator):
     """
 
     constraints: ClassVar[Mapping[str, Constraint | tuple[Constraint, ...]]] = {}
-    __reduce__ = reduce_plugin_object
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from skopt_dl._pickling import reduce_component
+
+        return reduce_component(self)
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters by name; ``a__b`` sets parameter ``b`` of the object in ``a``."""
@@ -130,6 +132,9 @@ class Configurable(BaseEstimator):
         """
         for name, allowed in self.constraints.items():
             value = getattr(self, name)
+            if isinstance(value, Configurable):
+                # A stand-in for a missing plugin's object says so itself.
+                value.check_params()
             alternatives = allowed if isinstance(allowed, tuple) else (allowed,)
             if any(constraint.accepts(value) for constraint in alternatives):
                 continue

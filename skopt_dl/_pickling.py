@@ -4,108 +4,135 @@ from __future__ import annotations
 
 import copyreg
 import sys
-from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, NamedTuple
 
-from sklearn.base import BaseEstimator
+from sklearn.base import clone
 
-ENTRY_POINT_GROUP = "skopt_dl"
+from skopt_dl._entry_points import canonical, installed_plugins, plugin_of_module
+from skopt_dl._params import Configurable
 
 
 class MissingPluginError(ImportError):
     """Raised when something from a plugin that is not installed is asked to work."""
 
 
-@cache
-def plugin_distribution(module: str) -> str | None:
-    """Name the installed distribution whose skopt_dl entry point lies in the same package."""
-    package = module.partition(".")[0]
-    for entry_point in entry_points(group=ENTRY_POINT_GROUP):
-        if entry_point.module.partition(".")[0] == package and entry_point.dist is not None:
-            return entry_point.dist.name
-    return None
+class Reference(NamedTuple):
+    """A plugin's class, as a pickle names it."""
+
+    module: str
+    qualname: str
+    distribution: str
+    version: str
+    parameters: tuple[str, ...]
 
 
-def reduce_plugin_object(self: Any) -> tuple[Any, ...]:
+def reduce_component(component: Any) -> tuple[Any, ...]:
     """Pickle an object of a plugin's class by name, so that a stand-in can take its place.
 
     Classes of skopt_dl itself, and those written in a notebook or a script, pickle as usual.
     """
-    cls = type(self)
-    package = cls.__module__.partition(".")[0]
-    if package != __name__.partition(".")[0]:
-        distribution = plugin_distribution(cls.__module__)
-        if distribution is not None and _find(cls.__module__, cls.__qualname__) is cls:
-            reference = (cls.__module__, cls.__qualname__, distribution)
-            return rebuild, (reference, dict(self.__dict__))
-    return copyreg.__newobj__, (cls,), self.__getstate__()  # type: ignore[attr-defined]
+    cls, state = type(component), component.__getstate__()
+    own = cls.__module__.partition(".")[0] == __name__.partition(".")[0]
+    plugin = None if own else plugin_of_module(cls.__module__)
+    if plugin is None or _look_up(cls.__module__, cls.__qualname__) is not cls:
+        return copyreg.__newobj__, (cls,), state  # type: ignore[attr-defined]
+    reference = Reference(
+        cls.__module__,
+        cls.__qualname__,
+        plugin.distribution,
+        plugin.version,
+        tuple(component._get_param_names()),
+    )
+    return restore, (reference,), state
 
 
-def _find(module: str, qualname: str) -> Any:
+def _look_up(module: str, qualname: str) -> Any:
     found: Any = sys.modules.get(module)
     for part in qualname.split("."):
         found = getattr(found, part, None)
     return found
 
 
-def rebuild(reference: tuple[str, str, str], attributes: dict[str, Any]) -> Any:
-    """Rebuild an object pickled by `reduce_plugin_object`, or a stand-in for it."""
-    module, qualname, _ = reference
+def restore(reference: Reference) -> Any:
+    """Return an empty object of the class, or a stand-in for one; pickle then sets its state."""
     try:
-        import_module(module)
-        cls = _find(module, qualname)
-    except ImportError:
-        cls = None
+        import_module(reference.module)
+    # A plugin that is installed but broken must not keep a model from predicting either.
+    except Exception as error:
+        return MissingPluginObject(reference, f"{type(error).__name__}: {error}")
+    cls = _look_up(reference.module, reference.qualname)
     if cls is None:
-        return MissingPluginObject(reference, attributes)
-    rebuilt = cls.__new__(cls)
-    rebuilt.__dict__.update(attributes)
-    return rebuilt
+        reason = f"module {reference.module} has no {reference.qualname}"
+        return MissingPluginObject(reference, reason)
+    return cls.__new__(cls)
 
 
-class MissingPluginObject(BaseEstimator):
+class MissingPluginObject(Configurable):
     """Stands in for an object whose class is not installed: clones, prints, pickles.
+
+    It has the object's parameters as attributes; whatever else it is asked for raises
+    `MissingPluginError`. Pickled again and loaded where the plugin is installed, it is the object
+    once more.
 
     Parameters
     ----------
-    reference : tuple of str
-        Module, qualified name and distribution of the class.
-    attributes : dict
-        The object's parameters.
+    reference : Reference
+        The class.
+    reason : str
+        Why there is no such class here.
     """
 
-    def __init__(self, reference: tuple[str, str, str], attributes: dict[str, Any]):
-        self.reference = reference
-        self.attributes = attributes
+    def __init__(self, reference: Reference, reason: str):
+        self._reference = reference
+        self._reason = reason
+
+    def _get_param_names(self) -> list[str]:
+        return list(self._reference.parameters)
 
     @property
-    def problem(self) -> str:
+    def _name(self) -> str:
+        return self._reference.qualname.rpartition(".")[2]
+
+    @property
+    def _problem(self) -> str:
         """What is missing, and how to get it."""
-        module, qualname, distribution = self.reference
-        return (
-            f"{qualname} (module {module}) comes from the package {distribution!r}, which is not "
-            f"installed here. Run `pip install {distribution}`."
-        )
+        reference, package = self._reference, self._reference.distribution
+        what = f"{self._name} (module {reference.module}) comes from the package {package!r}"
+        for plugin in installed_plugins():
+            if canonical(plugin.distribution) == canonical(package):
+                return (
+                    f"{what}, whose installed version {plugin.version} does not provide it "
+                    f"({self._reason}). The model was saved with version {reference.version}: run "
+                    f"`pip install '{package}=={reference.version}'`, or see `skopt-dl plugins "
+                    "doctor`."
+                )
+        return missing_package(what, package)
+
+    def __getattr__(self, name: str) -> Any:
+        # Python and its libraries probe for private names, and must be told that there are none.
+        if name.startswith("_"):
+            raise AttributeError(f"A stand-in for {self._name} has no attribute {name!r}")
+        raise MissingPluginError(self._problem)
 
     def check_params(self) -> None:
-        raise MissingPluginError(self.problem)
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        return dict(self.attributes)
-
-    def set_params(self, **params: Any) -> MissingPluginObject:
-        self.attributes = {**self.attributes, **params}
-        return self
+        raise MissingPluginError(self._problem)
 
     def __sklearn_clone__(self) -> MissingPluginObject:
-        return MissingPluginObject(self.reference, dict(self.attributes))
+        copy = MissingPluginObject(self._reference, self._reason)
+        for name, value in self.get_params(deep=False).items():
+            setattr(copy, name, clone(value, safe=False))
+        return copy
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return rebuild, (self.reference, self.attributes)
+        state = {k: v for k, v in vars(self).items() if k not in ("_reference", "_reason")}
+        return restore, (self._reference,), state
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
-        arguments = ", ".join(f"{name}={value!r}" for name, value in self.attributes.items())
-        name = self.reference[1].rpartition(".")[2]
-        return f"<{name}({arguments}), from {self.reference[2]}, which is not installed>"
+        arguments = ", ".join(f"{k}={v!r}" for k, v in self.get_params(deep=False).items())
+        return f"<{self._name}({arguments}), from {self._reference.distribution}, not available>"
+
+
+def missing_package(what: str, package: str) -> str:
+    """Complete the sentence that begins with `what`, and say how to get the package."""
+    return f"{what}, which is not installed here. Run `pip install {package}`."

@@ -1,5 +1,7 @@
 """The engine's mathematics written plainly, with SciPy, for one model and float64."""
 
+from itertools import pairwise
+
 import numpy as np
 from scipy import special
 
@@ -37,16 +39,16 @@ LOSSES = {
     "absolute_error": lambda raw, y: np.abs(raw - y).sum(axis=-1),
     "huber": lambda raw, y: special.huber(HUBER_DELTA, raw - y).sum(axis=-1),
     "poisson": lambda raw, y: (special.xlogy(y, y) - y * raw - y + np.exp(raw)).sum(axis=-1),
-    "quantile": lambda raw, y: (
-        np.where(y > raw, QUANTILE * (y - raw), (1 - QUANTILE) * (raw - y)).sum(axis=-1)
-    ),
+    "quantile": lambda raw, y: np.where(
+        y > raw, QUANTILE * (y - raw), (1 - QUANTILE) * (raw - y)
+    ).sum(axis=-1),
 }
 
 
 def split(row, layer_sizes):
     """Cut a model's parameters, ``(P,)``, into ``(weights, bias)`` pairs."""
     layers, start = [], 0
-    for n_in, n_out in zip(layer_sizes, layer_sizes[1:], strict=False):
+    for n_in, n_out in pairwise(layer_sizes):
         middle, stop = start + n_in * n_out, start + n_in * n_out + n_out
         layers.append((row[start:middle].reshape(n_in, n_out), row[middle:stop]))
         start = stop

@@ -101,9 +101,7 @@ class Problem:
         return b.asarray(rows.astype(self.dtype))
 
     def objective(self, n_models=1, alpha=0.0, weighted=False, sparse=False, b=NUMPY):
-        x, y, weight = (
-            a.astype(self.dtype) for a in (self.x, self.y, self.sample_weight[:, None])
-        )
+        x, y, weight = (a.astype(self.dtype) for a in (self.x, self.y, self.sample_weight[:, None]))
         pool = SparsePool(scipy.sparse.csr_array(x)) if sparse else DensePool(b, b.asarray(x))
         return NetworkObjective(
             b,

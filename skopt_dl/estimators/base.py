@@ -29,7 +29,10 @@ _COUNT = Interval(1, math.inf, "[)", integer=True)
 def can_partial_fit(estimator: BaseMLP) -> bool:
     """Whether the optimizer works on mini-batches; raises ``AttributeError`` where it does not."""
     optimizer = estimator.optimizer
-    cls = find("optimizer", optimizer) if isinstance(optimizer, str) else type(optimizer)
+    try:
+        cls = find("optimizer", optimizer) if isinstance(optimizer, str) else type(optimizer)
+    except (ValueError, ImportError):
+        return True  # partial_fit then says what is wrong with the name
     if issubclass(cls, Minimizer):
         raise AttributeError(
             f"partial_fit is only available for stochastic optimizers; {cls.__name__} needs all "
@@ -258,10 +261,11 @@ class BaseMLP(NamedComponents):
         self.validation_scores_ = self.history_.get("validation_score")
         self.best_loss_ = self.best_validation_score_ = None
         if self.validation_scores_ is not None:
-            self.best_validation_score_ = float(np.nanmax(self.validation_scores_, initial=-np.inf))
+            self.best_validation_score_ = float(np.fmax.reduce(self.validation_scores_, initial=-np.inf))
         else:
-            self.best_loss_ = float(np.nanmin(self.loss_curve_, initial=np.inf))
-        self._resume = {**run.state, "optimizer": type(run.optimizer)}
+            self.best_loss_ = float(np.fmin.reduce(self.loss_curve_, initial=np.inf))
+        # A diverged training leaves nothing to go on from.
+        self._resume = {**run.state, "optimizer": type(run.optimizer)} if run.state else None
 
     def _resumable(self, optimizer: Any) -> dict[str, Any] | None:
         """The state to go on from, where it was left by an optimizer of the same kind."""

@@ -10,7 +10,7 @@ from skopt_dl._params import Configurable
 from skopt_dl._pickling import MissingPluginObject
 from skopt_dl.networks import Activation, Initializer, Loss
 from skopt_dl.optimizers import Minimizer, Optimizer
-from skopt_dl.plugins import available, make
+from skopt_dl.plugins import available, make, package_of_name, remember_packages
 
 # The kind of name each parameter takes, and the classes of its objects.
 NAMED: dict[str, tuple[str, tuple[type, ...]]] = {
@@ -23,6 +23,24 @@ NAMED: dict[str, tuple[str, tuple[type, ...]]] = {
 
 class NamedComponents(Configurable):
     """``optimizer__learning_rate`` and its like, for names as well as for objects."""
+
+    # A model gets no stand-in where its class is missing: it could not predict.
+    __reduce__ = object.__reduce__  # type: ignore[assignment]
+
+    def __getstate__(self) -> dict[str, Any]:
+        packages = {}
+        for parameter, (kind, _) in NAMED.items():
+            name = getattr(self, parameter, None)
+            package = package_of_name(kind, name) if isinstance(name, str) else None
+            if package is not None:
+                packages[kind, name] = package
+        state = dict(super().__getstate__())
+        return {**state, "_packages": packages} if packages else state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # Where a plugin is missing, errors can then say which package has the name.
+        remember_packages(state.pop("_packages", {}))
+        super().__setstate__(state)
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters.

@@ -80,7 +80,7 @@ class DensePool:
 
     def __init__(self, b: Backend, array: Array):
         self.n_rows, self.n_columns = array.shape
-        self.row_bytes = array.shape[1] * array.dtype.itemsize
+        self.row_bytes = array.shape[1] * b.xp.finfo(array.dtype).bits // 8
         self._b = b
         self._array = array
         self._gathered: dict[tuple[int, tuple[int, ...]], tuple[Array, list[DenseRows]]] = {}
@@ -117,7 +117,7 @@ class TargetPool:
 
     def __init__(self, b: Backend, array: Array):
         self.n_rows, self.n_columns = array.shape
-        self.row_bytes = array.shape[1] * array.dtype.itemsize
+        self.row_bytes = array.shape[1] * b.xp.finfo(array.dtype).bits // 8
         self._b = b
         self._columns = b.xp.asarray(array.mT, copy=True)
         self._gathered: dict[tuple[int, tuple[int, ...]], tuple[Array, Array]] = {}

@@ -7,7 +7,7 @@ are imported when the name is first used.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import pluggy
 
@@ -16,13 +16,24 @@ PROJECT = "skopt_dl"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
-HOOKS = {
-    "optimizer": "skopt_dl_optimizers",
-    "schedule": "skopt_dl_schedules",
-    "loss": "skopt_dl_losses",
-    "activation": "skopt_dl_activations",
-    "initializer": "skopt_dl_initializers",
+
+class Kind(NamedTuple):
+    """A kind of thing that has a name: its hook, and the base classes, one of which it has."""
+
+    hook: str
+    bases: tuple[str, ...]
+
+
+KINDS = {
+    "optimizer": Kind(
+        "skopt_dl_optimizers", ("skopt_dl.optimizers:Optimizer", "skopt_dl.optimizers:Minimizer")
+    ),
+    "schedule": Kind("skopt_dl_schedules", ("skopt_dl.schedules:Schedule",)),
+    "loss": Kind("skopt_dl_losses", ("skopt_dl.networks:Loss",)),
+    "activation": Kind("skopt_dl_activations", ("skopt_dl.networks:Activation",)),
+    "initializer": Kind("skopt_dl_initializers", ("skopt_dl.networks:Initializer",)),
 }
+KIND_OF_HOOK = {kind.hook: name for name, kind in KINDS.items()}
 
 Names = Mapping[str, str | type[Any]]
 

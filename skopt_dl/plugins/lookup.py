@@ -3,48 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from typing import Any
 
+from skopt_dl._entry_points import canonical
 from skopt_dl._params import did_you_mean
-from skopt_dl.plugins.hookspecs import HOOKS
-from skopt_dl.plugins.manager import BUILTIN, manager
+from skopt_dl._pickling import MissingPluginError, missing_package
+from skopt_dl.plugins.hookspecs import KINDS
+from skopt_dl.plugins.manager import BUILTIN, DISABLE_VARIABLE, manager
+from skopt_dl.plugins.records import Entry
 
-
-@dataclass(frozen=True)
-class Entry:
-    """A name that a distribution gives to a class."""
-
-    name: str
-    distribution: str
-    target: Any
-
-    @property
-    def qualified(self) -> str:
-        return f"{self.distribution}/{self.name}"
-
-
-def _entries(kind: str) -> list[Entry]:
-    entries = []
-    for distribution, function in manager.implementations(kind):
-        report = next((r for r in manager.reports if r.distribution == distribution), None)
-        if report is not None and report.status == "failed":
-            continue
-        try:
-            names = dict(function())
-        except Exception as error:
-            if report is None:
-                raise
-            report.status = "failed"
-            report.problems.append(
-                f"its hook {HOOKS[kind]} failed with {type(error).__name__}: {error}."
-            )
-            manager.warn_of_problems()
-            continue
-        entries += [Entry(name, distribution, target) for name, target in names.items()]
-    return entries
+# Packages whose names unpickled models use; they may not be installed here.
+_packages_seen: dict[tuple[str, str], str] = {}
 
 
 def available(kind: str) -> list[str]:
@@ -52,13 +24,16 @@ def available(kind: str) -> list[str]:
 
     A name that several plugins claim is listed as ``distribution/name``.
     """
-    manager.load()
-    entries = _entries(kind)
+    return sorted(usable_names(manager.entries(kind)).values())
+
+
+def usable_names(entries: list[Entry]) -> dict[Entry, str]:
+    """Give each entry of a kind its bare name where that leads to it, or its qualified one."""
     claims = Counter(entry.name for entry in entries)
-    return sorted(
-        entry.name if entry.distribution == BUILTIN or claims[entry.name] == 1 else entry.qualified
-        for entry in entries
-    )
+    return {
+        e: e.name if e.distribution == BUILTIN or claims[e.name] == 1 else e.qualified
+        for e in entries
+    }
 
 
 def find(kind: str, name: str) -> type[Any]:
@@ -74,56 +49,80 @@ def find(kind: str, name: str) -> type[Any]:
     ------
     ValueError
         If nobody has the name, or several plugins claim it.
+    MissingPluginError
+        If nobody has the name, and a model unpickled here got it from a plugin.
+    ImportError
+        If the class of that name cannot be imported.
+    TypeError
+        If it is not a class of that kind.
     """
-    entry = _match(kind, name, [e for e in _entries(kind) if e.distribution == BUILTIN])
+    return resolve(_find_entry(kind, name))
+
+
+def _find_entry(kind: str, name: str) -> Entry:
+    entry = _match(kind, name, manager.builtin_entries(kind))
     if entry is None:
-        manager.load()
-        entry = _match(kind, name, _entries(kind))
+        entry = _match(kind, name, manager.entries(kind))
     if entry is None:
+        package = _packages_seen.get((kind, name))
+        if package is not None:
+            what = f"The {kind} {name!r} comes from the package {package!r}"
+            raise MissingPluginError(missing_package(what, package))
         raise ValueError(_unknown(kind, name))
-    return _import(kind, entry)
+    return entry
 
 
 def _match(kind: str, name: str, entries: list[Entry]) -> Entry | None:
-    if "/" in name:
-        return next((e for e in entries if e.qualified == name), None)
-    matches = [entry for entry in entries if entry.name == name]
-    builtin = [entry for entry in matches if entry.distribution == BUILTIN]
-    if builtin:
-        return builtin[0]
-    if len(matches) > 1:
+    distribution, slash, bare = name.rpartition("/")
+    matches = [entry for entry in entries if entry.name == bare]
+    if slash:
+        package = canonical(distribution)
+        return next((e for e in matches if canonical(e.distribution) == package), None)
+    if len(matches) > 1 and matches[0].distribution != BUILTIN:
         claims = " or ".join(repr(entry.qualified) for entry in matches)
-        raise ValueError(f"Several plugins have a {kind} named {name!r}: use {claims}.")
+        raise ValueError(f"Several plugins have a {kind} named {name!r}: write {claims}.")
     return matches[0] if matches else None
 
 
 def _unknown(kind: str, name: str) -> str:
+    entries = manager.entries(kind)
     names = available(kind)
+    candidates = [entry.qualified for entry in entries] if "/" in name else names
     parts = [
-        f"Unknown {kind} {name!r}.{did_you_mean(name, names)} Available: {', '.join(names)}.",
+        f"Unknown {kind} {name!r}.{did_you_mean(name, candidates)} Available: {', '.join(names)}.",
         "Other names come with plugin packages; one registered at run time is not known to worker "
         f"processes (n_jobs), so pass the {kind} object there.",
     ]
-    for report in manager.reports:
-        if report.status != "loaded":
-            parts.append(f"The plugin {report.distribution} is {report.status}.")
+    for plugin in manager.plugins:
+        if plugin.status == "disabled":
+            parts.append(f"The plugin {plugin.distribution} is switched off by {DISABLE_VARIABLE}.")
+        elif plugin.problems:
+            problems = " ".join(problem.what for problem in plugin.problems)
+            parts.append(f"The plugin {plugin.distribution} has problems: {problems}")
     return " ".join(parts)
 
 
-def _import(kind: str, entry: Entry) -> type[Any]:
-    if not isinstance(entry.target, str):
-        return entry.target
-    try:
-        return _import_string(entry.target)
-    except Exception as error:
-        raise ImportError(
-            f"The {kind} {entry.name!r} of {entry.distribution} cannot be used: importing "
-            f"{entry.target!r} failed with {type(error).__name__}: {error}"
-        ) from error
+def resolve(entry: Entry) -> type[Any]:
+    """Import the class of an entry and see that it is of the entry's kind."""
+    label = f"The {entry.kind} {entry.name!r} of {entry.distribution} cannot be used: "
+    if isinstance(entry.target, str):
+        try:
+            found = _import(entry.target)
+        except Exception as error:
+            raise ImportError(
+                f"{label}importing {entry.target!r} failed with {type(error).__name__}: {error}"
+            ) from error
+    else:
+        found = entry.target
+    bases = KINDS[entry.kind].bases
+    if not (isinstance(found, type) and issubclass(found, tuple(map(_import, bases)))):
+        wanted = " or ".join(base.replace(":", ".") for base in bases)
+        raise TypeError(f"{label}{entry.class_path!r} is not a subclass of {wanted}.")
+    return found
 
 
 @cache
-def _import_string(target: str) -> type[Any]:
+def _import(target: str) -> Any:
     module, _, qualname = target.partition(":")
     found: Any = import_module(module)
     for part in qualname.split("."):
@@ -140,7 +139,7 @@ def make(kind: str, name: str, **params: Any) -> Any:
         If the name or a parameter is unknown; the message gives the nearest match.
     """
     cls = find(kind, name)
-    known = cls._get_param_names() if hasattr(cls, "_get_param_names") else list(params)
+    known = cls._get_param_names()
     for parameter in params:
         if parameter not in known:
             raise ValueError(
@@ -148,3 +147,19 @@ def make(kind: str, name: str, **params: Any) -> Any:
                 f"{did_you_mean(parameter, known)} It has: {', '.join(known) or 'none'}."
             )
     return cls(**params)
+
+
+def package_of_name(kind: str, name: str) -> str | None:
+    """Return the package that a name comes from, if it is a plugin, here or in a pickle."""
+    if any(entry.name == name for entry in manager.builtin_entries(kind)):
+        return None
+    try:
+        package = _find_entry(kind, name).distribution
+    except (ValueError, ImportError):
+        return _packages_seen.get((kind, name))
+    return None if package == BUILTIN else package
+
+
+def remember_packages(packages: Mapping[tuple[str, str], str]) -> None:
+    """Note which package each ``(kind, name)`` of an unpickled model came from."""
+    _packages_seen.update(packages)

@@ -2,160 +2,247 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
 import threading
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import pluggy
 
+from skopt_dl._entry_points import InstalledPlugin, canonical, installed_plugins
 from skopt_dl._params import did_you_mean
-from skopt_dl._pickling import ENTRY_POINT_GROUP
 from skopt_dl.plugins import builtin
-from skopt_dl.plugins.hookspecs import HOOKS, PROJECT, HookSpecs
+from skopt_dl.plugins.hookspecs import KIND_OF_HOOK, KINDS, PROJECT, HookSpecs
+from skopt_dl.plugins.records import Entry, Plugin, Problem
 
 DISABLE_VARIABLE = "SKOPT_DL_DISABLE_PLUGINS"
 BUILTIN = "skopt-dl"
+
+_UPGRADE = "Upgrade the package, or tell its authors."
+_TARGET = re.compile(r"[\w.]+:[\w.]+")
 
 
 class PluginWarning(UserWarning):
     """Something is wrong with an installed plugin; ``skopt-dl plugins doctor`` says more."""
 
 
-@dataclass
-class PluginReport:
-    """What became of one plugin.
-
-    Attributes
-    ----------
-    distribution : str
-        The pip package, or the name given to `PluginManager.register`.
-    version : str
-    module : str
-        What its entry point names.
-    status : str
-        ``"loaded"``, ``"disabled"`` or ``"failed"``.
-    problems : list of str
-        Why it failed, or what is wrong with it although it works.
-    """
-
-    distribution: str
-    version: str
-    module: str
-    status: str = "loaded"
-    problems: list[str] = field(default_factory=list)
-
-
 class PluginManager:
     """The built-ins, and, once asked for, the installed plugins.
 
+    Hooks are called once, when a plugin is loaded; from then on names are looked up in lists.
+
     Attributes
     ----------
-    reports : list of PluginReport
-        One for each installed plugin, once they are loaded.
+    plugins : list of Plugin
+        All that were found, once `load` has been called, those with problems included.
     """
 
     def __init__(self) -> None:
-        self.reports: list[PluginReport] = []
+        self.plugins: list[Plugin] = []
         self._lock = threading.RLock()
-        self._loaded = False
+        self._loading = self._loaded = False
         self._pluggy = pluggy.PluginManager(PROJECT)
         self._pluggy.add_hookspecs(HookSpecs)
-        self._pluggy.register(builtin, name=BUILTIN)
+        self._builtin = Plugin(BUILTIN)
+        self._enter(builtin, self._builtin)
+        assert not self._builtin.problems, self._builtin.problems
 
-    def implementations(self, kind: str) -> Iterator[tuple[str, Any]]:
-        """Yield ``(distribution, function)`` for each implementation of a kind's hook."""
-        hook = getattr(self._pluggy.hook, HOOKS[kind])
-        for implementation in hook.get_hookimpls():
-            yield implementation.plugin_name, implementation.function
+    def builtin_entries(self, kind: str) -> list[Entry]:
+        """List the names that skopt_dl itself gives."""
+        return [entry for entry in self._builtin.entries if entry.kind == kind]
+
+    def entries(self, kind: str) -> list[Entry]:
+        """List all names of a kind, those of installed plugins included."""
+        self.load()
+        from_plugins = [e for plugin in self.plugins for e in plugin.entries if e.kind == kind]
+        return self.builtin_entries(kind) + from_plugins
 
     def register(self, plugin: object, name: str) -> None:
-        """Register a module or object that is not installed, in this process only.
+        """Register a module or an object that is not installed, in this process only.
 
         Worker processes do not know it: give searches with ``n_jobs`` the optimizer object.
+
+        Raises
+        ------
+        ValueError
+            If something is wrong with it; it is not registered then.
         """
-        report = PluginReport(name, "", getattr(plugin, "__name__", type(plugin).__name__))
-        self._register(plugin, report)
-        self.reports.append(report)
-        if report.problems:
-            raise ValueError(f"Plugin {name!r}: {' '.join(report.problems)}")
+        with self._lock:
+            module = getattr(plugin, "__name__", type(plugin).__name__)
+            entered = self._enter(plugin, Plugin(name, module=module))
+            if entered.problems:
+                if self._pluggy.get_plugin(entered.key) is plugin:
+                    self._pluggy.unregister(plugin)
+                raise ValueError(f"Plugin {name!r}: {' '.join(map(str, entered.problems))}")
+            self.plugins = [*self.plugins, entered]
 
     def unregister(self, name: str) -> None:
-        """Forget a plugin."""
-        self._pluggy.unregister(name=name)
-        self.reports = [report for report in self.reports if report.distribution != name]
+        """Forget a plugin that was registered at run time."""
+        with self._lock:
+            key = Plugin(name).key
+            self._pluggy.unregister(name=key)
+            self.plugins = [plugin for plugin in self.plugins if plugin.key != key]
 
     def load(self) -> None:
         """Load the installed plugins, once; one warning tells of all that is wrong."""
         with self._lock:
-            if self._loaded:
+            # A plugin that looks up a name while it is imported gets what there is so far.
+            if self._loaded or self._loading:
                 return
-            self._loaded = True
-            disabled = {
-                name.strip().lower() for name in os.environ.get(DISABLE_VARIABLE, "").split(",")
-            }
-            seen: set[str] = set()
-            for entry_point in entry_points(group=ENTRY_POINT_GROUP):
-                report = self._report(entry_point)
-                if report.distribution not in seen:
-                    seen.add(report.distribution)
-                    self.reports.append(report)
-                    names = {"all", report.distribution.lower(), entry_point.name.lower()}
-                    if names & disabled:
-                        report.status = "disabled"
-                    else:
-                        self._load_entry_point(entry_point, report)
-        self.warn_of_problems()
+            self._loading = True
+            try:
+                self._load()
+                self._loaded = True
+            finally:
+                self._loading = False
+        self._warn_of_problems()
 
-    def warn_of_problems(self) -> None:
-        """Give one warning that names the plugins in trouble."""
-        troubled = [report for report in self.reports if report.problems]
+    def _load(self) -> None:
+        disabled = disabled_names()
+        for installed in installed_plugins():
+            plugin = Plugin(
+                installed.distribution,
+                installed.version,
+                installed.entry_point.name,
+                installed.entry_point.value,
+            )
+            if any(known.key == plugin.key for known in self.plugins):
+                continue  # loaded before an interrupt
+            if names_to_disable(plugin) & disabled.keys():
+                plugin.status = "disabled"
+            else:
+                self._load_plugin(installed, plugin)
+            self.plugins = [*self.plugins, plugin]
+
+    def _load_plugin(self, installed: InstalledPlugin, plugin: Plugin) -> None:
+        try:
+            module = installed.entry_point.load()
+        # A module that calls sys.exit when it is imported is a broken plugin like any other.
+        except (Exception, SystemExit) as error:
+            plugin.status = "failed"
+            plugin.problems.append(
+                Problem(
+                    f"Importing {plugin.module!r} failed with {_describe(error)}.",
+                    f"Repair or upgrade it (`pip install --upgrade {plugin.distribution}`), or "
+                    f"switch it off: {DISABLE_VARIABLE}={plugin.distribution}.",
+                )
+            )
+        else:
+            self._enter(module, plugin)
+
+    def _warn_of_problems(self) -> None:
+        troubled = [plugin for plugin in self.plugins if plugin.problems]
         if troubled:
-            lines = [f"  {r.distribution}: {' '.join(r.problems)}" for r in troubled]
+            lines = [f"  {p.distribution}: {' '.join(map(str, p.problems))}" for p in troubled]
             warnings.warn(
-                "Some skopt_dl plugins have problems (`skopt-dl plugins doctor` shows them "
-                f"again; {DISABLE_VARIABLE}=name switches one off):\n" + "\n".join(lines),
+                "Some skopt_dl plugins have problems. (`skopt-dl plugins doctor` shows them "
+                f"again; {DISABLE_VARIABLE}=name,… switches plugins off.)\n" + "\n".join(lines),
                 PluginWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
 
-    @staticmethod
-    def _report(entry_point: EntryPoint) -> PluginReport:
-        dist = entry_point.dist
-        name, version = (dist.name, dist.version) if dist is not None else (entry_point.name, "")
-        return PluginReport(name, version, entry_point.value)
-
-    def _load_entry_point(self, entry_point: EntryPoint, report: PluginReport) -> None:
+    def _enter(self, module: object, plugin: Plugin) -> Plugin:
+        """Register with pluggy, and write down the names and the problems."""
         try:
-            plugin = entry_point.load()
+            self._pluggy.register(module, name=plugin.key)
         except Exception as error:
-            report.status = "failed"
-            report.problems.append(
-                f"importing {entry_point.value} failed with {type(error).__name__}: {error}."
+            plugin.problems.append(
+                Problem(f"It cannot be registered: {_describe(error)}.", _UPGRADE)
             )
-            return
-        self._register(plugin, report)
+        else:
+            plugin.problems += self._misnamed_hooks(module)
+            for kind, function in self._implementations(module):
+                for found in _call(kind, function, plugin.distribution):
+                    if isinstance(found, Entry):
+                        plugin.entries.append(found)
+                    else:
+                        plugin.problems.append(found)
+        if plugin.problems and not plugin.entries:
+            plugin.status = "failed"
+        return plugin
 
-    def _register(self, plugin: object, report: PluginReport) -> None:
-        name = report.distribution
-        try:
-            self._pluggy.register(plugin, name=name)
-        except Exception as error:
-            report.status = "failed"
-            report.problems.append(f"it cannot be registered: {error}")
-            return
-        callers = self._pluggy.get_hookcallers(plugin) or []
-        for caller in callers:
-            if not caller.has_spec():
-                hint = did_you_mean(caller.name, HOOKS.values())
-                report.problems.append(f"it implements the unknown hook {caller.name!r}.{hint}")
-        if not callers:
-            report.problems.append(
-                f"{report.module} has no hook: mark its functions with skopt_dl.hookimpl."
+    def _implementations(self, module: object) -> Iterator[tuple[str, Any]]:
+        """Yield kind and function of each hook that a registered module implements."""
+        for caller in self._pluggy.get_hookcallers(module) or []:
+            for implementation in caller.get_hookimpls():
+                if implementation.plugin is module and caller.name in KIND_OF_HOOK:
+                    yield KIND_OF_HOOK[caller.name], implementation.function
+
+    def _misnamed_hooks(self, module: object) -> Iterator[Problem]:
+        hooks = [kind.hook for kind in KINDS.values()]
+        implemented = [caller.name for caller in self._pluggy.get_hookcallers(module) or []]
+        for name in implemented:
+            if name not in hooks:
+                yield Problem(
+                    f"It implements {name!r}, which is no hook.{did_you_mean(name, hooks)}",
+                    f"Hooks are {', '.join(hooks)}.",
+                )
+        unmarked = {
+            name
+            for name, value in vars(module).items()
+            if name in hooks and name not in implemented and inspect.isroutine(value)
+        }
+        for name in sorted(unmarked):
+            yield Problem(
+                f"Its function {name!r} is not marked as a hook.",
+                "Put @hookimpl (from skopt_dl import hookimpl) above it.",
             )
+        if not implemented and not unmarked:
+            yield Problem(
+                "It has no hook.",
+                f"The module of its entry point needs a function such as {hooks[0]!r}, marked "
+                "with @hookimpl (from skopt_dl import hookimpl).",
+            )
+
+
+def _call(kind: str, function: Any, distribution: str) -> Iterator[Entry | Problem]:
+    """Call a hook; yield the names it gives, and what is wrong with it."""
+    hook = KINDS[kind].hook
+    try:
+        names = function()
+    except Exception as error:
+        yield Problem(f"Its hook {hook!r} failed with {_describe(error)}.", _UPGRADE)
+        return
+    if not isinstance(names, dict):
+        yield Problem(
+            f"Its hook {hook!r} returned {names!r}.",
+            f"It must return a dictionary such as {{'name': 'package.module:Class'}}. {_UPGRADE}",
+        )
+        return
+    for name, target in names.items():
+        if not isinstance(name, str) or not re.fullmatch(r"[^\s/]+", name):
+            yield Problem(
+                f"Its hook {hook!r} gives the name {name!r}.",
+                f"A name is a str without spaces and slashes. {_UPGRADE}",
+            )
+        elif not isinstance(target, type) and not (
+            isinstance(target, str) and _TARGET.fullmatch(target)
+        ):
+            yield Problem(
+                f"Its hook {hook!r} names {name!r} for {target!r}.",
+                f"It must be a class, or a str 'package.module:Class'. {_UPGRADE}",
+            )
+        else:
+            yield Entry(kind, name, distribution, target)
+
+
+def _describe(error: BaseException) -> str:
+    """Return an exception in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": .")
+
+
+def disabled_names() -> dict[str, str]:
+    """Names in ``SKOPT_DL_DISABLE_PLUGINS``: in canonical form, and as they were written."""
+    written = os.environ.get(DISABLE_VARIABLE, "").split(",")
+    return {canonical(name.strip()): name.strip() for name in written if name.strip()}
+
+
+def names_to_disable(plugin: Plugin) -> set[str]:
+    """Names by which ``SKOPT_DL_DISABLE_PLUGINS`` may call a plugin, in canonical form."""
+    return {"all", canonical(plugin.distribution), canonical(plugin.entry_point)}
 
 
 manager = PluginManager()

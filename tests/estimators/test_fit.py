@@ -397,3 +397,11 @@ def test_large_prediction_passes_through_in_parts(monkeypatch):
     whole = model.predict_proba(DIGITS)
     monkeypatch.setattr("skopt_dl.networks.prediction.PASS_SIZE", 1)
     np.testing.assert_allclose(model.predict_proba(DIGITS), whole, rtol=1e-12)
+
+
+def test_model_that_diverged_can_be_trained_on():
+    model = MLPRegressor(20, optimizer=SGD(1e150), activation="identity", random_state=0)
+    with pytest.warns(ConvergenceWarning, match="diverged"):
+        model.partial_fit(100 * DIGITS, LABELS)
+    model.set_params(optimizer__learning_rate=1e-9).partial_fit(100 * DIGITS, LABELS)
+    assert np.isfinite(model.loss_curve_[-1])

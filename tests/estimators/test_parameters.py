@@ -84,7 +84,10 @@ def test_every_optimizer_is_listed_and_made_by_name():
 
 
 BAD_PARAMETERS = [
-    ({"optimizer": "adm"}, "optimizer of MLPClassifier: Unknown optimizer 'adm'. Did you mean 'adam'"),
+    (
+        {"optimizer": "adm"},
+        "optimizer of MLPClassifier: Unknown optimizer 'adm'. Did you mean 'adam'",
+    ),
     ({"optimizer": 3}, "optimizer of MLPClassifier must be a name .*; got 3"),
     ({"optimizer": Adam}, r"That is a class: pass an object, Adam\(\)"),
     ({"optimizer": Adam(-1.0)}, r"learning_rate of Adam must be a float in \(0, inf\).*got -1"),

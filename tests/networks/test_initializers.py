@@ -85,9 +85,7 @@ def test_fill_starts_biases_at_zero_and_weights_layer_by_layer():
     initializers.HeNormal().fill(
         network.layout, row, np.random.default_rng(0), network.glorot_gains
     )
-    first, first_bias, second, second_bias = (
-        t.array[0] for t in network.layout.tensors(row[None])
-    )
+    first, first_bias, second, second_bias = (t.array[0] for t in network.layout.tensors(row[None]))
     rng = np.random.default_rng(0)
     np.testing.assert_array_equal(first, rng.normal(0.0, np.sqrt(2 / 3), (3, 4)))
     np.testing.assert_array_equal(second, rng.normal(0.0, np.sqrt(2 / 4), (4, 2)))

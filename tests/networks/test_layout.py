@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -60,9 +62,5 @@ def test_network_names_the_role_of_each_matrix(layer_sizes, roles):
     specs = network.layout.specs
     assert [spec.role for spec in specs[::2]] == roles
     assert {spec.role for spec in specs[1::2]} == {"bias"}
-    assert [spec.shape for spec in specs[::2]] == list(
-        zip(layer_sizes, layer_sizes[1:], strict=False)
-    )
-    assert network.layout.size == sum(
-        n * m + m for n, m in zip(layer_sizes, layer_sizes[1:], strict=False)
-    )
+    assert [spec.shape for spec in specs[::2]] == list(pairwise(layer_sizes))
+    assert network.layout.size == sum(n * m + m for n, m in pairwise(layer_sizes))

@@ -51,7 +51,8 @@ METRICS = {
     "squared_error": lambda y, raw: y.shape[1] * mean_squared_error(y, raw) / 2,
     "absolute_error": lambda y, raw: y.shape[1] * mean_absolute_error(y, raw),
     "huber": lambda y, raw: (
-        y.shape[1] * HuberLoss(delta=naive.HUBER_DELTA)(y_true=y.ravel(), raw_prediction=raw.ravel())
+        y.shape[1]
+        * HuberLoss(delta=naive.HUBER_DELTA)(y_true=y.ravel(), raw_prediction=raw.ravel())
     ),
     "poisson": lambda y, raw: (
         y.shape[1] * mean_poisson_deviance(y.ravel(), np.exp(raw).ravel()) / 2
@@ -99,7 +100,9 @@ def test_extreme_raw_outputs_have_finite_values_and_gradients(loss, dtype):
     np.testing.assert_allclose(value, expected, rtol=rtol)
     assert np.isfinite(gradient).all()
     if loss in ("binary", "multilabel", "multiclass"):
-        probabilities = special.softmax if loss == "multiclass" else lambda r, axis: special.expit(r)
+        probabilities = (
+            special.softmax if loss == "multiclass" else lambda r, axis: special.expit(r)
+        )
         np.testing.assert_allclose(gradient, probabilities(raw, axis=1) - y, atol=rtol)
 
 

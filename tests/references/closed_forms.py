@@ -5,7 +5,7 @@ average is the sum its paper defines, ``m_t = (1 - b) * sum_i b**(t - i) * g_i``
 recurrence cannot be repeated here. AdaDelta is absent: each of its steps needs the step before, so
 it has no closed sum.
 
-Each function takes ``gradients`` and ``initial`` (arrays of ``mpmath.mpf``), ``rates`` (one learning
+Each function takes ``gradients`` and ``initial`` (arrays of ``mpmath.mpf``), ``rates`` (a learning
 rate per step) and our hyperparameters, and returns the parameters after every step, of the shape of
 ``gradients``: (n_steps, n_parameters).
 """

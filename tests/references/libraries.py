@@ -57,7 +57,8 @@ class Call:
         """
         path = RUNNERS[self.library](self.function, self.kwargs, gradients, initial, factors)
         path = np.asarray(path)
-        assert path.dtype == np.float64 and path.shape == gradients.shape, self
+        assert path.dtype == np.float64, self
+        assert path.shape == gradients.shape, self
         return path
 
 

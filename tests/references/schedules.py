@@ -220,7 +220,8 @@ def compute():
     for name, params, run in CASES:
         values, source, closed = SCHEDULES[name](run, **params)
         error = np.abs(np.subtract(values, run.closed_form(closed))).max() / max(values)
-        assert len(values) == run.n and error <= TOLERANCE, f"{name} {params}: {error:.1e}"
+        assert len(values) == run.n, f"{name} {params}: {len(values)} values"
+        assert error <= TOLERANCE, f"{name} {params}: {error:.1e}"
         entries.append(
             {
                 "schedule": name,

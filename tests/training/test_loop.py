@@ -41,7 +41,12 @@ def test_columns_without_values_are_absent():
 def test_loss_of_an_epoch_is_the_mean_of_its_batches_by_their_size(loss, weighted, batch_size):
     problem = Problem(loss)
     runs = problem.train(
-        [STILL] * 2, weighted=weighted, alpha=0.3, batch_size=batch_size, shuffle=False, max_epochs=1
+        [STILL] * 2,
+        weighted=weighted,
+        alpha=0.3,
+        batch_size=batch_size,
+        shuffle=False,
+        max_epochs=1,
     )
     for run, start in zip(runs, problem.starts(2), strict=True):
         expected = 0.0
@@ -227,9 +232,7 @@ def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(name):
 def test_models_resumed_at_different_steps_keep_their_own_count():
     problem = Problem()
     optimizers = [Adam(0.1), Adam(0.1)]
-    early, late = (
-        problem.train([Adam(0.1)], [k], max_epochs=n) for k, n in ((0, 1), (1, 6))
-    )
+    early, late = (problem.train([Adam(0.1)], [k], max_epochs=n) for k, n in ((0, 1), (1, 6)))
     starts = np.stack([early[0].params, late[0].params])
     states = [early[0].state, late[0].state]
     together = minimise(

@@ -72,9 +72,11 @@ def assert_close(run, other, rtol):
 
 
 def assert_identical(run, other):
+    """The same bits, but for the reported losses: NumPy's order of summing depends on K."""
     np.testing.assert_array_equal(run.params, other.params)
+    rtol = 10 * np.finfo(run.params.dtype).eps
     for column in COLUMNS:
-        assert run.history[column] == other.history[column]
+        np.testing.assert_allclose(run.history[column], other.history[column], rtol=rtol)
     for slot, array in run.state["slots"].items():
         np.testing.assert_array_equal(array, other.state["slots"][slot])
 
@@ -119,10 +121,13 @@ def test_stack_of_any_network_equals_one_by_one(loss, activation):
 def test_rows_do_not_notice_what_their_neighbours_are(cls, flags, dtype):
     problem = Problem(dtype=dtype)
     optimizers = [cls(**flags)] * 3
-    expected = train(problem, optimizers)
+    expected = problem.train(optimizers, alpha=0.1)
     other_hyperparameters = [variant(cls, k, **flags) for k in (0, 3, 0)]
-    other_seed = [0, 3, 2]
-    for runs in (train(problem, other_hyperparameters), train(problem, optimizers, other_seed)):
+    for runs in (
+        problem.train(other_hyperparameters, alpha=0.1),
+        problem.train(optimizers, models=[0, 3, 2], alpha=0.1),
+        problem.train(optimizers, alpha=[0.1, 5.0, 0.1]),
+    ):
         assert_identical(runs[0], expected[0])
         assert_identical(runs[2], expected[2])
         assert (runs[1].params != expected[1].params).any()
@@ -138,9 +143,7 @@ def test_rows_do_not_notice_when_their_neighbours_leave(name):
         for run in runs:
             run.stop_requested = (run.index, run.n_epochs) in {(0, 1), (2, 3)}
 
-    runs = problem.train(
-        optimizers, alpha=ALPHAS, weighted=True, max_epochs=6, on_epoch_end=let_go
-    )
+    runs = problem.train(optimizers, alpha=ALPHAS, weighted=True, max_epochs=6, on_epoch_end=let_go)
     assert [run.n_epochs for run in runs] == [1, 6, 3, 6]
     assert_identical(runs[1], expected[1])
     assert_identical(runs[3], expected[3])
@@ -202,7 +205,7 @@ shapes = given(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @shapes
 def test_stack_of_any_shape_equals_one_by_one(
     n_samples, batch_size, n_features, hidden, n_models, loss, weighted, seed
@@ -217,7 +220,7 @@ def test_stack_of_any_shape_equals_one_by_one(
         assert run.progress.n_samples_seen == 2 * n_samples
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @shapes
 def test_loss_of_an_epoch_without_steps_is_that_of_all_samples(
     n_samples, batch_size, n_features, hidden, n_models, loss, weighted, seed

@@ -1,0 +1,120 @@
+"""What is installed, and what is wrong with it, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from skopt_dl._params import did_you_mean
+from skopt_dl.plugins.hookspecs import KINDS
+from skopt_dl.plugins.lookup import resolve, usable_names
+from skopt_dl.plugins.manager import (
+    BUILTIN,
+    DISABLE_VARIABLE,
+    disabled_names,
+    manager,
+    names_to_disable,
+)
+from skopt_dl.plugins.records import Plugin, Problem
+
+
+class NamedClass(NamedTuple):
+    """A name that can be used here, and where it comes from."""
+
+    kind: str
+    name: str
+    distribution: str
+    version: str
+    class_path: str
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """One plugin, or a setting, and all that is wrong with it.
+
+    Attributes
+    ----------
+    subject : str
+        The distribution, or the environment variable.
+    version : str
+    status : str
+        ``"loaded"``, ``"disabled"``, ``"failed"``, or ``"set"`` for a variable.
+    names : tuple of str
+        What it gives, as ``kind name``.
+    problems : tuple of Problem
+    """
+
+    subject: str
+    version: str
+    status: str
+    names: tuple[str, ...]
+    problems: tuple[Problem, ...]
+
+
+def list_names() -> list[NamedClass]:
+    """List everything that has a name, kind by kind; loads the plugins."""
+    from skopt_dl import __version__
+
+    rows = []
+    for kind in KINDS:
+        entries = manager.entries(kind)
+        versions = {BUILTIN: __version__} | {p.distribution: p.version for p in manager.plugins}
+        for entry, name in usable_names(entries).items():
+            distribution = entry.distribution
+            version = versions[distribution]
+            rows.append(NamedClass(kind, name, distribution, version, entry.class_path))
+    return rows
+
+
+def diagnose() -> list[Diagnosis]:
+    """Examine all installed plugins: loads them and imports every class they name."""
+    manager.load()
+    diagnoses = [
+        Diagnosis(
+            plugin.distribution,
+            plugin.version,
+            plugin.status,
+            tuple(f"{entry.kind} {entry.name}" for entry in plugin.entries),
+            (*plugin.problems, *_unusable(plugin), *_clashes(plugin)),
+        )
+        for plugin in manager.plugins
+    ]
+    misspelled = tuple(_misspelled())
+    if misspelled:
+        diagnoses.append(Diagnosis(DISABLE_VARIABLE, "", "set", (), misspelled))
+    return diagnoses
+
+
+def _unusable(plugin: Plugin) -> Iterator[Problem]:
+    for entry in plugin.entries:
+        try:
+            resolve(entry)
+        except (ImportError, TypeError) as error:
+            yield Problem(" ".join(str(error).split()), "Upgrade the package, or tell its authors.")
+
+
+def _clashes(plugin: Plugin) -> Iterator[Problem]:
+    for entry in plugin.entries:
+        what, qualified = f"Its {entry.kind} {entry.name!r}", repr(entry.qualified)
+        others = [e for e in manager.entries(entry.kind) if e.name == entry.name and e is not entry]
+        if any(other.distribution == BUILTIN for other in others):
+            yield Problem(
+                f"{what} has the name of a built-in, which keeps it.", f"Write {qualified}."
+            )
+        elif others:
+            rivals = ", ".join(repr(other.qualified) for other in others)
+            yield Problem(
+                f"{what} is also the name of {rivals}, so the bare name is an error.",
+                f"Write {qualified}, or uninstall or switch off the others.",
+            )
+
+
+def _misspelled() -> Iterator[Problem]:
+    known = {"all"}.union(*map(names_to_disable, manager.plugins))
+    for name, written in disabled_names().items():
+        if name not in known:
+            yield Problem(
+                f"It names {written!r}, which is not installed.{did_you_mean(name, known)}",
+                "Correct or remove the name.",
+            )

@@ -1,0 +1,112 @@
+"""Rules for the configuration: parameters, copies, pickles, declarations."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+from typing import Any
+
+from sklearn.base import clone
+
+from skopt_dl.optimizers import Optimizer
+from skopt_dl.testing._rules import broken, expecting
+
+_VERBATIM = "In __init__, write self.name = name for each parameter, without a change."
+_KNOWN_NEEDS = ("loss",)
+
+
+def check(optimizer: Any) -> None:
+    """Check what is there before the first step."""
+    _check_signature(optimizer)
+    _check_that_init_stores_arguments(optimizer)
+    _check_own_parameters(optimizer)
+    _check_copies(optimizer)
+    if isinstance(optimizer, Optimizer):
+        _check_declarations(optimizer)
+
+
+def _check_signature(optimizer: Any) -> None:
+    rule = "__init__ names every parameter, each with a default."
+    for parameter in inspect.signature(type(optimizer)).parameters.values():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise broken(optimizer, rule, f"{parameter}", "Write the parameters out.")
+        if parameter.default is parameter.empty:
+            raise broken(
+                optimizer,
+                rule,
+                f"{parameter.name!r} has no default",
+                'Give it one: optimizer="name" creates an object without arguments.',
+            )
+
+
+def _check_that_init_stores_arguments(optimizer: Any) -> None:
+    rule = "__init__ stores its arguments as they are."
+    names = type(optimizer)._get_param_names()
+    arguments = {name: object() for name in names}
+    with expecting(optimizer, rule, f"{_VERBATIM} Checks belong in `constraints`."):
+        created = type(optimizer)(**arguments)
+    for name, argument in arguments.items():
+        if getattr(created, name, None) is not argument:
+            raise broken(optimizer, rule, f"{name!r} is not stored as self.{name}", _VERBATIM)
+
+
+def _check_own_parameters(optimizer: Any) -> None:
+    with expecting(
+        optimizer,
+        "check_params accepts the parameters of the object that is checked.",
+        "Pass other parameters to check_optimizer, or correct `constraints`.",
+    ):
+        optimizer.check_params()
+
+
+def _check_copies(optimizer: Any) -> None:
+    params = optimizer.get_params(deep=False)
+    copies = {
+        "clone": lambda: clone(optimizer),
+        "pickle": lambda: pickle.loads(pickle.dumps(optimizer)),
+        "set_params(**get_params())": lambda: clone(optimizer).set_params(**params),
+    }
+    for how, copy in copies.items():
+        rule = f"{how} gives an optimizer with the same parameters."
+        fix = "Define the class at the top level of a module, and keep __init__ to storing."
+        with expecting(optimizer, rule, fix):
+            copied = copy()
+        if type(copied) is not type(optimizer) or repr(copied) != repr(optimizer):
+            raise broken(optimizer, rule, f"{optimizer!r} became {copied!r}", fix)
+    name = type(optimizer).__name__
+    if not repr(optimizer).startswith(f"{name}("):
+        rule = "repr shows the class and the parameters that differ from their defaults."
+        raise broken(optimizer, rule, repr(optimizer), "Leave __repr__ to the base class.")
+
+
+def _check_declarations(optimizer: Optimizer) -> None:
+    if "learning_rate" not in optimizer.get_params(deep=False):
+        raise broken(
+            optimizer,
+            "Every optimizer has a parameter learning_rate.",
+            f"its parameters are {', '.join(optimizer.get_params(deep=False)) or 'none'}",
+            "Add learning_rate, with a default; a method that finds its own rate multiplies it "
+            "by learning_rate=1.0.",
+        )
+    for name in ("slots", "needs"):
+        value = getattr(optimizer, name)
+        if not isinstance(value, tuple) or not all(isinstance(item, str) for item in value):
+            example = value if isinstance(value, str) else "momentum"
+            raise broken(
+                optimizer,
+                f"`{name}` is a tuple of names.",
+                f"{value!r}",
+                f"Write {name} = ({example!r},), with the comma.",
+            )
+        if len(set(value)) < len(value):
+            raise broken(
+                optimizer, f"A name is in `{name}` once.", f"{value!r}", "Rename or remove one."
+            )
+    unknown = set(optimizer.needs) - set(_KNOWN_NEEDS)
+    if unknown:
+        raise broken(
+            optimizer,
+            "`needs` lists what Step can carry.",
+            f"{', '.join(map(repr, sorted(unknown)))}",
+            f"Known: {', '.join(map(repr, _KNOWN_NEEDS))}. All else is there without asking.",
+        )

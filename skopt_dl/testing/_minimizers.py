@@ -1,0 +1,99 @@
+"""Rules for methods that run a whole minimisation themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from skopt_dl.optimizers import Minimizer
+from skopt_dl.testing._bench import LAYOUT, Quadratic
+from skopt_dl.testing._rules import broken, expecting
+
+MAX_ITER = 15
+
+
+def check(minimizer: Minimizer) -> None:
+    """Check what ``minimize`` returns, and that it keeps to what it is told."""
+    first = _Attempt(minimizer)
+    second = _Attempt(minimizer)
+    if not np.array_equal(first.result.params, second.result.params):
+        raise broken(
+            minimizer,
+            "Equal runs give equal results.",
+            "two runs from the same start differ",
+            "Keep nothing in self; draw no random numbers from a global generator.",
+        )
+    if first.n_calls > MAX_ITER:
+        raise broken(
+            minimizer,
+            "minimize makes at most max_iter iterations.",
+            f"the callback was called {first.n_calls} times with max_iter={MAX_ITER}",
+            "Stop after max_iter iterations, with converged=False.",
+        )
+    stopped = _Attempt(minimizer, stop=True)
+    if stopped.n_calls != 1:
+        raise broken(
+            minimizer,
+            "minimize stops when the callback returns true.",
+            f"the callback was called {stopped.n_calls} times, the first time returning True",
+            "Call `callback(params, loss)` after each iteration, and return if it is true.",
+        )
+
+
+class _Attempt:
+    """One call of ``minimize`` on a quadratic, checked on the way."""
+
+    def __init__(self, minimizer: Minimizer, stop: bool = False):
+        self._minimizer, self._stop = minimizer, stop
+        self._objective = Quadratic()
+        self.n_calls = 0
+        start = np.random.default_rng(0).normal(size=LAYOUT.size)
+        before = start.copy()
+        with expecting(minimizer, "minimize runs.", "The exception above says where."):
+            self.result: Any = minimizer.minimize(
+                self._value_and_grad, start, max_iter=MAX_ITER, tol=1e-8, callback=self._callback
+            )
+        self._check_result(before)
+        if not np.array_equal(start, before):
+            raise broken(
+                minimizer,
+                "minimize does not change the array it starts from.",
+                "`params` changed",
+                "Copy it first.",
+            )
+
+    def _value_and_grad(self, params: np.ndarray) -> tuple[float, np.ndarray]:
+        loss, grad = self._objective.value_and_grad(np.asarray(params)[None])
+        return float(loss[0]), grad[0]
+
+    def _callback(self, params: np.ndarray, loss: float) -> bool:
+        self.n_calls += 1
+        value = self._objective.value(np.asarray(params))
+        if not np.isclose(loss, value):
+            raise broken(
+                self._minimizer,
+                "callback gets the parameters of an iteration and their loss.",
+                f"the loss {loss:.6g} with parameters whose loss is {value:.6g}",
+                "Call `callback(params, loss)` with the newest of both.",
+            )
+        return self._stop
+
+    def _check_result(self, start: np.ndarray) -> None:
+        params = getattr(self.result, "params", None)
+        parts = all(hasattr(self.result, name) for name in ("converged", "message"))
+        if not (parts and isinstance(params, np.ndarray) and params.shape == start.shape):
+            raise broken(
+                self._minimizer,
+                "minimize returns a MinimizerResult with parameters (P,).",
+                f"{self.result!r}",
+                "End with `return MinimizerResult(params, converged, message)`.",
+            )
+        before, after = self._objective.value(start), self._objective.value(params)
+        if not after < before:
+            raise broken(
+                self._minimizer,
+                "minimize makes a convex quadratic smaller.",
+                f"from {before:.6g} to {after:.6g}",
+                "Return the best parameters found; `value_and_grad` gives the uphill direction.",
+            )

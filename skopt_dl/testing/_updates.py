@@ -1,0 +1,116 @@
+"""Rules for a model alone: state, precision, repetition, schedules, progress."""
+
+from __future__ import annotations
+
+import copy
+import numbers
+
+import numpy as np
+
+from skopt_dl.optimizers import Optimizer
+from skopt_dl.schedules import Constant, Cosine
+from skopt_dl.testing._bench import (
+    LAYOUT,
+    GivenGradients,
+    Quadratic,
+    draw,
+    follow,
+    precisions,
+    train,
+)
+from skopt_dl.testing._rules import broken, expecting
+
+_RUNS = "update runs, given arrays (K, P)."
+_SEE_ABOVE = "The exception above says where."
+
+
+def check(optimizer: Optimizer) -> None:
+    """Check everything about one model's updates."""
+    before = optimizer.get_params(deep=False)
+    for dtype in precisions(optimizer):
+        start, gradients = (array.astype(dtype) for array in draw(1))
+        with expecting(optimizer, _RUNS, _SEE_ABOVE):
+            path = follow([optimizer], start, gradients)
+        with expecting(optimizer, _RUNS, _SEE_ABOVE):
+            again = follow([optimizer], start, gradients)
+        if not np.array_equal(path, again):
+            raise broken(
+                optimizer,
+                "Equal runs give equal results.",
+                "two runs with the same gradients differ",
+                "Keep state in `slots` only; draw no random numbers from a global generator.",
+            )
+        _check_small_gradients(optimizer, dtype)
+    _check_that_slots_are_used(optimizer)
+    _check_schedules(optimizer)
+    _check_progress(optimizer)
+    changed = [n for n, v in optimizer.get_params(deep=False).items() if v is not before[n]]
+    if changed:
+        raise broken(
+            optimizer,
+            "Training leaves the parameters of the object alone.",
+            f"{', '.join(changed)} changed",
+            "Do not assign to self after __init__.",
+        )
+
+
+def _check_small_gradients(optimizer: Optimizer, dtype: str) -> None:
+    start, gradients = (array.astype(dtype) for array in draw(1, seed=1))
+    tiny = gradients * np.finfo(dtype).tiny
+    sudden = np.concatenate([tiny[:5], gradients[:5], np.zeros_like(tiny[:5])])
+    for given in (np.zeros_like(gradients), sudden):
+        with expecting(optimizer, _RUNS, _SEE_ABOVE):
+            follow([optimizer], start, given)
+
+
+def _check_that_slots_are_used(optimizer: Optimizer) -> None:
+    """A moving average that is computed but not kept is a classic."""
+    start, gradients = draw(1)
+    start = start.astype(precisions(optimizer)[0])
+    _, (run,) = train(GivenGradients(gradients), [optimizer], start)
+    for slot, array in run.state["slots"].items():
+        if not array.any():
+            raise broken(
+                optimizer,
+                "Every slot is written to.",
+                f"state[{slot!r}] is still zero after {len(gradients)} steps",
+                f"Update it in place, state[{slot!r}][...] = value; `m = beta * m + grad` only "
+                "gives the name m to a new array. Or remove the slot.",
+            )
+
+
+def _check_schedules(optimizer: Optimizer) -> None:
+    rule = "A schedule works as learning_rate."
+    fix = "Use step.learning_rate in update, never self.learning_rate."
+    start, gradients = draw(1)
+    start = start.astype(precisions(optimizer)[0])
+    rate = optimizer.learning_rate
+    rate = float(rate) if isinstance(rate, numbers.Real) else 0.01
+    paths = []
+    for learning_rate in (rate, Constant(rate), Cosine(rate)):
+        scheduled = copy.copy(optimizer).set_params(learning_rate=learning_rate)
+        with expecting(optimizer, rule, fix):
+            paths.append(follow([scheduled], start, gradients))
+    if not np.array_equal(paths[0], paths[1]):
+        seen = "Constant(learning_rate) gives another path than the number"
+        raise broken(optimizer, rule, seen, fix)
+    if np.array_equal(paths[0], paths[2]):
+        raise broken(optimizer, rule, "a falling learning rate changes nothing", fix)
+
+
+def _check_progress(optimizer: Optimizer, n_steps: int = 200) -> None:
+    objective = Quadratic()
+    start = np.random.default_rng(2).normal(size=(1, LAYOUT.size))
+    start = start.astype(precisions(optimizer)[0])
+    with expecting(optimizer, _RUNS, _SEE_ABOVE):
+        _, (run,) = train(objective, [optimizer], start, n_steps)
+    assert run.params is not None
+    before, after = objective.value(start[0]), objective.value(run.params)
+    if run.stop_reason == "diverged" or not after < before:
+        raise broken(
+            optimizer,
+            f"{n_steps} steps make a convex quadratic smaller.",
+            f"from {before:.6g} to {after:.6g}" + ", diverged" * (run.stop_reason == "diverged"),
+            "update returns what is added: a step downhill is -learning_rate * direction. Or pass "
+            "a smaller learning_rate; curvatures are at most 1.",
+        )
