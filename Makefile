@@ -21,5 +21,6 @@ lint: $(VENV)/.installed
 # Plugins are installed as packages, never imported by path: reinstall them when they change.
 $(VENV)/.installed: pyproject.toml $(shell find plugins -name '*.py' -o -name '*.toml')
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -e '.[dev]' $(PLUGINS:%=./%)
+	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	$(BIN)/python -m pip install --quiet $(PLUGINS:%=./%)
 	touch $@

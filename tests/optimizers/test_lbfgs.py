@@ -151,8 +151,16 @@ class TurnsNaN(Rosenbrock):
 
 def test_divergence_keeps_finite_parameters():
     (run,) = minimise(TurnsNaN(), LBFGS(), START[None].copy())
-    assert np.isfinite(run.params).all()
-    assert rosen(run.params) <= rosen(START)
+    assert run.stop_reason == "diverged"
+    assert rosen(run.params) == run.history["loss"][-1] < rosen(START)
+
+
+def test_loss_that_was_never_finite_gives_back_the_start():
+    objective = TurnsNaN()
+    objective.n_calls = 100
+    (run,) = minimise(objective, LBFGS(), START[None].copy())
+    assert run.stop_reason == "diverged"
+    np.testing.assert_array_equal(run.params, START)
 
 
 class Interrupted(Rosenbrock):

@@ -4,6 +4,7 @@ from objectives import Quadratic
 from problems import OPTIMIZERS, Problem
 
 from skopt_dl.optimizers import LBFGS, SGD, Adam, Momentum
+from skopt_dl.schedules import StepDecay
 from skopt_dl.training import Stopping, minimise
 
 HUGE = 1e200
@@ -54,6 +55,23 @@ def test_divergence_in_the_first_step_gives_back_the_start():
     assert run.stop_reason == "diverged"
     assert run.n_epochs == 1
     np.testing.assert_array_equal(run.params, problem.starts()[0])
+
+
+def test_epoch_that_turns_bad_midway_gives_back_its_start():
+    seen = []
+    problem = Problem("squared_error", "Identity")
+    objective = problem.objective()
+    objective.batches_per_block = lambda batch_size: 1
+    (run,) = minimise(
+        objective,
+        SGD(StepDecay(0.01, drop=1e80, every=1)),
+        problem.starts(),
+        batches=problem.batches([0]),
+        validate=lambda params, models: seen.append(params[0].copy()) or {},
+    )
+    assert run.stop_reason == "diverged"
+    assert run.n_epochs == 2
+    np.testing.assert_array_equal(run.params, seen[0])
 
 
 def test_finite_parameters_with_an_infinite_loss_are_not_kept():

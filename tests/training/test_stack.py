@@ -177,6 +177,22 @@ def test_optimizers_that_cannot_be_stacked_are_run_one_model_at_a_time():
         assert_close(run, alone, rtol=1e-12)
 
 
+@pytest.mark.parametrize("n_models", [1, 2])
+def test_hyperparameters_from_numpy_keep_float32(n_models):
+    def optimizers(number):
+        kinds = (float, int) if number is None else (np.float64, np.int64)
+        rate, momentum, start = kinds[0](0.01), kinds[1](0), kinds[1](1)
+        return [
+            RMSProp(rate, momentum=momentum, initial_accumulator=start) for _ in range(n_models)
+        ]
+
+    problem = Problem(dtype=np.float32)
+    expected = problem.train(optimizers(None))
+    for run, same in zip(problem.train(optimizers("numpy")), expected, strict=True):
+        assert run.params.dtype == np.float32
+        assert_identical(run, same)
+
+
 def test_equal_hyperparameters_stay_numbers_and_different_ones_become_columns():
     seen = {}
 

@@ -100,7 +100,9 @@ def test_restored_parameters_are_those_of_the_best_epoch():
 
 
 def test_each_model_of_a_stack_gets_back_its_own_best_epoch():
-    table = np.array([[3.0, 1.0, 2.0, 4.0], [1.0, 2.0, 0.0, 3.0], [1.0, 1.0, 1.0, 0.5]])
+    table = np.array(
+        [[3.0, 1.0, 2.0, 4.0], [1.0, 2.0, 0.0, 3.0], [2.0, 1.0, 3.0, 4.0], [1.0, 2.0, 2.0, 2.0]]
+    )
     seen, epoch = {}, iter(range(4))
 
     def validate(params, models):
@@ -110,13 +112,13 @@ def test_each_model_of_a_stack_gets_back_its_own_best_epoch():
         return {"validation_loss": table[list(models), e]}
 
     rules = [
-        Stopping(monitor="validation_loss", restore_best=True, n_iter_no_change=patience)
-        for patience in (10, 0, 10)
+        Stopping(monitor="validation_loss", restore_best=restore, n_iter_no_change=patience)
+        for restore, patience in ((True, 10), (True, 0), (False, 10), (True, 10))
     ]
-    runs = Problem().train([Adam(0.1)] * 3, stopping=rules, validate=validate)
-    assert [run.n_epochs for run in runs] == [4, 2, 4]
-    for run, best in zip(runs, (1, 0, 3), strict=True):
-        np.testing.assert_array_equal(run.params, seen[best, run.index])
+    runs = Problem().train([Adam(0.1)] * 4, stopping=rules, validate=validate)
+    assert [run.n_epochs for run in runs] == [4, 2, 4, 4]
+    for run, kept in zip(runs, (1, 0, 3, 0), strict=True):
+        np.testing.assert_array_equal(run.params, seen[kept, run.index])
 
 
 def test_models_have_rules_of_their_own():
