@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import numbers
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, Self
 
@@ -17,6 +17,9 @@ class Constraint(Protocol):
     """One kind of value a parameter may have; its ``str`` completes "must be …"."""
 
     def accepts(self, value: Any) -> bool: ...
+
+
+Constraints = dict[str, Constraint | tuple[Constraint, ...]]
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ class Configurable(BaseEstimator):
     several of which it must satisfy one.
     """
 
-    constraints: ClassVar[Mapping[str, Constraint | tuple[Constraint, ...]]] = {}
+    constraints: ClassVar[Constraints] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         from skopt_dl._pickling import reduce_component

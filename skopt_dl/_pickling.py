@@ -13,8 +13,12 @@ from skopt_dl._entry_points import canonical, installed_plugins, plugin_of_modul
 from skopt_dl._params import Configurable
 
 
-class MissingPluginError(ImportError):
+class MissingPluginError(RuntimeError):
     """Raised when something from a plugin that is not installed is asked to work."""
+
+
+class MissingPluginAttributeError(MissingPluginError, AttributeError):
+    """The same where an attribute is asked for; ``hasattr`` then answers no."""
 
 
 class Reference(NamedTuple):
@@ -60,12 +64,17 @@ def restore(reference: Reference) -> Any:
         import_module(reference.module)
     # A plugin that is installed but broken must not keep a model from predicting either.
     except Exception as error:
-        return MissingPluginObject(reference, f"{type(error).__name__}: {error}")
+        return _stand_in(reference, f"{type(error).__name__}: {error}")
     cls = _look_up(reference.module, reference.qualname)
     if cls is None:
-        reason = f"module {reference.module} has no {reference.qualname}"
-        return MissingPluginObject(reference, reason)
+        return _stand_in(reference, f"module {reference.module} has no {reference.qualname}")
     return cls.__new__(cls)
+
+
+def _stand_in(reference: Reference, reason: str) -> MissingPluginObject:
+    # A class with the name of the missing one, since that is what scikit-learn prints.
+    cls = type(reference.qualname.rpartition(".")[2], (MissingPluginObject,), {})
+    return cls(reference, reason)
 
 
 class MissingPluginObject(Configurable):
@@ -91,14 +100,12 @@ class MissingPluginObject(Configurable):
         return list(self._reference.parameters)
 
     @property
-    def _name(self) -> str:
-        return self._reference.qualname.rpartition(".")[2]
-
-    @property
     def _problem(self) -> str:
         """What is missing, and how to get it."""
         reference, package = self._reference, self._reference.distribution
-        what = f"{self._name} (module {reference.module}) comes from the package {package!r}"
+        what = (
+            f"{type(self).__name__} (module {reference.module}) comes from the package {package!r}"
+        )
         for plugin in installed_plugins():
             if canonical(plugin.distribution) == canonical(package):
                 return (
@@ -110,16 +117,15 @@ class MissingPluginObject(Configurable):
         return missing_package(what, package)
 
     def __getattr__(self, name: str) -> Any:
-        # Python and its libraries probe for private names, and must be told that there are none.
         if name.startswith("_"):
-            raise AttributeError(f"A stand-in for {self._name} has no attribute {name!r}")
-        raise MissingPluginError(self._problem)
+            raise AttributeError(name)
+        raise MissingPluginAttributeError(self._problem)
 
     def check_params(self) -> None:
         raise MissingPluginError(self._problem)
 
     def __sklearn_clone__(self) -> MissingPluginObject:
-        copy = MissingPluginObject(self._reference, self._reason)
+        copy = _stand_in(self._reference, self._reason)
         for name, value in self.get_params(deep=False).items():
             setattr(copy, name, clone(value, safe=False))
         return copy
@@ -130,7 +136,8 @@ class MissingPluginObject(Configurable):
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         arguments = ", ".join(f"{k}={v!r}" for k, v in self.get_params(deep=False).items())
-        return f"<{self._name}({arguments}), from {self._reference.distribution}, not available>"
+        package = self._reference.distribution
+        return f"<{type(self).__name__}({arguments}), from {package}, not available>"
 
 
 def missing_package(what: str, package: str) -> str:

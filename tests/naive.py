@@ -46,14 +46,14 @@ LOSSES = {
 
 
 def split(row, layer_sizes):
-    """Cut a model's parameters, ``(P,)``, into ``(weights, bias)`` pairs."""
-    layers, start = [], 0
-    for n_in, n_out in pairwise(layer_sizes):
-        middle, stop = start + n_in * n_out, start + n_in * n_out + n_out
-        layers.append((row[start:middle].reshape(n_in, n_out), row[middle:stop]))
-        start = stop
-    assert start == len(row)
-    return layers
+    """Cut a model's parameters, ``(P,)``, into the ``(weights, bias)`` of each layer."""
+    shapes = [*pairwise(layer_sizes), *[(n_out,) for n_out in layer_sizes[1:]]]
+    ends = np.cumsum([np.prod(shape) for shape in shapes])
+    assert ends[-1] == len(row)
+    parts = np.split(row, ends[:-1])
+    arrays = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+    n_layers = len(layer_sizes) - 1
+    return list(zip(arrays[:n_layers], arrays[n_layers:], strict=True))
 
 
 def forward(row, layer_sizes, activation, x):

@@ -19,7 +19,7 @@ from skopt_dl.estimators.data import split, training_data
 from skopt_dl.estimators.report import print_epoch, warn_of_outcome
 from skopt_dl.networks import DensePool, Loss, Network, SparsePool, raw_output
 from skopt_dl.optimizers import Minimizer
-from skopt_dl.plugins import find
+from skopt_dl.plugins import MissingPluginError, find
 from skopt_dl.stacking import FitJob, train
 from skopt_dl.training import HISTORY_COLUMNS, ModelRun, Stopping
 
@@ -31,7 +31,7 @@ def can_partial_fit(estimator: BaseMLP) -> bool:
     optimizer = estimator.optimizer
     try:
         cls = find("optimizer", optimizer) if isinstance(optimizer, str) else type(optimizer)
-    except (ValueError, ImportError):
+    except (ValueError, ImportError, TypeError, MissingPluginError):
         return True  # partial_fit then says what is wrong with the name
     if issubclass(cls, Minimizer):
         raise AttributeError(
@@ -260,17 +260,19 @@ class BaseMLP(NamedComponents):
         self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else math.nan
         self.validation_scores_ = self.history_.get("validation_score")
         self.best_loss_ = self.best_validation_score_ = None
+        # fmin and fmax pass over the NaN of a diverged epoch.
         if self.validation_scores_ is not None:
-            self.best_validation_score_ = float(np.fmax.reduce(self.validation_scores_, initial=-np.inf))
+            scores = self.validation_scores_
+            self.best_validation_score_ = float(np.fmax.reduce(scores, initial=-np.inf))
         else:
             self.best_loss_ = float(np.fmin.reduce(self.loss_curve_, initial=np.inf))
         # A diverged training leaves nothing to go on from.
-        self._resume = {**run.state, "optimizer": type(run.optimizer)} if run.state else None
+        self._resume = run.state or None
 
     def _resumable(self, optimizer: Any) -> dict[str, Any] | None:
         """The state to go on from, where it was left by an optimizer of the same kind."""
         state = self._resume
-        if state is None or state["optimizer"] is not type(optimizer):
+        if state is None or type(self.optimizer_) is not type(optimizer):
             return None
         return state if set(state["slots"]) == set(optimizer.slots) else None
 
@@ -280,7 +282,7 @@ class BaseMLP(NamedComponents):
         """The fitted weights in one row, ``(1, P)``."""
         params = np.empty((1, network.layout.size), dtype=dtype)
         tensors = network.layout.tensors(params)
-        fitted = [w for pair in zip(self.coefs_, self.intercepts_, strict=True) for w in pair]
+        fitted = [*self.coefs_, *self.intercepts_]
         shapes = [tensor.array.shape[1:] for tensor in tensors]
         given = [np.atleast_2d(weights).shape for weights in fitted]
         if shapes != given:

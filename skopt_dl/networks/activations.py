@@ -9,9 +9,9 @@ itself, and `z` is gone when ``backward`` runs. All arrays are ``(K, batch, n)``
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
-from skopt_dl._params import NOT_NEGATIVE, POSITIVE, Configurable, Constraint
+from skopt_dl._params import NOT_NEGATIVE, POSITIVE, Configurable, Constraints
 from skopt_dl.backends import Backend
 
 Array = Any
@@ -127,7 +127,7 @@ class ELU(Activation):
     """
 
     scale = 1.0
-    constraints: dict[str, Constraint | tuple[Constraint, ...]] = {"alpha": POSITIVE}
+    constraints: ClassVar[Constraints] = {"alpha": POSITIVE}
 
     def __init__(self, alpha: float = 1.0):
         self.alpha = alpha
@@ -156,7 +156,7 @@ class SELU(ELU):
     """The self-normalising ELU (Klambauer et al., 2017, arXiv:1706.02515)."""
 
     scale = 1.0507009873554805
-    constraints = {}
+    constraints: ClassVar[Constraints] = {}
 
     def __init__(self) -> None:
         self.alpha = 1.6732632423543772

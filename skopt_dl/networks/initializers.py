@@ -171,8 +171,7 @@ class FromFitted(Initializer):
     def fill(
         self, layout: Layout, row: np.ndarray, rng: np.random.Generator, gains: Sequence[float]
     ) -> None:
-        coefs, intercepts = self.estimator.coefs_, self.estimator.intercepts_
-        source = [w for pair in zip(coefs, intercepts, strict=True) for w in pair]
+        source = [*self.estimator.coefs_, *self.estimator.intercepts_]
         tensors = layout.tensors(row[None])
         needed = [t.array.shape[1:] if t.role != "bias" else t.array.shape[2:] for t in tensors]
         given = [w.shape for w in source]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 from skopt_dl.networks.activations import Activation
@@ -26,7 +27,9 @@ class Network:
     Attributes
     ----------
     layout : Layout
-        Weights ``(n_in, n_out)`` and biases ``(1, n_out)`` in the order of the layers.
+        Weights ``(n_in, n_out)`` of all layers, then their biases ``(1, n_out)``.
+    n_weights : int
+        Parameters that are weights: the first of each row.
     """
 
     def __init__(self, layer_sizes: Sequence[int], activations: Sequence[Activation], loss: Loss):
@@ -34,26 +37,28 @@ class Network:
         self.activations = tuple(activations)
         self.loss = loss
         n_layers = len(self.layer_sizes) - 1
-        tensors = []
-        for i in range(n_layers):
-            n_in, n_out = self.layer_sizes[i : i + 2]
-            role = "output" if i == n_layers - 1 else "input" if i == 0 else "hidden"
-            tensors.append((f"coefs_{i}", role, (n_in, n_out)))
-            tensors.append((f"intercepts_{i}", "bias", (1, n_out)))
-        self.layout = Layout.from_shapes(tensors)
+        roles = ["input", *["hidden"] * (n_layers - 2), "output"][-n_layers:]
+        weights, biases = [], []
+        for i, (n_in, n_out) in enumerate(pairwise(self.layer_sizes)):
+            weights.append((f"coefs_{i}", roles[i], (n_in, n_out)))
+            biases.append((f"intercepts_{i}", "bias", (1, n_out)))
+        # Weights first: what the L2 penalty applies to is then one slice of the buffer.
+        self.layout = Layout.from_shapes([*weights, *biases])
+        self.n_weights = sum(n_in * n_out for _, _, (n_in, n_out) in weights)
 
     @property
     def glorot_gains(self) -> list[float]:
-        """The gain of each layer's weights: its activation's, the last hidden one's for the output."""
+        """The gain of each layer's weights: its activation's, or the last one's for the output."""
         gains = [activation.glorot_gain for activation in self.activations]
         return [*gains, gains[-1] if gains else 1.0]
 
     def flops(self, n_rows: int) -> float:
         """Floating-point operations of the matrix products of one step over `n_rows` rows."""
-        products = sum(n * m for n, m in zip(self.layer_sizes, self.layer_sizes[1:], strict=False))
+        products = sum(n * m for n, m in pairwise(self.layer_sizes))
         return 2.0 * n_rows * (3 * products - self.layer_sizes[0] * self.layer_sizes[1])
 
     def layers(self, array: Array) -> Iterator[tuple[Array, Array]]:
         """Pair the weights ``(K, n_in, n_out)`` and biases ``(K, 1, n_out)`` of each layer."""
         views = [tensor.array for tensor in self.layout.tensors(array)]
-        return zip(views[::2], views[1::2], strict=True)
+        n_layers = len(views) // 2
+        return zip(views[:n_layers], views[n_layers:], strict=True)

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from skopt_dl.backends import Backend, backend_of
-from skopt_dl.networks.backprop import Backprop, Workspace
+from skopt_dl.networks.backprop import Backprop, Operation, Workspace
 from skopt_dl.networks.layout import Layout
 from skopt_dl.networks.network import Network
-from skopt_dl.networks.rows import Block, DensePool, SparsePool, TargetPool
+from skopt_dl.networks.rows import (
+    Block,
+    DensePool,
+    DenseRows,
+    SparsePool,
+    SparseRows,
+    TargetPool,
+)
 
 Array = Any
 
@@ -86,23 +95,31 @@ class Objective:
         raise NotImplementedError(f"{type(self).__name__} cannot drop models from its stack.")
 
 
+@dataclass(slots=True, eq=False)
 class _Batch:
     """One step's samples, the places for its raw output and L2 penalty, and its operations."""
 
-    __slots__ = ("backward", "bound", "forward", "l2", "n_rows", "raw", "weight", "weight_sum",
-                 "x", "y")  # fmt: skip
+    n_rows: int
+    y: Array
+    raw: Array
+    l2: Array
+    weight: Array
+    weight_sum: Array = None
+    x: DenseRows | SparseRows | None = None
+    backprop: Backprop | None = None
+    forward: list[Operation] = field(default_factory=list)
+    backward: list[Operation] = field(default_factory=list)
 
 
+@dataclass(slots=True, eq=False)
 class _Loaded:
     """The same for all the batches of a block, one after the other."""
 
-    __slots__ = ("batches", "l2", "raw", "sizes", "weight", "y")
-
-
-class _Bound:
-    """What is prepared for one batch size: the pass and the L2 coefficients."""
-
-    __slots__ = ("backprop", "decay")
+    sizes: tuple[int, ...]
+    y: Array
+    raw: Array
+    l2: Array
+    batches: list[_Batch]
 
 
 class NetworkObjective(Objective):
@@ -134,7 +151,7 @@ class NetworkObjective(Objective):
         y: TargetPool,
         *,
         n_models: int = 1,
-        alpha: float | Sequence[float] = 0.0,
+        alpha: float | Sequence[float] | np.ndarray = 0.0,
         sample_weight: TargetPool | None = None,
     ):
         super().__init__(network.layout, n_models)
@@ -144,23 +161,11 @@ class NetworkObjective(Objective):
         self._x, self._y, self._weight = x, y, sample_weight
         self._grad = y.empty((n_models, self.layout.size))
         self.scratch = b.xp.empty_like(self._grad)
-        self._decay = self._decay_row()
         self._params: Array = None
-        self._bound: dict[int, _Bound] = {}
+        self._backprop: dict[int, Backprop] = {}
         self._workspace: Workspace | None = None
         self._prepared: dict[tuple[int, ...], _Loaded] = {}
         self._loaded: _Loaded
-
-    def _decay_row(self) -> Array | None:
-        """Alpha where a weight is penalised, 0 at biases: ``(1, P)``, ``(K, P)`` or None."""
-        if not self.alpha.any():
-            return None
-        alpha = self.alpha[:1] if (self.alpha == self.alpha[0]).all() else self.alpha
-        row = np.zeros((len(alpha), self.layout.size))
-        for tensor in self.layout.tensors(row):
-            if tensor.role not in ("bias", "norm"):
-                tensor.array[...] = alpha[:, None, None]
-        return self._b.asarray(row, dtype=self._grad.dtype)
 
     def select(self, models: Sequence[int]) -> NetworkObjective:
         for pool in (self._x, self._y, self._weight):
@@ -182,7 +187,8 @@ class NetworkObjective(Objective):
 
     def load(self, block: Block) -> list[_Batch]:
         """Gather the samples of a block of batches."""
-        xs, y = self._x.batches(block), self._y.block(block)
+        xs: Sequence[DenseRows | SparseRows] = self._x.batches(block)
+        y = self._y.block(block)
         if isinstance(block.rows, slice):
             loaded = self._prepare(block, y)
         else:
@@ -192,30 +198,30 @@ class NetworkObjective(Objective):
             self._prepared[block.sizes] = loaded
         for batch, x in zip(loaded.batches, xs, strict=True):
             if batch.x is not x:
-                batch.x, batch.bound = x, None
+                batch.x, batch.backprop = x, None
         if self._weight is not None:
-            loaded.weight = self._weight.block(block)
+            weight = self._weight.block(block)
             for batch, rows in zip(loaded.batches, block.slices, strict=True):
-                batch.weight, batch.weight_sum = self._normalised(loaded.weight[:, rows, :])
+                batch.weight, batch.weight_sum = self._normalised(weight[:, rows, :])
         self._loaded = loaded
         return loaded.batches
 
     def _prepare(self, block: Block, y: Array) -> _Loaded:
         """Make the places for a block's results and cut them into batches."""
         b, n_models = self._b, self.n_models
-        loaded = _Loaded()
-        shape = (n_models, self._y.n_columns, block.n_rows)
-        loaded.y, loaded.raw, loaded.sizes = y, b.empty(shape, like=self._grad).mT, block.sizes
-        loaded.l2 = b.zeros((len(block.sizes), n_models), like=self._grad)
-        loaded.batches = []
-        for i, rows in enumerate(block.slices):
-            batch = _Batch()
-            batch.n_rows = rows.stop - rows.start
-            batch.y, batch.raw, batch.l2 = y[:, rows, :], loaded.raw[:, rows, :], loaded.l2[i, :]
-            batch.weight = b.scalar(1.0 / batch.n_rows, like=self._grad)
-            batch.x = batch.bound = batch.weight_sum = None
-            loaded.batches.append(batch)
-        return loaded
+        raw = b.empty((n_models, self._y.n_columns, block.n_rows), like=self._grad).mT
+        l2 = b.zeros((len(block.sizes), n_models), like=self._grad)
+        batches = [
+            _Batch(
+                n_rows=size,
+                y=y[:, rows, :],
+                raw=raw[:, rows, :],
+                l2=l2[i, :],
+                weight=b.scalar(1.0 / size, like=self._grad),
+            )
+            for i, (size, rows) in enumerate(zip(block.sizes, block.slices, strict=True))
+        ]
+        return _Loaded(block.sizes, y, raw, l2, batches)
 
     def _normalised(self, weight: Array) -> tuple[Array, Array]:
         """Divide weights ``(K or 1, n_rows, 1)`` by their sums, returned as ``(K or 1, 1)``."""
@@ -225,46 +231,65 @@ class NetworkObjective(Objective):
         total = xp.where(total > 0, total, xp.ones_like(total))
         return weight / total, total[:, :, 0]
 
-    def _bind(self, params: Array, n_rows: int) -> _Bound:
-        """Prepare for batches of `n_rows` rows, and for these parameters."""
-        b = self._b
+    def _prepare_operations(self, params: Array, batch: _Batch) -> Backprop:
+        """Bind a batch's operations to these parameters and to the buffers of its size."""
+        b, n_rows = self._b, batch.n_rows
         if self._workspace is None or self._workspace.max_rows < n_rows:
             self._workspace = Workspace(b, self.n_models, n_rows, like=self._grad)
             self._params = None
         if self._params is not params:
             self._params = params
-            self._bound.clear()
-        bound = self._bound[n_rows] = _Bound()
-        bound.backprop = Backprop(b, self.network, params, self._grad, n_rows, self._workspace)
-        bound.decay = self._decay
-        if self._decay is not None and self._weight is None:
-            bound.decay = self._decay / n_rows
-        return bound
+            self._backprop.clear()
+        if n_rows not in self._backprop:
+            self._backprop[n_rows] = Backprop(
+                b, self.network, params, self._grad, n_rows, self._workspace
+            )
+        backprop = self._backprop[n_rows]
+        if batch.backprop is not backprop:
+            assert batch.x is not None
+            batch.backprop = backprop
+            batch.forward = backprop.forward(batch.x, batch.raw)
+            batch.backward = [*backprop.backward(batch.x), *self._penalty(params, batch)]
+        return backprop
 
     def grad(self, params: Array, batch: Any = None) -> Array:
         batch = self._everything() if batch is None else batch
-        bound = self._bound.get(batch.n_rows)
-        if bound is None or self._params is not params:
-            bound = self._bind(params, batch.n_rows)
-        if batch.bound is not bound:
-            batch.bound = bound
-            batch.forward = bound.backprop.forward(batch.x, batch.raw)
-            batch.backward = bound.backprop.backward(batch.x)
-        b, xp, grad, delta = self._b, self._b.xp, self._grad, bound.backprop.output_delta
+        backprop = batch.backprop
+        if (
+            backprop is None
+            or self._params is not params
+            or backprop is not self._backprop.get(batch.n_rows)
+        ):
+            backprop = self._prepare_operations(params, batch)
+        b, delta = self._b, backprop.output_delta
         for operation in batch.forward:
             operation()
         self.network.loss.gradient(b, batch.raw, batch.y, delta)
-        xp.multiply(delta, batch.weight, out=delta)
+        b.xp.multiply(delta, batch.weight, out=delta)
         for operation in batch.backward:
             operation()
-        if bound.decay is not None:
-            penalty = self.scratch
-            xp.multiply(params, bound.decay, out=penalty)
-            if batch.weight_sum is not None:
-                xp.divide(penalty, batch.weight_sum, out=penalty)
-            b.row_dot(params, penalty, out=batch.l2)
-            xp.add(grad, penalty, out=grad)
-        return grad
+        return self._grad
+
+    def _penalty(self, params: Array, batch: _Batch) -> list[Operation]:
+        """The operations that add the L2 penalty to the gradient and keep (twice) its value."""
+        if not self.alpha.any():
+            return []
+        b, xp = self._b, self._b.xp
+        part = slice(0, self.network.n_weights)
+        weights, grad = params[:, part], self._grad[:, part]
+        penalty = self.scratch[:, part]
+        weighted = self._weight is not None
+        equal = bool((self.alpha == self.alpha[0]).all())
+        alpha = self.alpha[0] if equal else self.alpha[:, None]
+        factor = b.asarray(alpha if weighted else alpha / batch.n_rows, dtype=grad.dtype)
+        operations: list[Operation] = [
+            partial(xp.multiply, weights, factor, out=penalty),
+            partial(b.row_dot, weights, penalty, out=batch.l2),
+            partial(xp.add, grad, penalty, out=grad),
+        ]
+        if weighted:
+            operations.insert(1, lambda: xp.divide(penalty, batch.weight_sum, out=penalty))
+        return operations
 
     def losses(self) -> Array:
         # `grad` has kept the raw outputs, so the losses of all batches are computed at once.

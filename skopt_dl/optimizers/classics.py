@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from skopt_dl._params import BOOLEAN, FRACTION, NOT_NEGATIVE, Constraint
+from skopt_dl._params import BOOLEAN, FRACTION, NOT_NEGATIVE, Constraints
 from skopt_dl.optimizers import rule
 from skopt_dl.optimizers.base import LEARNING_RATE, Column, Step
 from skopt_dl.optimizers.rule import TwoSlotOptimizer
@@ -13,7 +13,6 @@ from skopt_dl.schedules import Schedule
 
 Array = Any
 Rate = float | Schedule
-Constraints = dict[str, Constraint | tuple[Constraint, ...]]
 
 _MOMENTUM: Constraints = {"learning_rate": LEARNING_RATE, "momentum": FRACTION}
 _SQUARES: Constraints = {

@@ -142,7 +142,7 @@ class Scale:
 class RootOfSquares(Scale):
     """The root of accumulated squares, plus epsilon; subclasses say how they accumulate."""
 
-    slots = ("squares",)
+    slots: tuple[str, ...] = ("squares",)
 
     def divide(self, h: Any, direction: Array, out: Array, state: State, step: Step) -> Array:
         root = step.scratch

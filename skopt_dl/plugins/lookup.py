@@ -80,7 +80,7 @@ def _match(kind: str, name: str, entries: list[Entry]) -> Entry | None:
         return next((e for e in matches if canonical(e.distribution) == package), None)
     if len(matches) > 1 and matches[0].distribution != BUILTIN:
         claims = " or ".join(repr(entry.qualified) for entry in matches)
-        raise ValueError(f"Several plugins have a {kind} named {name!r}: write {claims}.")
+        raise ValueError(f"Several plugins claim the {kind} name {name!r}: write {claims}.")
     return matches[0] if matches else None
 
 
@@ -155,7 +155,7 @@ def package_of_name(kind: str, name: str) -> str | None:
         return None
     try:
         package = _find_entry(kind, name).distribution
-    except (ValueError, ImportError):
+    except (ValueError, MissingPluginError):
         return _packages_seen.get((kind, name))
     return None if package == BUILTIN else package
 

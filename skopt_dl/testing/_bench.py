@@ -61,14 +61,14 @@ class Quadratic(Objective):
         return Quadratic(len(models))
 
 
-def draw(n_models: int, n_steps: int = N_STEPS, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Starting points ``(K, P)`` and gradients ``(n_steps, K, P)``; row k does not depend on K."""
+def draw(n_models: int, dtype: str, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Starting points ``(K, P)`` and gradients ``(N_STEPS, K, P)``; row k does not depend on K."""
     rngs = [np.random.default_rng([seed, k]) for k in range(n_models)]
     start = np.stack([rng.normal(size=LAYOUT.size) for rng in rngs])
     # Every coordinate and every model has a scale of its own.
     scales = [10.0 ** rng.uniform(-2, 1) * 10.0 ** rng.uniform(-1, 1, LAYOUT.size) for rng in rngs]
-    noise = np.stack([rng.normal(size=(n_steps, LAYOUT.size)) for rng in rngs], axis=1)
-    return start, noise * np.stack(scales)
+    noise = np.stack([rng.normal(size=(N_STEPS, LAYOUT.size)) for rng in rngs], axis=1)
+    return start.astype(dtype), (noise * np.stack(scales)).astype(dtype)
 
 
 def precisions(optimizer: Optimizer) -> list[str]:
@@ -82,7 +82,7 @@ def train(
     start: np.ndarray,
     n_steps: int = N_STEPS,
 ) -> tuple[np.ndarray, list[ModelRun]]:
-    """Run the real loop, with every update inspected.
+    """Run the real loop with optimizers of one class, and inspect every update.
 
     Returns
     -------
@@ -97,8 +97,12 @@ def train(
         next(steps)[list(models)] = params
         return {}
 
-    watched = [inspected(optimizer) for optimizer in optimizers]
-    runs = minimise(objective, watched, start.copy(), max_epochs=n_steps, validate=note)
+    cls = type(optimizers[0])
+    inspecting = type(cls.__name__, (_Inspection, cls), {})
+    inspected = [copy.copy(optimizer) for optimizer in optimizers]
+    for optimizer in inspected:
+        optimizer.__class__ = inspecting
+    runs = minimise(objective, inspected, start.copy(), max_epochs=n_steps, validate=note)
     return path, runs
 
 
@@ -107,25 +111,8 @@ def follow(optimizers: Sequence[Optimizer], start: np.ndarray, gradients: np.nda
     return train(GivenGradients(gradients), optimizers, start, len(gradients))[0]
 
 
-def inspected(optimizer: Optimizer) -> Optimizer:
-    """Copy an optimizer; the copy checks the rules for ``update`` whenever the loop calls it."""
-    copied = copy.copy(optimizer)
-    copied.__class__ = _inspecting_class(type(optimizer))
-    return copied
-
-
-_classes: dict[type[Optimizer], type[Optimizer]] = {}
-
-
-def _inspecting_class(cls: type[Optimizer]) -> type[Optimizer]:
-    # One class for each: the loop stacks optimizers of equal class.
-    if cls not in _classes:
-        _classes[cls] = type(cls.__name__, (_Inspection, cls), {})
-    return _classes[cls]
-
-
 class _Inspection(Optimizer):
-    """Goes in front of an optimizer's class."""
+    """Goes in front of an optimizer's class: checks the rules whenever the loop calls a method."""
 
     def init_state(self, state: dict[str, Array], params: Array, xp: Any) -> None:
         given, before = dict(state), params.copy()

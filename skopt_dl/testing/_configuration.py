@@ -19,10 +19,10 @@ def check(optimizer: Any) -> None:
     """Check what is there before the first step."""
     _check_signature(optimizer)
     _check_that_init_stores_arguments(optimizer)
-    _check_own_parameters(optimizer)
-    _check_copies(optimizer)
     if isinstance(optimizer, Optimizer):
         _check_declarations(optimizer)
+    _check_own_parameters(optimizer)
+    _check_copies(optimizer)
 
 
 def _check_signature(optimizer: Any) -> None:

@@ -54,8 +54,7 @@ def _variants(optimizer: Optimizer, name: str, value: float) -> list[Optimizer]:
 
 
 def _compare(optimizer: Optimizer, variants: Sequence[Optimizer], rule: str, fix: str) -> None:
-    start, gradients = draw(len(variants))
-    start = start.astype(precisions(optimizer)[0])
+    start, gradients = draw(len(variants), precisions(optimizer)[0])
     rows = [slice(k, k + 1) for k in range(len(variants))]
     alone = np.concatenate(
         [

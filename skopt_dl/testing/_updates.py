@@ -10,7 +10,6 @@ import numpy as np
 from skopt_dl.optimizers import Optimizer
 from skopt_dl.schedules import Constant, Cosine
 from skopt_dl.testing._bench import (
-    LAYOUT,
     GivenGradients,
     Quadratic,
     draw,
@@ -26,47 +25,39 @@ _SEE_ABOVE = "The exception above says where."
 
 def check(optimizer: Optimizer) -> None:
     """Check everything about one model's updates."""
-    before = optimizer.get_params(deep=False)
     for dtype in precisions(optimizer):
-        start, gradients = (array.astype(dtype) for array in draw(1))
-        with expecting(optimizer, _RUNS, _SEE_ABOVE):
-            path = follow([optimizer], start, gradients)
-        with expecting(optimizer, _RUNS, _SEE_ABOVE):
-            again = follow([optimizer], start, gradients)
-        if not np.array_equal(path, again):
-            raise broken(
-                optimizer,
-                "Equal runs give equal results.",
-                "two runs with the same gradients differ",
-                "Keep state in `slots` only; draw no random numbers from a global generator.",
-            )
+        _check_repetition(optimizer, dtype)
         _check_small_gradients(optimizer, dtype)
-    _check_that_slots_are_used(optimizer)
-    _check_schedules(optimizer)
-    _check_progress(optimizer)
-    changed = [n for n, v in optimizer.get_params(deep=False).items() if v is not before[n]]
-    if changed:
+    dtype = precisions(optimizer)[0]
+    _check_that_slots_are_used(optimizer, dtype)
+    _check_schedules(optimizer, dtype)
+    _check_progress(optimizer, dtype)
+
+
+def _check_repetition(optimizer: Optimizer, dtype: str) -> None:
+    start, gradients = draw(1, dtype)
+    with expecting(optimizer, _RUNS, _SEE_ABOVE):
+        first, second = (follow([optimizer], start, gradients) for _ in range(2))
+    if not np.array_equal(first, second):
         raise broken(
             optimizer,
-            "Training leaves the parameters of the object alone.",
-            f"{', '.join(changed)} changed",
-            "Do not assign to self after __init__.",
+            "Equal runs give equal results.",
+            "two runs with the same gradients differ",
+            "Keep state in `slots` only; draw no random numbers from a global generator.",
         )
 
 
 def _check_small_gradients(optimizer: Optimizer, dtype: str) -> None:
-    start, gradients = (array.astype(dtype) for array in draw(1, seed=1))
-    tiny = gradients * np.finfo(dtype).tiny
-    sudden = np.concatenate([tiny[:5], gradients[:5], np.zeros_like(tiny[:5])])
-    for given in (np.zeros_like(gradients), sudden):
+    start, gradients = draw(1, dtype, seed=1)
+    zero, tiny = np.zeros_like(gradients), gradients * np.finfo(dtype).tiny
+    for given in (zero, np.concatenate([tiny[:5], gradients[:5], zero[:5]])):
         with expecting(optimizer, _RUNS, _SEE_ABOVE):
             follow([optimizer], start, given)
 
 
-def _check_that_slots_are_used(optimizer: Optimizer) -> None:
+def _check_that_slots_are_used(optimizer: Optimizer, dtype: str) -> None:
     """A moving average that is computed but not kept is a classic."""
-    start, gradients = draw(1)
-    start = start.astype(precisions(optimizer)[0])
+    start, gradients = draw(1, dtype)
     _, (run,) = train(GivenGradients(gradients), [optimizer], start)
     for slot, array in run.state["slots"].items():
         if not array.any():
@@ -79,11 +70,10 @@ def _check_that_slots_are_used(optimizer: Optimizer) -> None:
             )
 
 
-def _check_schedules(optimizer: Optimizer) -> None:
+def _check_schedules(optimizer: Optimizer, dtype: str) -> None:
     rule = "A schedule works as learning_rate."
     fix = "Use step.learning_rate in update, never self.learning_rate."
-    start, gradients = draw(1)
-    start = start.astype(precisions(optimizer)[0])
+    start, gradients = draw(1, dtype)
     rate = optimizer.learning_rate
     rate = float(rate) if isinstance(rate, numbers.Real) else 0.01
     paths = []
@@ -94,14 +84,13 @@ def _check_schedules(optimizer: Optimizer) -> None:
     if not np.array_equal(paths[0], paths[1]):
         seen = "Constant(learning_rate) gives another path than the number"
         raise broken(optimizer, rule, seen, fix)
-    if np.array_equal(paths[0], paths[2]):
+    if np.allclose(paths[0], paths[2], rtol=0, atol=1e-6 * np.abs(paths[0] - start).max()):
         raise broken(optimizer, rule, "a falling learning rate changes nothing", fix)
 
 
-def _check_progress(optimizer: Optimizer, n_steps: int = 200) -> None:
+def _check_progress(optimizer: Optimizer, dtype: str, n_steps: int = 200) -> None:
     objective = Quadratic()
-    start = np.random.default_rng(2).normal(size=(1, LAYOUT.size))
-    start = start.astype(precisions(optimizer)[0])
+    start, _ = draw(1, dtype, seed=2)
     with expecting(optimizer, _RUNS, _SEE_ABOVE):
         _, (run,) = train(objective, [optimizer], start, n_steps)
     assert run.params is not None

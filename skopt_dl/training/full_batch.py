@@ -73,10 +73,10 @@ def run_minimizer(
             best = last_good
         # For the loss the method has a criterion of its own; the rule judges validation figures.
         rule = run.stopping
-        if rule is not None and rule.monitor != "loss":
-            if run.n_iter_without_improvement > rule.n_iter_no_change:
-                run.stop_reason = "no_improvement"
-                return True
+        patience = np.inf if rule is None or rule.monitor == "loss" else rule.n_iter_no_change
+        if run.n_iter_without_improvement > patience:
+            run.stop_reason = "no_improvement"
+            return True
         if on_epoch_end is not None:
             on_epoch_end([run])
         if run.stop_requested:

@@ -85,7 +85,7 @@ def test_fill_starts_biases_at_zero_and_weights_layer_by_layer():
     initializers.HeNormal().fill(
         network.layout, row, np.random.default_rng(0), network.glorot_gains
     )
-    first, first_bias, second, second_bias = (t.array[0] for t in network.layout.tensors(row[None]))
+    first, second, first_bias, second_bias = (t.array[0] for t in network.layout.tensors(row[None]))
     rng = np.random.default_rng(0)
     np.testing.assert_array_equal(first, rng.normal(0.0, np.sqrt(2 / 3), (3, 4)))
     np.testing.assert_array_equal(second, rng.normal(0.0, np.sqrt(2 / 4), (4, 2)))
@@ -107,9 +107,9 @@ def fill(initializer, layer_sizes):
 
 def test_from_fitted_copies_the_weights_of_scikit_learns_model(fitted):
     weights = fill(FromFitted(fitted), [5, 3, 1])
-    for ours, theirs in zip(weights[::2], fitted.coefs_, strict=True):
+    for ours, theirs in zip(weights[:2], fitted.coefs_, strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    for ours, theirs in zip(weights[1::2], fitted.intercepts_, strict=True):
+    for ours, theirs in zip(weights[2:], fitted.intercepts_, strict=True):
         np.testing.assert_array_equal(ours[0], theirs)
 
 

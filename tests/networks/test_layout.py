@@ -59,8 +59,10 @@ def test_empty_layout_has_no_parameters():
 )
 def test_network_names_the_role_of_each_matrix(layer_sizes, roles):
     network = Network(layer_sizes, [ReLU()] * (len(layer_sizes) - 2), SoftmaxLogLoss())
-    specs = network.layout.specs
-    assert [spec.role for spec in specs[::2]] == roles
-    assert {spec.role for spec in specs[1::2]} == {"bias"}
-    assert [spec.shape for spec in specs[::2]] == list(pairwise(layer_sizes))
-    assert network.layout.size == sum(n * m + m for n, m in pairwise(layer_sizes))
+    weights, biases = network.layout.specs[: len(roles)], network.layout.specs[len(roles) :]
+    assert [spec.role for spec in weights] == roles
+    assert [spec.role for spec in biases] == ["bias"] * len(roles)
+    assert [spec.shape for spec in weights] == list(pairwise(layer_sizes))
+    assert [spec.shape for spec in biases] == [(1, n_out) for n_out in layer_sizes[1:]]
+    assert network.n_weights == biases[0].offset
+    assert network.layout.size == network.n_weights + sum(layer_sizes[1:])

@@ -110,7 +110,7 @@ def test_bad_hyperparameter_is_named_with_what_is_allowed(optimizer, message):
 
 def test_misspelled_hyperparameter_gets_a_suggestion():
     with pytest.raises(
-        ValueError, match="Invalid parameter 'beta1' for Adam. Did you mean 'beta_1'"
+        ValueError, match=r"Invalid parameter 'beta1' for Adam\. Did you mean 'beta_1'"
     ):
         Adam().set_params(beta1=0.5)
 

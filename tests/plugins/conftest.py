@@ -15,7 +15,9 @@ from skopt_dl.plugins.manager import PluginManager
 def forget(folder):
     """Forget the modules of a folder, and all that was learnt from its distributions."""
     for name, module in list(sys.modules.items()):
-        if str(getattr(module, "__file__", None)).startswith(str(folder)):
+        # A namespace package has no file, but a path.
+        places = [getattr(module, "__file__", None), *getattr(module, "__path__", [])]
+        if any(str(place).startswith(str(folder)) for place in places):
             del sys.modules[name]
     importlib.invalidate_caches()
     lookup._import.cache_clear()

@@ -129,7 +129,7 @@ def test_optimizer_sees_params_it_may_not_have_changed_and_the_layout():
             return change
 
     problem.train([Layered(), Layered()])
-    assert seen[0] == [(2, 5, 4), (2, 1, 4), (2, 4, 3), (2, 1, 3)]
+    assert seen[0] == [(2, 5, 4), (2, 4, 3), (2, 1, 4), (2, 1, 3)]
 
 
 def test_validation_is_asked_about_the_models_still_training():

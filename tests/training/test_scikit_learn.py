@@ -52,20 +52,19 @@ def remembering(estimator):
 
     class Remembering(estimator):
         def _init_coef(self, *arguments):
-            drawn = super()._init_coef(*arguments)
-            vars(self).setdefault("initial_", []).extend(array.copy() for array in drawn)
-            return drawn
+            weights, bias = super()._init_coef(*arguments)
+            vars(self).setdefault("initial_", []).append((weights.copy(), bias.copy()))
+            return weights, bias
 
     return Remembering
 
 
-def flatten(arrays):
-    return np.concatenate([np.ravel(array) for array in arrays])
+def flatten(weights, biases):
+    return np.concatenate([np.ravel(array) for array in (*weights, *biases)])
 
 
 def fitted_row(model):
-    pairs = zip(model.coefs_, model.intercepts_, strict=True)
-    return flatten(array for pair in pairs for array in pair)
+    return flatten(model.coefs_, model.intercepts_)
 
 
 def classification(n_classes):
@@ -144,7 +143,7 @@ def train_both(
     (run,) = minimise(
         objective,
         optimizer,
-        flatten(model.initial_)[None],
+        flatten(*zip(*model.initial_, strict=True))[None],
         max_epochs=max_iter,
         batches=Batches(len(X), batch_size, shuffle=False),
         stopping=Stopping(tol=tol, n_iter_no_change=n_iter_no_change),

@@ -1,0 +1,134 @@
+"""The command: what it prints, and its exit codes. What it knows is tested in tests/plugins."""
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+
+import pytest
+
+import skopt_dl
+from skopt_dl import cli
+from skopt_dl.plugins import Diagnosis, NamedClass, PluginWarning, Problem
+
+ROWS = [
+    NamedClass("optimizer", "adam", "skopt-dl", "0.1.0", "skopt_dl.optimizers.classics:Adam"),
+    NamedClass("loss", "wide_loss", "zoo", "12.0", "zoo:Loss"),
+]
+HEALTHY = Diagnosis("zoo", "12.0", "loaded", ("loss wide_loss",), ())
+BROKEN = Diagnosis(
+    "ruin", "0.1", "failed", (), (Problem("Importing 'ruin' failed.", "Upgrade it."),)
+)
+
+
+@pytest.fixture
+def run(capsys):
+    """Run the command in this process; returns exit code, output and error output."""
+
+    def run_with(*arguments):
+        with pytest.raises(SystemExit) as exit_:
+            cli.main(arguments)
+        captured = capsys.readouterr()
+        return exit_.value.code or 0, captured.out, captured.err
+
+    return run_with
+
+
+@pytest.fixture
+def knows(monkeypatch):
+    """Call to replace what there is to print."""
+
+    def replace(diagnoses=(), rows=()):
+        monkeypatch.setattr(cli, "diagnose", lambda: list(diagnoses))
+        monkeypatch.setattr(cli, "list_names", lambda: list(rows))
+
+    return replace
+
+
+def test_list_prints_aligned_columns_to_a_pipe(run, knows):
+    knows(rows=ROWS)
+    code, output, _ = run("plugins", "list")
+    assert code == 0
+    assert output.splitlines() == [
+        "kind       name       distribution  version  class",
+        "optimizer  adam       skopt-dl      0.1.0    skopt_dl.optimizers.classics:Adam",
+        "loss       wide_loss  zoo           12.0     zoo:Loss",
+    ]
+
+
+def test_list_prints_a_table_on_a_terminal(run, knows, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "120")
+    knows(rows=ROWS)
+    _, output, _ = run("plugins", "list")
+    assert "│" in output
+    assert "wide_loss" in output
+
+
+def test_list_does_without_rich(run, knows, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    knows(rows=ROWS)
+    _, output, _ = run("plugins", "list")
+    assert output.startswith("kind       name")
+
+
+def test_list_points_to_the_doctor_when_a_plugin_has_problems(run, monkeypatch):
+    def warn():
+        import warnings
+
+        warnings.warn("broken", PluginWarning, stacklevel=1)
+        return ROWS
+
+    monkeypatch.setattr(cli, "list_names", warn)
+    code, output, errors = run("plugins", "list")
+    assert (code, "adam" in output) == (0, True)
+    assert "skopt-dl plugins doctor" in errors
+
+
+def test_doctor_exits_with_zero_when_all_is_well(run, knows):
+    knows([HEALTHY])
+    assert run("plugins", "doctor") == (0, "zoo 12.0: loaded\n  loss wide_loss\n", "")
+
+
+def test_doctor_prints_problems_and_remedies_and_exits_with_one(run, knows):
+    knows([HEALTHY, BROKEN])
+    code, output, _ = run("plugins", "doctor")
+    assert code == 1
+    assert "ruin 0.1: failed\n  ! Importing 'ruin' failed.\n    Upgrade it.\n" in output
+    assert output.endswith("\n1 problem.\n")
+
+
+def test_doctor_says_when_there_are_no_plugins(run, knows):
+    knows()
+    assert run("plugins", "doctor") == (0, "No plugins are installed.\n", "")
+
+
+def test_real_list_has_every_optimizer(run):
+    _, output, _ = run("plugins", "list")
+    for name in skopt_dl.available_optimizers():
+        assert f"optimizer    {name} " in output
+
+
+def test_version_is_that_of_the_package(run):
+    assert run("--version")[1] == f"skopt-dl, version {skopt_dl.__version__}\n"
+
+
+def test_misspelled_command_is_an_error(run):
+    code, _, errors = run("plugins", "docter")
+    assert code == 2
+    assert "docter" in errors
+
+
+def test_missing_click_is_answered_with_the_line_to_run(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "click", None)
+    code, _, _ = run("plugins", "list")
+    assert code == "The command skopt-dl needs click. Run `pip install 'skopt-dl[cli]'`."
+
+
+@pytest.mark.parametrize("how", ["module", "script"])
+def test_command_is_installed(how):
+    script = shutil.which("skopt-dl", path=sysconfig.get_path("scripts"))
+    command = [script] if how == "script" else [sys.executable, "-m", "skopt_dl"]
+    ran = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
+    assert ran.stdout == f"skopt-dl, version {skopt_dl.__version__}\n"
