@@ -4,7 +4,7 @@ import array_api_strict
 import numpy as np
 import scipy.special
 
-from skopt_dl.backends import Backend
+from skopt_dl.backends import Backend, _select, register_backend
 
 CPU = array_api_strict.Device("CPU_DEVICE")
 
@@ -37,6 +37,12 @@ class StrictBackend(Backend):
     def __init__(self, device):
         self.xp = NamespaceWithOut()
         self.strict_device = array_api_strict.Device(device)
+
+    def register(self, monkeypatch):
+        """Let array-api-strict's arrays be trained on, until the end of a test."""
+        monkeypatch.setattr(_select, "_factories", dict(_select._factories))
+        monkeypatch.setattr(_select, "_instances", dict(_select._instances))
+        register_backend("array_api_strict", lambda: self)
 
     def asarray(self, array, dtype=None):
         return self.xp.asarray(array, dtype=dtype, device=self.strict_device)

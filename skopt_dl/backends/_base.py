@@ -68,9 +68,15 @@ class Backend:
         """Gather along an axis into `out`; `indices` is 1-D and in range."""
         out[...] = self.xp.take(array, self.asarray(indices), axis=axis)
 
+    def prepare(
+        self, function: Callable[..., Any], *inputs: Array, out: Array
+    ) -> Callable[[], Any]:
+        """Bind a function to its inputs and output; call the result to compute it."""
+        return partial(function, *inputs, out=out)
+
     def product(self, a: Array, b: Array, out: Array) -> Callable[[], Any]:
         """Prepare the product of each ``a[k]`` with ``b[k]``; call the result to compute it."""
-        return partial(self.xp.matmul, a, b, out=out)
+        return self.prepare(self.xp.matmul, a, b, out=out)
 
     def product_tn(self, a: Array, b: Array, out: Array) -> Callable[[], Any]:
         """Prepare the product of each ``a[k].T`` with ``b[k]``."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import cupy
@@ -34,7 +33,7 @@ class CuPyBackend(Backend):
         # A single matrix keeps its transpose as a BLAS flag; a 3-D operand would be copied.
         if a.shape[0] == b.shape[0] == 1:
             a, b, out = a[0], b[0], out[0]
-        return partial(cupy.matmul, a, b, out=out)
+        return self.prepare(cupy.matmul, a, b, out=out)
 
     def rectify_gradient(self, delta: Array, rectified: Array) -> None:
         cupy.multiply(delta, rectified > 0, out=delta)

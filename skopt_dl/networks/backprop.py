@@ -83,14 +83,14 @@ class Forward:
             weights, bias = self._layers[i]
             if i:
                 self._between.append(b.product(self._hidden[-1][1], weights, z))
-            self._between.append(partial(b.xp.add, z, bias, out=z))
+            self._between.append(b.prepare(b.xp.add, z, bias, out=z))
             self._between.append(partial(activation.forward, b, z, a))
             self._hidden.append((z, a))
 
     def forward(self, x: DenseRows | SparseRows, raw: Array) -> list[Operation]:
         """The operations that write the raw output of `x`, ``(K, n_rows, n_outputs)``, to `raw`."""
         weights, bias = self._layers[-1]
-        add_bias = partial(self._b.xp.add, raw, bias, out=raw)
+        add_bias = self._b.prepare(self._b.xp.add, raw, bias, out=raw)
         if not self._hidden:
             return [x.product(weights, raw), add_bias]
         (first_z, _), (_, last_a) = self._hidden[0], self._hidden[-1]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -283,9 +282,9 @@ class NetworkObjective(Objective):
         alpha = self.alpha[0] if equal else self.alpha[:, None]
         factor = b.asarray(alpha if weighted else alpha / batch.n_rows, dtype=grad.dtype)
         operations: list[Operation] = [
-            partial(xp.multiply, weights, factor, out=penalty),
-            partial(b.row_dot, weights, penalty, out=batch.l2),
-            partial(xp.add, grad, penalty, out=grad),
+            b.prepare(xp.multiply, weights, factor, out=penalty),
+            b.prepare(b.row_dot, weights, penalty, out=batch.l2),
+            b.prepare(xp.add, grad, penalty, out=grad),
         ]
         if weighted:
             operations.insert(1, lambda: xp.divide(penalty, batch.weight_sum, out=penalty))

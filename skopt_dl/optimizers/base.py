@@ -106,9 +106,7 @@ class Optimizer(Configurable):
         """
         return {}
 
-    def update(
-        self, grad: Array, state: Mapping[str, Array], params: Array, step: Step
-    ) -> Array:
+    def update(self, grad: Array, state: Mapping[str, Array], params: Array, step: Step) -> Array:
         """Return what is added to the parameters.
 
         Parameters

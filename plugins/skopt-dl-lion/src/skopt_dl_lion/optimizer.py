@@ -57,14 +57,15 @@ class Lion(Optimizer):
 
     def update(self, grad: Array, state: Mapping[str, Array], params: Array, step: Step) -> Array:
         """Return the change, ``(K, P)``; works in place, in `grad` and in the scratch array."""
-        xp, momentum, direction = step.xp, state["momentum"], step.scratch
+        xp, momentum, work = step.xp, state["momentum"], step.scratch
         # The average beta * m + (1 - beta) * g of both betas is g - beta * (g - m).
-        xp.subtract(grad, momentum, out=direction)
-        xp.multiply(direction, self.beta_2, out=momentum)
+        xp.subtract(grad, momentum, out=work)
+        xp.multiply(work, self.beta_2, out=momentum)
         xp.subtract(grad, momentum, out=momentum)
-        xp.multiply(direction, self.beta_1, out=direction)
-        xp.subtract(grad, direction, out=direction)
-        xp.sign(direction, out=direction)
-        change = xp.multiply(params, self.weight_decay, out=grad)
-        xp.add(change, direction, out=change)
+        xp.multiply(work, self.beta_1, out=work)
+        xp.subtract(grad, work, out=work)
+        # Not in place: NumPy takes ten times as long for a sign that overwrites its input.
+        change = xp.sign(work, out=grad)
+        xp.multiply(params, self.weight_decay, out=work)
+        xp.add(change, work, out=change)
         return xp.multiply(change, -step.learning_rate, out=change)

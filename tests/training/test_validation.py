@@ -1,0 +1,42 @@
+import naive
+import numpy as np
+import pytest
+from problems import LOSSES, NUMPY, Problem
+
+from skopt_dl.networks import DensePool
+from skopt_dl.optimizers import Adam
+from skopt_dl.training import Validation
+
+
+def score(raw, y, sample_weight):
+    return -np.average(np.abs(raw - y).sum(axis=1), weights=sample_weight)
+
+
+def validation_on(problem, sample_weight=None):
+    return Validation(
+        NUMPY, problem.network, DensePool(NUMPY, problem.x), problem.y, sample_weight, score
+    )
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["unweighted", "weighted"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_figures_are_those_of_the_held_out_samples(loss, weighted):
+    problem, held_out = Problem(loss), Problem(loss, seed=1, n_samples=11)
+    weight = held_out.sample_weight if weighted else None
+    columns = validation_on(held_out, weight)(problem.starts(3), [0, 1, 2])
+    for k, row in enumerate(problem.starts(3)):
+        expected = held_out.naive_loss(row, weighted=weighted)
+        assert columns["validation_loss"][k] == pytest.approx(expected, rel=1e-12)
+        sizes = problem.network.layer_sizes
+        _, raw = naive.forward(row, sizes, problem.activation, held_out.x)
+        expected = score(raw, held_out.y, weight)
+        assert columns["validation_score"][k] == pytest.approx(expected, rel=1e-12)
+
+
+def test_every_epoch_adds_a_figure_of_the_parameters_it_ended_with():
+    problem, held_out = Problem(), Problem(seed=1)
+    runs = problem.train([Adam(0.1)] * 2, validate=validation_on(held_out))
+    for run in runs:
+        assert len(run.history["validation_loss"]) == 4
+        last = held_out.naive_loss(run.params)
+        assert run.history["validation_loss"][-1] == pytest.approx(last, rel=1e-12)
