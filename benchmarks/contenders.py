@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import pairwise
 
 import numpy as np
 from sklearn.neural_network import MLPClassifier as SklearnMLP
@@ -76,8 +77,7 @@ def products(work: Workload) -> Outcome:
     sizes = work.layer_sizes
     rng = np.random.default_rng(0)
     weights = [
-        (rng.standard_normal((n, m)) / np.sqrt(n)).astype(np.float32)
-        for n, m in zip(sizes, sizes[1:], strict=False)
+        (rng.standard_normal((n, m)) / np.sqrt(n)).astype(np.float32) for n, m in pairwise(sizes)
     ]
     grads = [np.empty_like(w) for w in weights]
     # Layer by layer, the outputs and their gradients, for full batches and for the last.
@@ -109,7 +109,7 @@ def torch(work: Workload) -> Outcome:
     X, y = (torch.from_numpy(array) for array in work.data)
     torch.manual_seed(0)
     layers: list[nn.Module] = []
-    for n, m in zip(work.layer_sizes, work.layer_sizes[1:], strict=False):
+    for n, m in pairwise(work.layer_sizes):
         layers += [nn.Linear(n, m), nn.ReLU()]
     model = nn.Sequential(*layers[:-1])
     model.train()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from sklearn.datasets import load_digits, make_classification
@@ -59,7 +60,7 @@ class Workload:
     def n_params(self) -> int:
         """Weights and biases of the network."""
         sizes = self.layer_sizes
-        return sum((n + 1) * m for n, m in zip(sizes, sizes[1:], strict=False))
+        return sum((n + 1) * m for n, m in pairwise(sizes))
 
     @property
     def n_steps(self) -> int:
@@ -92,7 +93,7 @@ WORKLOADS = [
         _synthetic(1000, 20, 3),
         hidden=(32,),
         batch_size=32,
-        epochs=40,
+        epochs=100,
         floors={"scikit-learn": Floor(4.5), "torch": Floor(1.0)},
     ),
     Workload(
@@ -100,7 +101,7 @@ WORKLOADS = [
         _digits,
         hidden=(100,),
         batch_size=200,
-        epochs=50,
+        epochs=100,
         floors={
             "scikit-learn": Floor(2.5),
             "torch": Floor(1.0),

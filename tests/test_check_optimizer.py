@@ -374,6 +374,13 @@ def test_broken_optimizer_is_caught(cls, message):
         assert part in text
 
 
+def test_class_written_in_a_function_passes():
+    class Local(Sound):
+        pass
+
+    check_optimizer(Local())
+
+
 class InitHasNoDefault(Sound):
     def __init__(self, momentum, learning_rate=0.01):
         super().__init__(learning_rate, momentum)

@@ -142,6 +142,14 @@ def test_validation_figure_without_improvement_stops():
     assert run.n_epochs == 4
 
 
+def test_loss_without_improvement_is_left_to_the_methods_own_criterion():
+    impatient = Stopping(tol=1.0, n_iter_no_change=0)
+    (run,) = minimise(Rosenbrock(), LBFGS(), START[None].copy(), stopping=impatient)
+    improvements = -np.diff(run.history["loss"])
+    assert improvements[:-1].min() < impatient.tol
+    assert run.stop_reason == "converged"
+
+
 class TurnsNaN(Rosenbrock):
     """Rosenbrock's function until a number of calls, then not a number."""
 

@@ -1,0 +1,45 @@
+"""``python -m benchmarks [speed | memory | import | all]``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib.util import find_spec
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Measure skopt_dl against its floors; exits with 1 when one is missed.",
+    )
+    parser.add_argument(
+        "what", nargs="?", default="speed", choices=("speed", "memory", "import", "all")
+    )
+    parser.add_argument("--rounds", type=int, default=15, help="of speed and import (default: 15)")
+    parser.add_argument(
+        "--workload", action="append", help="only this one; may be given several times"
+    )
+    parser.add_argument("--save", action="store_true", help="write benchmarks/results/*.json")
+    args = parser.parse_args()
+
+    from benchmarks import imports, memory, report, speed, workloads
+
+    known = [work.name for work in workloads.WORKLOADS]
+    for name in args.workload or ():
+        if name not in known:
+            parser.error(f"--workload {name} is not one of {', '.join(known)}")
+    report.print_machine()
+    if find_spec("torch") is None:
+        print("torch is not installed, so it is left out: pip install -e '.[bench]'\n")
+    ok = True
+    if args.what in ("import", "all"):
+        ok &= imports.run(args.rounds, args.save)
+    if args.what in ("memory", "all"):
+        ok &= memory.run(args.save)
+    if args.what in ("speed", "all"):
+        ok &= speed.run(args.rounds, args.workload, args.save)
+    return 0 if ok else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
