@@ -1,7 +1,7 @@
 """Search a grid over optimizers, one of them from a plugin package, on the digits data.
 
-scikit-learn's own GridSearchCV does the search. Each optimizer gets learning rates of its own, since
-no single range suits them all; "lion" is not part of skopt_dl, it comes with the package
+scikit-learn's own GridSearchCV does the search. Each optimizer gets learning rates of its own,
+since no single range suits them all; "lion" is not part of skopt_dl, it comes with the package
 plugins/skopt-dl-lion. Prints a table and saves a figure.
 
     python examples/grid_search_over_optimizers.py --help

@@ -202,10 +202,6 @@ class WarmUp(Schedule):
         self.steps = steps
         self.start_factor = start_factor
 
-    def check_params(self) -> None:
-        super().check_params()
-        as_schedule(self.schedule).check_params()
-
     def value(self, progress: Progress) -> float:
         value = as_schedule(self.schedule).value(progress)
         done = min(1.0, (progress.step + 1) / self.steps)

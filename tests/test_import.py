@@ -43,4 +43,4 @@ def test_public_names_are_there():
         assert getattr(skopt_dl, name) is not None
     assert set(skopt_dl.__all__) <= set(dir(skopt_dl))
     with pytest.raises(AttributeError, match="nonsense"):
-        skopt_dl.nonsense
+        _ = skopt_dl.nonsense

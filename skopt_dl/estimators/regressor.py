@@ -9,7 +9,9 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils.metaestimators import available_if
 
+from skopt_dl.backends import get_backend
 from skopt_dl.estimators.base import BaseMLP, can_partial_fit
+from skopt_dl.networks.losses import OUTPUT_ACTIVATIONS
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):
@@ -203,7 +205,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return self._as_input(y[:, 0] if y.shape[1] == 1 else y, X)
 
     def _predictions(self, raw: np.ndarray) -> np.ndarray:
-        return np.exp(raw) if self.out_activation_ == "exp" else raw
+        OUTPUT_ACTIVATIONS[self.out_activation_](get_backend("cpu"), raw)
+        return raw
 
     def _encode_targets(self, y: Any, dtype: Any) -> np.ndarray:
         return np.asarray(y, dtype=dtype).reshape(len(y), -1)
@@ -214,7 +217,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _score_raw(self, raw: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None) -> float:
         if not np.isfinite(raw).all():
             return math.nan
-        return r2(y, self._predictions(raw), sample_weight)
+        return r2(y, self._predictions(raw.copy()), sample_weight)
 
 
 def r2(y: np.ndarray, predictions: np.ndarray, sample_weight: np.ndarray | None) -> float:

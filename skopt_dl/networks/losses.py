@@ -113,8 +113,7 @@ class AbsoluteError(Loss):
         return b.xp.sum(b.xp.abs(raw - y), axis=-1)
 
     def gradient(self, b: Backend, raw: Array, y: Array, out: Array) -> None:
-        b.xp.subtract(raw, y, out=out)
-        b.xp.sign(out, out=out)
+        b.xp.sign(raw - y, out=out)
 
 
 class Huber(Loss):
@@ -189,8 +188,7 @@ class Quantile(Loss):
 
     def gradient(self, b: Backend, raw: Array, y: Array, out: Array) -> None:
         xp = b.xp
-        xp.subtract(raw, y, out=out)
-        xp.sign(out, out=out)
+        xp.sign(raw - y, out=out)
         xp.multiply(out, 0.5, out=out)
         xp.add(out, 0.5 - self.quantile, out=out)
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from skopt_dl._params import POSITIVE, Configurable, InstanceOf
-from skopt_dl.schedules import Schedule, as_schedule
+from skopt_dl.schedules import Schedule
 
 Array = Any
 Column = float | np.ndarray
@@ -128,11 +128,6 @@ class Optimizer(Configurable):
     def eval_params(self, params: Array, state: Mapping[str, Array]) -> Array:
         """The parameters to predict with, for methods that train with others."""
         return params
-
-    def check_params(self) -> None:
-        super().check_params()
-        if isinstance(self.learning_rate, Schedule):
-            as_schedule(self.learning_rate).check_params()
 
 
 class MinimizerResult(NamedTuple):

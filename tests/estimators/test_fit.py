@@ -110,7 +110,7 @@ def test_log_probabilities_stay_finite_where_probabilities_round_to_zero():
 
 
 def test_multiclass_multioutput_says_what_to_use_instead():
-    with pytest.raises(ValueError, match="multiclass-multioutput|Multioutput|MultiOutput"):
+    with pytest.raises(ValueError, match=r"multiclass-multioutput|MultiOutput"):
         classifier().fit(DIGITS, np.column_stack([LABELS, LABELS]))
 
 
@@ -263,7 +263,7 @@ def test_failed_fit_leaves_the_model_as_it_was():
     with pytest.raises(ValueError, match="nope"):
         model.fit(DIGITS[:, :3], BINARY)
     model.set_params(optimizer="adam")
-    with pytest.raises(ValueError, match="weights of shapes|NaN"):
+    with pytest.raises(ValueError, match=r"weights of shapes|NaN"):
         model.fit(np.full((4, 2), np.nan), [0, 1, 0, 1])
     np.testing.assert_array_equal(weights(model), before)
     np.testing.assert_array_equal(model.classes_, classes)

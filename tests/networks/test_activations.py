@@ -76,7 +76,7 @@ def test_flat_left_side_stops_the_gradient(activation, left):
         (LeakyReLU(0.3), lambda z: np.where(z > 0, z, 0.3 * z)),
         (ELU(2.5), lambda z: np.where(z > 0, z, 2.5 * np.expm1(z))),
     ],
-    ids=repr,
+    ids=["LeakyReLU", "ELU"],
 )
 def test_parameters_shape_the_left_side(activation, function):
     z = np.linspace(-3.1, 3.0, 50)
