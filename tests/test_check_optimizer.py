@@ -108,7 +108,22 @@ class Precise(Sound):
         return super().update(grad, state, params, step) * np.float64(1.0)
 
 
-@pytest.mark.parametrize("cls", [Sound, UsesLayoutAndLoss, Averaged, Alone, Precise])
+class CountsWithAnInteger(Sound):
+    constraints = {"power": Interval(1, 9, "[]", integer=True)}
+
+    def __init__(self, learning_rate=0.01, momentum=0.9, power=2):
+        super().__init__(learning_rate, momentum)
+        self.power = power
+
+    def update(self, grad, state, params, step):
+        for _ in range(self.power):
+            grad = 0.9 * grad
+        return super().update(grad, state, params, step)
+
+
+@pytest.mark.parametrize(
+    "cls", [Sound, UsesLayoutAndLoss, Averaged, Alone, Precise, CountsWithAnInteger]
+)
 def test_optimizers_that_use_what_the_contract_offers_pass(cls):
     check_optimizer(cls())
 
@@ -317,20 +332,6 @@ class TakesTheFirstModelsNumber(Sound):
         velocity *= self_momentum
         velocity += grad
         return -step.learning_rate * velocity
-
-
-@breaks("Models of a stack may differ in power")
-class CountsWithANumber(Sound):
-    constraints = {"power": Interval(1, 9, "[]", integer=True)}
-
-    def __init__(self, learning_rate=0.01, momentum=0.9, power=2):
-        super().__init__(learning_rate, momentum)
-        self.power = power
-
-    def update(self, grad, state, params, step):
-        for _ in range(self.power):
-            grad = 0.9 * grad
-        return super().update(grad, state, params, step)
 
 
 @breaks("Equal runs give equal results")

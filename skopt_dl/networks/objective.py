@@ -83,6 +83,7 @@ class Objective:
 
     def load(self, block: Block) -> Sequence[Any]:
         """Make a block of batches ready; an objective without batches is evaluated once."""
+        self._losses.clear()
         return [None]
 
     def batches_per_block(self, batch_size: int) -> int:

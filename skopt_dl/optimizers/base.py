@@ -53,9 +53,10 @@ class Optimizer(Configurable):
 
     A subclass stores the arguments of its ``__init__`` verbatim, lists its state arrays in
     ``slots`` and implements `update`. The loop makes the state, applies the change and keeps
-    count. Within a stack of models, ``update`` runs on a copy whose numeric hyperparameters are
-    floats or ``(K, 1)`` columns, so it uses array expressions and never asks ``if self.beta > 0``.
-    Flags and strings are the same for all models of a call, and may be asked.
+    count. Within a stack of models, ``update`` runs on a copy whose float hyperparameters are
+    0-d arrays or ``(K, 1)`` columns, so it uses array expressions and never asks
+    ``if self.beta > 0``. Flags, strings and integers are the same for all models of a call, and
+    may be asked.
 
     Attributes
     ----------

@@ -74,10 +74,13 @@ class Batches:
             yield Block(rows, sizes)
 
     def _order(self) -> np.ndarray | None:
-        """Each model's samples in this epoch's order, ``(K, n_samples)``; None when as they lie."""
-        if not self._random:
-            return self._rows
+        """Samples in this epoch's order, ``(K or 1, n_samples)``; None for a single batch."""
         n = self.n_samples
+        if not self._random:
+            # Several batches are gathered even so: their buffers, and all that is bound to them,
+            # then serve every epoch.
+            in_order = None if self.n_batches == 1 else np.arange(n)[None]
+            return in_order if self._rows is None else self._rows
         if self._replace:
             drawn = [rng.integers(n, size=n) for rng in self.rngs]
         else:

@@ -18,14 +18,17 @@ from skopt_dl.schedules import Progress, Schedule, as_schedule
 Array = Any
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
+def _is_float(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral)
 
 
 def structure(optimizer: Optimizer) -> Hashable:
-    """What must be equal for optimizers to share one ``update``: class, flags, strings, slots."""
+    """What must be equal for optimizers to share one ``update``: all but their floats.
+
+    Flags and strings choose between forms, and integers count things: steps, terms, restarts.
+    """
     choices = tuple(
-        (name, None if _is_number(value) else repr(value))
+        (name, None if _is_float(value) else repr(value))
         for name, value in optimizer.get_params(deep=False).items()
         if name != "learning_rate"
     )
@@ -37,9 +40,11 @@ def bind(optimizers: Sequence[Optimizer]) -> Optimizer:
     """Copy an optimizer, with float64 ``(K, 1)`` columns where the hyperparameters differ."""
     bound = copy.copy(optimizers[0])
     for name, value in bound.get_params(deep=False).items():
-        if name == "learning_rate" or not _is_number(value):
-            continue
-        setattr(bound, name, column([getattr(optimizer, name) for optimizer in optimizers]))
+        if name != "learning_rate" and _is_float(value):
+            setattr(bound, name, column([getattr(optimizer, name) for optimizer in optimizers]))
+        elif isinstance(value, np.generic):
+            # NumPy's integers would turn float32 arrays into float64.
+            setattr(bound, name, value.item())
     return bound
 
 
@@ -61,10 +66,10 @@ class ExactColumn(np.ndarray):
 
 
 def column(values: Sequence[float]) -> float | ExactColumn:
-    """Return a Python number where all values are equal, else a ``(K, 1)`` float64 column."""
+    """Return a Python float where all values are equal, else a ``(K, 1)`` float64 column."""
     if all(value == values[0] for value in values):
         # A NumPy float64 scalar, from np.logspace say, would turn float32 arrays into float64.
-        return int(values[0]) if isinstance(values[0], numbers.Integral) else float(values[0])
+        return float(values[0])
     return np.array(values, dtype=np.float64)[:, None].view(ExactColumn)
 
 
