@@ -81,20 +81,54 @@ class InstanceOf:
         return self.description
 
 
+@dataclass(frozen=True)
+class Precision:
+    """A dtype to train in, or None to follow the data."""
+
+    def accepts(self, value: Any) -> bool:
+        if value is None:
+            return True
+        try:
+            return np.dtype(value).name in ("float32", "float64")
+        except TypeError:
+            return False
+
+    def __str__(self) -> str:
+        return "None, 'float32' or 'float64'"
+
+
 BOOLEAN = InstanceOf((bool, np.bool_), "True or False")
 POSITIVE = Interval(0, math.inf, "()")
 NOT_NEGATIVE = Interval(0, math.inf, "[)")
 FRACTION = Interval(0, 1, "[)")
 
 
+# What other libraries call things that have another name here.
+ALSO_KNOWN_AS = {
+    "cross_entropy": "log_loss",
+    "gpu": "cuda",
+    "he": "he_uniform",
+    "linear": "identity",
+    "mae": "absolute_error",
+    "mse": "squared_error",
+    "sigmoid": "logistic",
+    "solver": "optimizer",
+    "swish": "silu",
+    "xavier": "glorot_uniform",
+    "xavier_normal": "glorot_normal",
+    "xavier_uniform": "glorot_uniform",
+}
+
+
 def did_you_mean(name: str, options: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" for the option nearest to `name`, or an empty string.
 
-    Initials count as near: ``"lr"`` for ``"learning_rate"``.
+    Names that other libraries use, and initials (``"lr"``), count as near.
     """
     options = list(options)
+    known_as = [o for o in options if o == ALSO_KNOWN_AS.get(name)]
     initials = [o for o in options if "".join(word[:1] for word in o.split("_")) == name]
-    nearest = difflib.get_close_matches(name, options, n=1) or initials
+    nearest = known_as or difflib.get_close_matches(name, options, n=1) or initials
     return f" Did you mean {nearest[0]!r}?" if nearest else ""
 
 
@@ -134,6 +168,11 @@ class Configurable(BaseEstimator):
             Naming the parameter, its value and what is allowed.
         """
         for name, allowed in self.constraints.items():
+            if name not in self._get_param_names():
+                raise ValueError(
+                    f"constraints of {type(self).__name__} has {name!r}, which is no parameter."
+                    f"{did_you_mean(name, self._get_param_names())}"
+                )
             value = getattr(self, name)
             if isinstance(value, Configurable):
                 # A stand-in for a missing plugin's object says so itself.

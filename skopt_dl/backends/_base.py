@@ -118,9 +118,20 @@ class Backend:
 
         The place where a device may run the whole update as one fused kernel.
         """
-        xp = self.xp
-        xp.add(params, optimizer.update(grad, state, params, step), out=params)
+        change = optimizer.update(grad, state, params, step)
+        if getattr(change, "shape", None) != params.shape:
+            raise _not_a_change(optimizer, change, params)
+        self.xp.add(params, change, out=params)
 
     def quiet(self) -> AbstractContextManager[Any]:
         """Silence floating-point warnings: overflow is found, and reported, once an epoch."""
         return nullcontext()
+
+
+def _not_a_change(optimizer: Any, change: Any, params: Array) -> ValueError:
+    name = type(optimizer).__name__
+    came = "None" if change is None else f"an object of shape {getattr(change, 'shape', None)}"
+    return ValueError(
+        f"{name}.update returned {came}; it must return the change, an array of shape "
+        f"{params.shape}. skopt_dl.testing.check_optimizer({name}()) examines all the rules."
+    )

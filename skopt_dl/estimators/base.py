@@ -12,7 +12,7 @@ from scipy import sparse
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skopt_dl._params import BOOLEAN, NOT_NEGATIVE, InstanceOf, Interval, Options
+from skopt_dl._params import BOOLEAN, NOT_NEGATIVE, InstanceOf, Interval, Options, Precision
 from skopt_dl.backends import backend_for_prediction, like_input, to_host
 from skopt_dl.estimators.components import NamedComponents
 from skopt_dl.estimators.data import split, training_data
@@ -56,7 +56,7 @@ class BaseMLP(NamedComponents):
         "sampling": Options(("shuffle", "replacement")),
         "warm_start": BOOLEAN,
         "device": Options(("auto", "cpu", "cuda")),
-        "dtype": Options((None, "float32", "float64")),
+        "dtype": Precision(),
         "verbose": (BOOLEAN, InstanceOf(numbers.Integral, "an int")),
     }
     _task: str

@@ -209,7 +209,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return raw
 
     def _encode_targets(self, y: Any, dtype: Any) -> np.ndarray:
-        return np.asarray(y, dtype=dtype).reshape(len(y), -1)
+        with np.errstate(over="ignore"):
+            targets = np.asarray(y, dtype=dtype).reshape(len(y), -1)
+        if not np.isfinite(targets).all():
+            raise ValueError(
+                f"y has values beyond the range of {np.dtype(dtype)}, up to {np.abs(y).max():.3g}. "
+                "Scale y, or set dtype='float64'."
+            )
+        return targets
 
     def _target_type(self) -> str:
         return "continuous"

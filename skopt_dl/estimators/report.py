@@ -24,24 +24,27 @@ def warn_of_outcome(run: ModelRun, max_iter: int) -> None:
     if run.stop_reason == "diverged":
         rates = run.history.get("learning_rate")
         rate = f" at learning rate {rates[-1]:.3g}" if rates else ""
+        remedy = "Lower the learning rate (optimizer__learning_rate), or scale" if rate else "Scale"
         warnings.warn(
-            f"Training diverged in epoch {run.n_epochs}{rate}: the loss or the weights are no "
-            "longer finite. The model keeps the last finite weights. Lower the learning rate "
-            "(optimizer__learning_rate) or scale the features, with StandardScaler for one.",
+            f"Training diverged in epoch {max(1, run.n_epochs)}{rate}: the loss or the weights are "
+            f"no longer finite. The model keeps the last finite weights. {remedy} the features "
+            "(StandardScaler) and the targets (TransformedTargetRegressor).",
             ConvergenceWarning,
-            stacklevel=6,
+            stacklevel=5,
         )
     elif run.stop_reason == "interrupted":
         warnings.warn(
             f"Training interrupted by user in epoch {run.n_epochs + 1}; the model keeps the "
             "weights it had.",
-            stacklevel=6,
+            stacklevel=5,
         )
     elif run.stop_reason == "max_iter":
-        detail = f" ({run.message})" if run.message else ""
+        remedy = "Increase max_iter"
+        if "learning_rate" in run.history:
+            remedy += " or the learning rate"
         warnings.warn(
-            f"Maximum iterations ({max_iter}) reached and the optimization hasn't "
-            f"converged yet{detail}. Increase max_iter or the learning rate.",
+            f"Maximum iterations ({max_iter}) reached and the optimization hasn't converged yet. "
+            f"{remedy}.",
             ConvergenceWarning,
-            stacklevel=6,
+            stacklevel=5,
         )

@@ -88,10 +88,9 @@ def _unknown(kind: str, name: str) -> str:
     entries = manager.entries(kind)
     names = available(kind)
     candidates = [entry.qualified for entry in entries] if "/" in name else names
+    hint = did_you_mean(name, candidates)
     parts = [
-        f"Unknown {kind} {name!r}.{did_you_mean(name, candidates)} Available: {', '.join(names)}.",
-        "Other names come with plugin packages; one registered at run time is not known to worker "
-        f"processes (n_jobs), so pass the {kind} object there.",
+        f"Unknown {kind} {name!r}.{hint} Available: {', '.join(names)}.",
     ]
     for plugin in manager.plugins:
         if plugin.status == "disabled":
@@ -99,6 +98,11 @@ def _unknown(kind: str, name: str) -> str:
         elif plugin.problems:
             problems = " ".join(problem.what for problem in plugin.problems)
             parts.append(f"The plugin {plugin.distribution} has problems: {problems}")
+    if not hint:
+        parts.append(
+            "Other names come with plugin packages; one registered at run time is not known to "
+            f"worker processes (n_jobs), so pass the {kind} object there."
+        )
     return " ".join(parts)
 
 
@@ -138,6 +142,11 @@ def make(kind: str, name: str, **params: Any) -> Any:
     ValueError
         If the name or a parameter is unknown; the message gives the nearest match.
     """
+    if not isinstance(name, str):
+        written = name.__name__ if isinstance(name, type) else type(name).__name__
+        raise TypeError(
+            f"A name is a string; got {name!r}. For an object of that class, write {written}(...)."
+        )
     cls = find(kind, name)
     known = cls._get_param_names()
     for parameter in params:

@@ -405,3 +405,16 @@ def test_model_that_diverged_can_be_trained_on():
         model.partial_fit(100 * DIGITS, LABELS)
     model.set_params(optimizer__learning_rate=1e-9).partial_fit(100 * DIGITS, LABELS)
     assert np.isfinite(model.loss_curve_[-1])
+
+
+def test_targets_beyond_the_precision_are_refused():
+    with pytest.raises(ValueError, match="y has values beyond the range of float32, up to 9e"):
+        MLPRegressor(dtype="float32").fit(DIGITS, LABELS * 1e300)
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_warnings_point_at_the_line_that_called(method):
+    model = MLPRegressor(optimizer=SGD(1e150), activation="identity", random_state=0)
+    with pytest.warns(ConvergenceWarning) as warned:
+        getattr(model, method)(100 * DIGITS, LABELS)
+    assert {warning.filename for warning in warned} == {__file__}

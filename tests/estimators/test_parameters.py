@@ -114,7 +114,8 @@ BAD_PARAMETERS = [
     ({"early_stopping": 3}, "early_stopping of MLPClassifier must be True or False"),
     ({"validation_fraction": 1.0}, r"validation_fraction of MLPClassifier must be .*\(0, 1\)"),
     ({"sampling": "replace"}, "Did you mean 'replacement'"),
-    ({"device": "gpu"}, "device of MLPClassifier must be 'auto' or 'cpu' or 'cuda'; got 'gpu'"),
+    ({"device": "gpu"}, "device of MLPClassifier must be .*; got 'gpu'. Did you mean 'cuda'"),
+    ({"activation": "swish"}, "Did you mean 'silu'"),
     ({"dtype": "float16"}, "dtype of MLPClassifier must be"),
     ({"verbose": "yes"}, "verbose of MLPClassifier"),
 ]
@@ -139,6 +140,7 @@ def test_bad_parameter_is_named_with_what_came_and_what_is_allowed(params, messa
             "Invalid parameter 'beta_1' for SGD",
         ),
         (lambda: make_optimizer("adam", lr=1), "no parameter 'lr'. Did you mean 'learning_rate'"),
+        (lambda: MLPClassifier().set_params(solver="adam"), "Did you mean 'optimizer'"),
         (lambda: make_optimizer("nadm"), "Did you mean 'nadam'"),
         (
             lambda: MLPClassifier(optimizer="nope").set_params(optimizer__learning_rate=1),
@@ -158,3 +160,33 @@ def test_weights_of_a_fitted_model_start_another():
     np.testing.assert_allclose(second.coefs_[0], first.coefs_[0], atol=1e-9)
     with pytest.raises(ValueError, match=r"has weights of shapes .* this model needs"):
         MLPClassifier(6, init=FromFitted(first)).fit(X, Y)
+
+
+def test_making_an_optimizer_from_a_class_says_what_to_write():
+    with pytest.raises(TypeError, match=r"write Adam\(\.\.\.\)"):
+        make_optimizer(Adam)
+
+
+@pytest.mark.parametrize("dtype", ["float32", np.float32, np.dtype("float32")])
+def test_precision_may_be_given_in_any_way_numpy_takes_it(dtype):
+    assert MLPClassifier(dtype=dtype, max_iter=1).fit(X, Y).coefs_[0].dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("change", "came"), [(None, "None"), (np.zeros(3), r"an object of shape \(3,\)")]
+)
+def test_update_that_returns_no_change_is_named(change, came):
+    class Forgetful(SGD):
+        def update(self, grad, state, params, step):
+            return change
+
+    with pytest.raises(ValueError, match=rf"Forgetful.update returned {came}; it must return"):
+        MLPClassifier(optimizer=Forgetful()).fit(X, Y)
+
+
+def test_constraint_on_no_parameter_is_named():
+    class Misspelled(SGD):
+        constraints = {"learning_rat": SGD.constraints["learning_rate"]}
+
+    with pytest.raises(ValueError, match=r"'learning_rat', which is no parameter\. Did you mean"):
+        MLPClassifier(optimizer=Misspelled()).fit(X, Y)

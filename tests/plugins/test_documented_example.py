@@ -13,7 +13,7 @@ PAGE = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
 @pytest.mark.parametrize(
     ("begins", "file"),
     [
-        ("[project]", "pyproject.toml"),
+        ("[build-system]", "pyproject.toml"),
         ("from skopt_dl import hookimpl\n\n\n@hookimpl\ndef", "src/skopt_dl_lion/__init__.py"),
         ("def update(self, grad, state, params, step):", "src/skopt_dl_lion/optimizer.py"),
     ],
