@@ -121,8 +121,9 @@ def _validation(b: Backend, job: FitJob) -> Validation:
     return Validation(
         b,
         job.network,
-        _pool(b, job.X[rows], dtype),
+        _pool(b, job.X, dtype),
         job.y[rows].astype(dtype, copy=False),
         None if job.sample_weight is None else job.sample_weight[rows, 0],
         job.score,
+        rows,
     )

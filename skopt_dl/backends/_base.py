@@ -64,6 +64,10 @@ class Backend:
         """Bring small results to the host: the loop's one synchronisation an epoch."""
         return [self.to_numpy(array) for array in arrays]
 
+    def contiguous(self, array: Array) -> Array:
+        """Return an array whose last axis is contiguous; a copy where it is not."""
+        return self.xp.asarray(array, copy=True)
+
     def take(self, array: Array, indices: np.ndarray, out: Array, axis: int = 0) -> None:
         """Gather along an axis into `out`; `indices` is 1-D and in range."""
         out[...] = self.xp.take(array, self.asarray(indices), axis=axis)

@@ -26,6 +26,9 @@ class CuPyBackend(Backend):
     def to_numpy(self, array: Array) -> np.ndarray:
         return cupy.asnumpy(array)
 
+    def contiguous(self, array: Array) -> Array:
+        return cupy.ascontiguousarray(array)
+
     def take(self, array: Array, indices: np.ndarray, out: Array, axis: int = 0) -> None:
         cupy.take(array, cupy.asarray(indices), axis=axis, out=out)
 

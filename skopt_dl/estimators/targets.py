@@ -69,7 +69,10 @@ class LabelEncoding:
             )
         if self.target_type == "binary":
             return (codes == 1).astype(dtype)[:, None]
-        return np.eye(len(self.classes), dtype=dtype)[codes]
+        # Made with samples as the last axis, as `TargetPool` keeps them.
+        indicators = np.zeros((len(self.classes), len(codes)), dtype=dtype)
+        indicators[codes, np.arange(len(codes))] = 1
+        return indicators.T
 
     def decode(self, raw: np.ndarray) -> np.ndarray:
         """Labels for raw outputs, ``(n_samples, n_outputs)``."""

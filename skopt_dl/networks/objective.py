@@ -24,7 +24,7 @@ from skopt_dl.networks.rows import (
 Array = Any
 
 # Several small batches are gathered at once, up to about the size of a second-level cache.
-BLOCK_BYTES = 512 * 1024
+BLOCK_BYTES = 1024 * 1024
 
 
 class Objective:

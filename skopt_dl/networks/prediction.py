@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from skopt_dl.backends import Backend
 from skopt_dl.networks.backprop import Forward, Workspace
 from skopt_dl.networks.network import Network
@@ -11,11 +13,18 @@ from skopt_dl.networks.rows import Block, DensePool, SparsePool
 
 Array = Any
 
-# Numbers in the widest layer's activations of one pass: a few megabytes.
-PASS_SIZE = 1 << 20
+# Numbers in the widest layer's activations of one pass, and the fewest samples of one.
+PASS_SIZE = 1 << 17
+MIN_ROWS = 256
 
 
-def raw_output(b: Backend, network: Network, params: Array, x: DensePool | SparsePool) -> Array:
+def raw_output(
+    b: Backend,
+    network: Network,
+    params: Array,
+    x: DensePool | SparsePool,
+    rows: np.ndarray | None = None,
+) -> Array:
     """Raw outputs of K models for all samples, before the output activation.
 
     Parameters
@@ -25,14 +34,17 @@ def raw_output(b: Backend, network: Network, params: Array, x: DensePool | Spars
     params : array of shape (K, P)
     x : DensePool or SparsePool
         The samples; they pass through the network in parts, to bound the memory.
+    rows : ndarray of int, default=None
+        Which samples to take; None means all.
 
     Returns
     -------
     raw : array of shape (K, n_samples, n_outputs)
     """
-    n_models, n_samples = params.shape[0], x.n_rows
+    n_models = params.shape[0]
+    n_samples = x.n_rows if rows is None else len(rows)
     raw = b.empty((n_models, n_samples, network.layer_sizes[-1]), like=params)
-    size = min(n_samples, max(256, PASS_SIZE // (n_models * max(network.layer_sizes[1:]))))
+    size = min(n_samples, max(MIN_ROWS, PASS_SIZE // (n_models * max(network.layer_sizes[1:]))))
     workspace = Workspace(b, n_models, size, like=params)
     forward = None
     for start in range(0, n_samples, size):
@@ -40,7 +52,8 @@ def raw_output(b: Backend, network: Network, params: Array, x: DensePool | Spars
         if forward is None or n_rows < size:
             forward = Forward(b, network, params, n_rows, workspace)
         part = slice(start, start + n_rows)
-        (rows,) = x.batches(Block(part, (n_rows,)))
-        for operation in forward.forward(rows, raw[:, part, :]):
+        taken = part if rows is None else rows[None, part]
+        (batch,) = x.batches(Block(taken, (n_rows,)))
+        for operation in forward.forward(batch, raw[:, part, :]):
             operation()
     return raw

@@ -119,7 +119,7 @@ class TargetPool:
         self.n_rows, self.n_columns = array.shape
         self.row_bytes = array.shape[1] * b.xp.finfo(array.dtype).bits // 8
         self._b = b
-        self._columns = b.xp.asarray(array.mT, copy=True)
+        self._columns = b.contiguous(array.mT)
         self._gathered: dict[tuple[int, tuple[int, ...]], tuple[Array, Array]] = {}
 
     def empty(self, shape: tuple[int, ...]) -> Array:

@@ -27,20 +27,23 @@ class Checkpoints:
 
     def __init__(self, b: Backend, params: Array):
         self._b = b
-        self._now, self._before = b.xp.empty_like(params), b.xp.empty_like(params)
-        self._started = False
-        self._rejected: set[int] = set()
+        self._n_models = params.shape[0]
+        self._now: Array = None
+        self._before: Array = None
         self._best: Array = None
+        self._rejected: set[int] = set()
         self._has_best: set[int] = set()
 
     def begin_epoch(self, params: Array) -> None:
         """Copy the parameters; what was copied before is now known to be good."""
-        if self._started:
-            self._now, self._before = self._before, self._now
+        if len(self._has_best) == self._n_models:
+            # The best epoch is what such models go back to.
+            self._now = self._before = None
+            return
+        self._now, self._before = self._before, self._now
+        if self._now is None:
+            self._now = self._b.xp.empty_like(params)
         self._now[...] = params
-        if not self._started:
-            self._before[...] = params
-            self._started = True
 
     def reject(self, row: int) -> None:
         """Say that the current epoch's start was not good: its first loss is not finite."""
@@ -48,11 +51,14 @@ class Checkpoints:
 
     def last_good(self, row: int) -> np.ndarray:
         """The last parameters of a model whose loss was finite, ``(P,)``."""
-        source = self._before if row in self._rejected else self._now
+        rejected = row in self._rejected and self._before is not None
+        source = self._before if rejected else self._now
         return self._b.to_numpy(source[row, :])
 
     def keep_best(self, params: Array, row: int) -> None:
         """Copy one model's parameters as its best so far."""
+        if self._best is None and self._n_models == 1:
+            self._best, self._now = self._now, None
         if self._best is None:
             self._best = self._b.xp.empty_like(params)
         self._best[row, :] = params[row, :]
@@ -65,9 +71,10 @@ class Checkpoints:
     def select(self, rows: Sequence[int]) -> None:
         """Keep some rows only, at the end of an epoch."""
         index = self._b.asarray(np.asarray(rows))
-        take = self._b.xp.take
-        self._now, self._before = (take(a, index, axis=0) for a in (self._now, self._before))
-        if self._best is not None:
-            self._best = take(self._best, index, axis=0)
+        self._n_models = len(rows)
+        self._now, self._before, self._best = (
+            None if array is None else self._b.xp.take(array, index, axis=0)
+            for array in (self._now, self._before, self._best)
+        )
         self._has_best = {new for new, old in enumerate(rows) if old in self._has_best}
         self._rejected.clear()

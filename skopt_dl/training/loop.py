@@ -260,7 +260,8 @@ class Stack:
             # Parameters that are finite can be beyond use, and an interrupt can hide a divergence.
             if run.stop_reason == "diverged" or not np.isfinite(final).all():
                 final = self.checkpoints.last_good(row)
-        run.params = final.copy()
+        # One model alone may keep the buffer; several must not keep each other's.
+        run.params = final if self.params.shape[0] == 1 else final.copy()
         run.state = {"progress": run.progress, "slots": self._slots(row)}
         if run.stop_reason == "diverged":
             run.state = {}

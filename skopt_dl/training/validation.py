@@ -26,6 +26,8 @@ class Validation:
     sample_weight : ndarray of shape (n_samples,) or None
     score : callable
         ``score(raw, y, sample_weight)``, of one model's raw outputs; larger is better.
+    rows : ndarray of int, default=None
+        Which of the samples in `x` to validate on; None means all.
     """
 
     def __init__(
@@ -36,15 +38,16 @@ class Validation:
         y: np.ndarray,
         sample_weight: np.ndarray | None,
         score: Score,
+        rows: np.ndarray | None = None,
     ):
-        self._b, self._network, self._x = b, network, x
+        self._b, self._network, self._x, self._rows = b, network, x, rows
         self._y, self._weight, self._score = y, sample_weight, score
         self._device_y = b.asarray(y[None])
 
     def __call__(self, params: Array, models: Sequence[int]) -> Mapping[str, np.ndarray]:
         """Return ``validation_loss`` and ``validation_score``, each of shape (K,)."""
         b = self._b
-        raw = raw_output(b, self._network, params, self._x)
+        raw = raw_output(b, self._network, params, self._x, self._rows)
         values = self._network.loss.value(b, raw, self._device_y)
         host_raw, host_values = b.fetch(raw, values)
         return {

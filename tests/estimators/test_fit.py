@@ -396,6 +396,7 @@ def test_large_prediction_passes_through_in_parts(monkeypatch):
     model = classifier(2).fit(DIGITS, LABELS)
     whole = model.predict_proba(DIGITS)
     monkeypatch.setattr("skopt_dl.networks.prediction.PASS_SIZE", 1)
+    monkeypatch.setattr("skopt_dl.networks.prediction.MIN_ROWS", 97)
     np.testing.assert_allclose(model.predict_proba(DIGITS), whole, rtol=1e-12)
 
 
