@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from skopt_dl import __version__
-from skopt_dl.plugins import Diagnosis, PluginWarning, diagnose, list_names
+from skopt_dl.plugins import PluginWarning
+from skopt_dl.plugins.doctor import Diagnosis, diagnose, list_names
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 import skopt_dl
 from skopt_dl import cli
-from skopt_dl.plugins import Diagnosis, NamedClass, PluginWarning, Problem
+from skopt_dl.plugins import PluginWarning, Problem
+from skopt_dl.plugins.doctor import Diagnosis, NamedClass
 
 ROWS = [
     NamedClass("optimizer", "adam", "skopt-dl", "0.1.0", "skopt_dl.optimizers.classics:Adam"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from skopt_dl._pickling import MissingPluginError
-from skopt_dl.plugins.doctor import Diagnosis, NamedClass, diagnose, list_names
 from skopt_dl.plugins.hookspecs import hookimpl
 from skopt_dl.plugins.lookup import available, find, make, package_of_name, remember_packages
 from skopt_dl.plugins.manager import PluginWarning
@@ -13,17 +12,13 @@ from skopt_dl.plugins.manager import manager as _manager
 from skopt_dl.plugins.records import Problem
 
 __all__ = [
-    "Diagnosis",
     "MissingPluginError",
-    "NamedClass",
     "PluginWarning",
     "Problem",
     "available",
     "available_optimizers",
-    "diagnose",
     "find",
     "hookimpl",
-    "list_names",
     "make",
     "make_optimizer",
     "package_of_name",

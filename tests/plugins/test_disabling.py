@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from skopt_dl import available_optimizers, make_optimizer
-from skopt_dl.plugins import diagnose
+from skopt_dl.plugins.doctor import diagnose
 
 VARIABLE = "SKOPT_DL_DISABLE_PLUGINS"
 

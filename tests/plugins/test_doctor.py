@@ -4,7 +4,8 @@ import pytest
 from distributions import hook
 
 import skopt_dl
-from skopt_dl.plugins import PluginWarning, diagnose, list_names
+from skopt_dl.plugins import PluginWarning
+from skopt_dl.plugins.doctor import diagnose, list_names
 
 
 def diagnosis_of(subject):
