@@ -1,12 +1,13 @@
 """Networks over a stack of models: layout of the buffer, layers, losses, forward and backward."""
 
 from skopt_dl.networks.activations import Activation
+from skopt_dl.networks.folding import fold
 from skopt_dl.networks.initializers import FromFitted, Initializer
 from skopt_dl.networks.layout import Layout, Tensor
 from skopt_dl.networks.losses import Loss
 from skopt_dl.networks.network import Network
 from skopt_dl.networks.objective import NetworkObjective, Objective
-from skopt_dl.networks.prediction import raw_output
+from skopt_dl.networks.prediction import hidden_outputs, raw_output
 from skopt_dl.networks.rows import Block, DensePool, SparsePool, TargetPool
 
 __all__ = [
@@ -23,5 +24,7 @@ __all__ = [
     "SparsePool",
     "TargetPool",
     "Tensor",
+    "fold",
+    "hidden_outputs",
     "raw_output",
 ]

@@ -30,7 +30,7 @@ class Initializer(Configurable):
     ) -> None:
         """Write the initial parameters of one model to `row`, ``(P,)``."""
         row[...] = 0.0
-        tensors = [t for t in layout.tensors(row[None]) if t.role != "bias"]
+        tensors = [t for t in layout.tensors(row[None]) if t.role not in ("bias", "norm")]
         for tensor, gain in zip(tensors, gains, strict=True):
             _, n_in, n_out = tensor.array.shape
             tensor.array[0] = self.draw(rng, n_in, n_out, gain)
@@ -172,7 +172,8 @@ class FromFitted(Initializer):
         self, layout: Layout, row: np.ndarray, rng: np.random.Generator, gains: Sequence[float]
     ) -> None:
         source = [*self.estimator.coefs_, *self.estimator.intercepts_]
-        tensors = layout.tensors(row[None])
+        row[...] = 0.0
+        tensors = [t for t in layout.tensors(row[None]) if t.role != "norm"]
         needed = [t.array.shape[1:] if t.role != "bias" else t.array.shape[2:] for t in tensors]
         given = [w.shape for w in source]
         if needed != given:

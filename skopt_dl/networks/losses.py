@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from skopt_dl._params import POSITIVE, Configurable, Interval
 from skopt_dl.backends import Backend
 from skopt_dl.networks.activations import logistic, softplus_tail
@@ -37,6 +39,10 @@ class Loss(Configurable):
     def check_targets(self, y: Array) -> None:
         """Raise ``ValueError`` for targets, ``(n_samples, n_outputs)``, without a finite loss."""
 
+    def uniform_target(self, n_outputs: int) -> float | np.ndarray:
+        """The target, of each output, that favours no class: what label smoothing moves to."""
+        raise NotImplementedError(f"{type(self).__name__} has no labels to smooth.")
+
     def value(self, b: Backend, raw: Array, y: Array) -> Array:
         """Loss of each sample, ``(K, batch)``."""
         raise NotImplementedError
@@ -58,6 +64,9 @@ class LogLoss(Loss):
 
     def for_targets(self, target_type: str) -> Loss:
         return SoftmaxLogLoss() if target_type == "multiclass" else LogisticLogLoss()
+
+    def uniform_target(self, n_outputs: int) -> float:
+        return 0.5 if self.output_activation == "logistic" else 1.0 / n_outputs
 
 
 class LogisticLogLoss(LogLoss):

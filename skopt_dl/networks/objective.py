@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from skopt_dl.backends import Backend, backend_of
-from skopt_dl.networks.backprop import Backprop, Operation, Workspace
+from skopt_dl.networks.backprop import Backprop, Operation, Training, Workspace
+from skopt_dl.networks.batch_norm import RunningStatistics
 from skopt_dl.networks.layout import Layout
 from skopt_dl.networks.network import Network
 from skopt_dl.networks.rows import (
@@ -41,11 +42,17 @@ class Objective:
 
     Attributes
     ----------
+    n_samples : int
+        What a batch of everything holds.
     scratch : array of shape (K, P) or None
         A work array that others may use between two calls.
+    statistics : array of shape (K, S) or None
+        What predictions need besides parameters, and evaluations of the gradient change.
     """
 
+    n_samples = 1
     scratch: Array = None
+    statistics: Array = None
 
     def __init__(self, layout: Layout, n_models: int):
         self.layout = layout
@@ -141,6 +148,17 @@ class NetworkObjective(Objective):
         L2 penalty of the weights, not of the biases.
     sample_weight : TargetPool, default=None
         Weights, ``(n_samples, 1)``.
+    label_smoothing : float or sequence of K floats, default=0.0
+        The share of each target that goes to all classes equally (Szegedy et al., 2016,
+        arXiv:1512.00567).
+    dropout : array-like of shape (n_hidden,) or (K, n_hidden), default=0.0
+        The share of units that each hidden layer leaves out.
+    rngs : sequence of K numpy.random.Generator, default=()
+        What dropout is drawn from.
+    statistics : array of shape (K, S), default=None
+        Statistics of batch normalisation to go on from.
+    window : int, default=None
+        How many samples they are averaged over; None means all.
     """
 
     def __init__(
@@ -153,14 +171,30 @@ class NetworkObjective(Objective):
         n_models: int = 1,
         alpha: float | Sequence[float] | np.ndarray = 0.0,
         sample_weight: TargetPool | None = None,
+        label_smoothing: float | Sequence[float] | np.ndarray = 0.0,
+        dropout: float | Sequence[Any] | np.ndarray = 0.0,
+        rngs: Sequence[np.random.Generator] = (),
+        statistics: Array = None,
+        window: int | None = None,
     ):
         super().__init__(network.layout, n_models)
         self.network = network
+        self.n_samples = y.n_rows
         self.alpha = np.broadcast_to(np.asarray(alpha, dtype=np.float64), (n_models,))
+        self.label_smoothing = np.broadcast_to(
+            np.asarray(label_smoothing, dtype=np.float64), (n_models,)
+        )
+        self.dropout = np.broadcast_to(
+            np.asarray(dropout, dtype=np.float64), (n_models, len(network.activations))
+        )
+        self.rngs = list(rngs)
+        self._window = window
         self._b = b
         self._x, self._y, self._weight = x, y, sample_weight
         self._grad = y.empty((n_models, self.layout.size))
         self.scratch = b.xp.empty_like(self._grad)
+        self._training = self._make_training(statistics)
+        self._smoothing = self._make_smoothing()
         self._params: Array = None
         self._backprop: dict[int, Backprop] = {}
         self._workspace: Workspace | None = None
@@ -179,7 +213,46 @@ class NetworkObjective(Objective):
             n_models=len(models),
             alpha=self.alpha[list(models)],
             sample_weight=self._weight,
+            label_smoothing=self.label_smoothing[list(models)],
+            dropout=self.dropout[list(models)],
+            rngs=[self.rngs[k] for k in models] if self.rngs else [],
+            statistics=None
+            if self.statistics is None
+            else self._b.xp.take(self.statistics, self._b.asarray(np.asarray(models)), axis=0),
+            window=self._window,
         )
+
+    def _make_training(self, statistics: Array) -> Training:
+        """Give batch normalisation and dropout what they work with."""
+        kept, running = [], None
+        if self.network.batch_norm:
+            shape = self.n_models, self.network.statistics.size
+            fresh = self._b.zeros(shape, like=self._grad) if statistics is None else statistics
+            self.statistics = fresh
+            views = [tensor.array for tensor in self.network.statistics.tensors(fresh)]
+            kept = list(zip(views[:-1:2], views[1:-1:2], strict=True))
+            running = RunningStatistics(views[-1], self._window or self._y.n_rows)
+        return Training(self.dropout.tolist(), self.rngs, kept, running)
+
+    def _make_smoothing(self) -> tuple[Array, Array] | None:
+        """What targets are multiplied with, and what is added to them."""
+        if not self.label_smoothing.any():
+            return None
+        share = self.label_smoothing[:, None, None]
+        shift = share * self.network.loss.uniform_target(self._y.n_columns)
+        dtype = self._grad.dtype
+        return self._b.asarray(1.0 - share, dtype=dtype), self._b.asarray(shift, dtype=dtype)
+
+    def _targets(self, block: Block) -> Array:
+        """A block's targets, smoothed; gathered ones always in the same memory."""
+        y, xp = self._y.block(block), self._b.xp
+        if self._smoothing is None:
+            return y
+        factor, shift = self._smoothing
+        if isinstance(block.rows, slice) or y.shape[0] < factor.shape[0]:
+            return y * factor + shift
+        xp.multiply(y, factor, out=y)
+        return xp.add(y, shift, out=y)
 
     def batches_per_block(self, batch_size: int) -> int:
         row_bytes = self._x.row_bytes + 2 * self._y.row_bytes
@@ -188,7 +261,7 @@ class NetworkObjective(Objective):
     def load(self, block: Block) -> list[_Batch]:
         """Gather the samples of a block of batches."""
         xs: Sequence[DenseRows | SparseRows] = self._x.batches(block)
-        y = self._y.block(block)
+        y = self._targets(block)
         if isinstance(block.rows, slice):
             loaded = self._prepare(block, y)
         else:
@@ -242,7 +315,7 @@ class NetworkObjective(Objective):
             self._backprop.clear()
         if n_rows not in self._backprop:
             self._backprop[n_rows] = Backprop(
-                b, self.network, params, self._grad, n_rows, self._workspace
+                b, self.network, params, self._grad, n_rows, self._workspace, self._training
             )
         backprop = self._backprop[n_rows]
         if batch.backprop is not backprop:
@@ -262,6 +335,8 @@ class NetworkObjective(Objective):
         ):
             backprop = self._prepare_operations(params, batch)
         b, delta = self._b, backprop.output_delta
+        if self._weight is not None:
+            backprop.shares = batch.weight.mT
         for operation in batch.forward:
             operation()
         self.network.loss.gradient(b, batch.raw, batch.y, delta)
@@ -314,4 +389,4 @@ class NetworkObjective(Objective):
         return self._b.xp.sum(values * weight, axis=1) + 0.5 * batch.l2, grad
 
     def _everything(self) -> _Batch:
-        return self.load(Block(slice(0, self._y.n_rows), (self._y.n_rows,)))[0]
+        return self.load(Block(slice(0, self.n_samples), (self.n_samples,)))[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from skopt_dl.backends import Backend
 from skopt_dl.networks.backprop import Forward, Workspace
 from skopt_dl.networks.network import Network
-from skopt_dl.networks.rows import Block, DensePool, SparsePool
+from skopt_dl.networks.rows import Block, DensePool, DenseRows, SparsePool, SparseRows
 
 Array = Any
 
@@ -31,6 +32,7 @@ def raw_output(
     ----------
     b : Backend
     network : Network
+        A plain one; see `fold`.
     params : array of shape (K, P)
     x : DensePool or SparsePool
         The samples; they pass through the network in parts, to bound the memory.
@@ -41,9 +43,42 @@ def raw_output(
     -------
     raw : array of shape (K, n_samples, n_outputs)
     """
+    n_samples = x.n_rows if rows is None else len(rows)
+    raw = b.empty((params.shape[0], n_samples, network.layer_sizes[-1]), like=params)
+    for part, batch, forward in _passes(b, network, params, x, rows):
+        for operation in forward.forward(batch, raw[:, part, :]):
+            operation()
+    return raw
+
+
+def hidden_outputs(
+    b: Backend, network: Network, params: Array, x: DensePool | SparsePool
+) -> list[Array]:
+    """Activations of the hidden layers for all samples, one array ``(K, n_samples, n)`` each.
+
+    Parameters are as for `raw_output`; there has to be a hidden layer.
+    """
+    outputs = [
+        b.empty((params.shape[0], x.n_rows, n), like=params) for n in network.layer_sizes[1:-1]
+    ]
+    for part, batch, forward in _passes(b, network, params, x, None):
+        for operation in forward.hidden(batch):
+            operation()
+        for output, values in zip(outputs, forward.outputs, strict=True):
+            output[:, part, :] = values
+    return outputs
+
+
+def _passes(
+    b: Backend,
+    network: Network,
+    params: Array,
+    x: DensePool | SparsePool,
+    rows: np.ndarray | None,
+) -> Iterator[tuple[slice, DenseRows | SparseRows, Forward]]:
+    """Cut the samples into parts: where each lies, its rows, and the pass bound to its size."""
     n_models = params.shape[0]
     n_samples = x.n_rows if rows is None else len(rows)
-    raw = b.empty((n_models, n_samples, network.layer_sizes[-1]), like=params)
     size = min(n_samples, max(MIN_ROWS, PASS_SIZE // (n_models * max(network.layer_sizes[1:]))))
     workspace = Workspace(b, n_models, size, like=params)
     forward = None
@@ -52,8 +87,5 @@ def raw_output(
         if forward is None or n_rows < size:
             forward = Forward(b, network, params, n_rows, workspace)
         part = slice(start, start + n_rows)
-        taken = part if rows is None else rows[None, part]
-        (batch,) = x.batches(Block(taken, (n_rows,)))
-        for operation in forward.forward(batch, raw[:, part, :]):
-            operation()
-    return raw
+        (batch,) = x.batches(Block(part if rows is None else rows[None, part], (n_rows,)))
+        yield part, batch, forward

@@ -63,6 +63,11 @@ class Batches:
         kept._rows = None if self._rows is None else self._rows[list(models)]
         return kept
 
+    def everything(self) -> Block:
+        """All samples as one batch."""
+        rows = slice(0, self.n_samples) if self._rows is None else self._rows
+        return Block(rows, (self.n_samples,))
+
     def epoch(self, batches_per_block: int) -> Iterator[Block]:
         """Draw an epoch and yield it in blocks of so many batches."""
         order = self._order()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from skopt_dl.backends import backend_of
-from skopt_dl.networks import Objective
+from skopt_dl.networks import Block, Objective
 from skopt_dl.training.run import ModelRun
 
 Array = Any
@@ -19,6 +19,7 @@ def run_minimizer(
     objective: Objective,
     run: ModelRun,
     params: Array,
+    block: Block,
     max_epochs: int,
     validate: Callable[[Array, Sequence[int]], Mapping[str, np.ndarray]] | None,
     on_epoch_end: Callable[[Sequence[ModelRun]], None] | None,
@@ -31,12 +32,15 @@ def run_minimizer(
     run : ModelRun
         The model; its row of `params` is overwritten.
     params : array of shape (K, P)
+    block : Block
+        All of the model's samples as one batch.
     max_epochs, validate, on_epoch_end
         As for `minimise`.
     """
     b = backend_of(params)
     if objective.n_models > 1:
         objective = objective.select([run.index])
+    (batch,) = objective.load(block)
     row = b.xp.asarray(params[run.index : run.index + 1, :], copy=True)
     best = last_good = b.to_numpy(row[0, :]).astype(np.float64)
     last_norm = 0.0
@@ -45,11 +49,19 @@ def run_minimizer(
     def value_and_grad(x: np.ndarray) -> tuple[float, np.ndarray]:
         nonlocal last_norm
         row[0, :] = b.asarray(x, dtype=row.dtype)
-        loss, grad = objective.value_and_grad(row)
+        loss, grad = objective.value_and_grad(row, batch)
         host_loss, host_grad = b.fetch(loss[0], grad[0, :])
         gradient = host_grad.astype(np.float64)
         last_norm = float(np.linalg.norm(gradient))
         return float(host_loss), gradient
+
+    def predictor(x: np.ndarray) -> Array:
+        """What to predict with at `x`, ``(1, P + S)``; statistics are those of all samples."""
+        row[0, :] = b.asarray(x, dtype=row.dtype)
+        if objective.statistics is None:
+            return row
+        objective.value_and_grad(row, batch)
+        return b.xp.concat([row, objective.statistics], axis=1)
 
     def callback(x: np.ndarray, loss: float) -> bool:
         nonlocal best, last_good
@@ -57,8 +69,7 @@ def run_minimizer(
         run.progress.step += 1
         columns: Mapping[str, np.ndarray] = {}
         if validate is not None:
-            row[0, :] = b.asarray(x, dtype=row.dtype)
-            columns = validate(row, [run.index])
+            columns = validate(predictor(x), [run.index])
         run.record(
             loss=loss,
             **{name: values[0] for name, values in columns.items()},
@@ -78,7 +89,9 @@ def run_minimizer(
             run.stop_reason = "no_improvement"
             return True
         if on_epoch_end is not None:
+            run.current = lambda: b.to_numpy(predictor(x)[0, :])
             on_epoch_end([run])
+            run.current = None
         if run.stop_requested:
             run.stop_reason = "requested"
         return bool(run.stop_reason)
@@ -105,5 +118,6 @@ def run_minimizer(
         final = last_good
     if run.stopping is not None and run.stopping.restore_best and run.history:
         final = best
-    run.params = np.asarray(final, dtype=b.to_numpy(row).dtype)
+    with b.quiet():
+        run.params = b.to_numpy(predictor(final)[0, :])
     run.state = {"progress": run.progress, "slots": {}}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,8 +15,10 @@ from skopt_dl.backends import backend_of
 from skopt_dl.networks import Objective
 from skopt_dl.optimizers import Minimizer, Optimizer
 from skopt_dl.schedules import Progress
+from skopt_dl.training.averaging import Averages
 from skopt_dl.training.batches import Batches
 from skopt_dl.training.checkpoints import Checkpoints
+from skopt_dl.training.clipping import clip_norm
 from skopt_dl.training.full_batch import run_minimizer
 from skopt_dl.training.run import ModelRun, Stopping
 from skopt_dl.training.updates import UpdateGroup, group_rows
@@ -36,6 +40,8 @@ def minimise(
     on_epoch_end: OnEpochEnd | None = None,
     resume: Sequence[dict[str, Any]] | None = None,
     horizon: int | None = None,
+    max_grad_norm: float | Sequence[float] = math.inf,
+    ema_decay: float | Sequence[float] = 0.0,
 ) -> list[ModelRun]:
     """Minimise an objective for K models at once.
 
@@ -52,13 +58,20 @@ def minimise(
     stopping : Stopping or sequence of K, default=None
         None runs all epochs.
     validate : callable, default=None
-        ``validate(params, models)`` gives more history columns, a value for each of `models`.
+        ``validate(params, models)`` gives more history columns, a value for each of `models`. Its
+        `params` are those to predict with, followed by ``objective.statistics`` where there are
+        any: ``(K, P + S)``. So are ``ModelRun.params``.
     on_epoch_end : callable, default=None
         Called with the `ModelRun` of every model still training.
     resume : sequence of K dicts, default=None
         ``ModelRun.state`` of an earlier call, to go on from.
     horizon : int, default=None
         Epochs that the learning rate schedules are laid out for; None means `max_epochs`.
+    max_grad_norm : float or sequence of K, default=inf
+        Longer gradients are scaled down to this length (Pascanu et al., 2013, arXiv:1211.5063).
+    ema_decay : float or sequence of K, default=0.0
+        Where positive, models end with, and are validated with, an average of their parameters
+        over the steps; see `Averages`.
 
     Returns
     -------
@@ -72,7 +85,7 @@ def minimise(
     stops all models and keeps what they have.
     """
     n_models, b = params.shape[0], backend_of(params)
-    batches = batches or Batches(n_samples=1, batch_size=1)
+    batches = batches or Batches(objective.n_samples, objective.n_samples)
     runs = []
     for k in range(n_models):
         state = resume[k] if resume else {}
@@ -81,12 +94,15 @@ def minimise(
         progress.n_steps = progress.n_epochs * batches.n_batches
         optimizer = optimizers[k] if isinstance(optimizers, Sequence) else optimizers
         rule = stopping[k] if isinstance(stopping, Sequence) else stopping
-        runs.append(ModelRun(k, optimizer, rule, progress, state=state))
+        clip = max_grad_norm[k] if isinstance(max_grad_norm, Sequence) else max_grad_norm
+        decay = ema_decay[k] if isinstance(ema_decay, Sequence) else ema_decay
+        runs.append(ModelRun(k, optimizer, rule, progress, clip, decay, state=state))
     for run in runs:
         if isinstance(run.optimizer, Minimizer):
-            run_minimizer(objective, run, params, max_epochs, validate, on_epoch_end)
+            block = batches.select([run.index]).everything()
+            run_minimizer(objective, run, params, block, max_epochs, validate, on_epoch_end)
             if run.stop_reason == "interrupted":
-                _interrupt_before_start(runs, b.to_numpy(params))
+                _interrupt_before_start(runs, b.to_numpy(with_statistics(objective, params)))
                 return runs
     stochastic = [run for run in runs if not run.stop_reason]
     if stochastic:
@@ -94,6 +110,14 @@ def minimise(
         with b.quiet():
             stack.train(max_epochs, validate, on_epoch_end)
     return runs
+
+
+def with_statistics(objective: Objective, params: Array) -> Array:
+    """Put an objective's statistics beside parameters, ``(K, P + S)``."""
+    statistics = objective.statistics
+    if statistics is None:
+        return params
+    return backend_of(params).xp.concat([params, statistics], axis=1)
 
 
 def _interrupt_before_start(runs: Sequence[ModelRun], params: np.ndarray) -> None:
@@ -118,8 +142,22 @@ class Stack:
         self.runs = list(runs)
         if len(runs) < params.shape[0]:
             self._keep([run.index for run in runs])
-        self._make_groups([run.state.get("slots") for run in runs])
-        self.checkpoints = Checkpoints(self.b, self.params)
+        self._prepare([run.state for run in runs])
+        self.checkpoints = Checkpoints(self.b, self._eval_params())
+
+    def _prepare(self, states: Sequence[dict[str, Any]]) -> None:
+        """Make what goes with the present rows, to go on from `states`."""
+        self._make_groups([state.get("slots") for state in states])
+        limits = np.array([[run.max_grad_norm] for run in self.runs])
+        clips = bool(np.isfinite(limits).any())
+        self.limits = self.b.asarray(limits, dtype=self.params.dtype) if clips else None
+        self.averages: Averages | None = None
+        decays = [run.ema_decay for run in self.runs]
+        if any(decays):
+            averages = [state.get("average") for state in states]
+            self.averages = Averages(self.b, decays, self._predictors(), averages)
+        for row, run in enumerate(self.runs):
+            run.current = partial(self._current, row)
 
     def _make_groups(self, states: Sequence[dict[str, np.ndarray] | None]) -> None:
         scratch = self.objective.scratch
@@ -186,8 +224,12 @@ class Stack:
                     grad = objective.grad(params, batch)
                 if norm is None:
                     norm = self.b.row_dot(grad, grad)
+                if self.limits is not None:
+                    clip_norm(self.b, grad, self.limits)
                 for rows, group in groups:
                     group.apply(grad[rows, :], None if loss is None else loss[rows])
+                if self.averages is not None:
+                    self.averages.update(self._predictors())
             losses = xp.stack(seen) if seen else objective.losses()
             first = losses[0, :] if first is None else first
             sizes = self.b.asarray(np.array(block.sizes), dtype=losses.dtype)
@@ -225,9 +267,20 @@ class Stack:
             elif run.judge() and run.stopping is not None and run.stopping.restore_best:
                 self.checkpoints.keep_best(eval_params, row)
 
-    def _eval_params(self) -> Array:
+    def _predictors(self) -> list[Array]:
+        """What models predict with, averages apart: parameters, and statistics if there are any."""
         parts = [group.eval_params() for _, group in self.groups]
-        return parts[0] if len(parts) == 1 else self.b.xp.concat(parts)
+        params = parts[0] if len(parts) == 1 else self.b.xp.concat(parts)
+        statistics = self.objective.statistics
+        return [params] if statistics is None else [params, statistics]
+
+    def _eval_params(self) -> Array:
+        """What models predict with, ``(K, P + S)``."""
+        parts = self._predictors() if self.averages is None else self.averages.values
+        return parts[0] if len(parts) == 1 else self.b.xp.concat(parts, axis=1)
+
+    def _current(self, row: int) -> np.ndarray:
+        return self.b.to_numpy(self._eval_params()[row, :])
 
     def _leave(self, max_epochs: int) -> None:
         """Let the models that are done go, and close the ranks."""
@@ -245,11 +298,11 @@ class Stack:
         for row, run in enumerate(self.runs):
             if run.stop_reason:
                 self._finish(row, run, eval_params[row, :])
-        states = [self._slots(row) for row in staying]
+        states = [self._state(row) for row in staying]
         self.runs = [self.runs[row] for row in staying]
         if staying:
             self._keep(staying)
-            self._make_groups(states)
+            self._prepare(states)
             self.checkpoints.select(staying)
 
     def _finish(self, row: int, run: ModelRun, params: Array) -> None:
@@ -262,9 +315,20 @@ class Stack:
                 final = self.checkpoints.last_good(row)
         # One model alone may keep the buffer; several must not keep each other's.
         run.params = final if self.params.shape[0] == 1 else final.copy()
-        run.state = {"progress": run.progress, "slots": self._slots(row)}
-        if run.stop_reason == "diverged":
-            run.state = {}
+        run.current = None
+        run.state = {}
+        if run.stop_reason != "diverged":
+            run.state = {"progress": run.progress, **self._state(row)}
+
+    def _state(self, row: int) -> dict[str, Any]:
+        """What is needed to go on with one model, on the host."""
+        state: dict[str, Any] = {"slots": self._slots(row)}
+        if self.averages is not None:
+            state["average"] = self.averages.row_state(row)
+        if self.averages is not None or self._predictors()[0] is not self.params:
+            trained = with_statistics(self.objective, self.params)
+            state["params"] = self.b.to_numpy(trained[row, :]).copy()
+        return state
 
     def _slots(self, row: int) -> dict[str, np.ndarray]:
         """The optimizer's state of one model, on the host."""

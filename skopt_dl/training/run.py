@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,6 +59,8 @@ class ModelRun:
     optimizer : Optimizer or Minimizer
     stopping : Stopping or None
     progress : Progress
+    max_grad_norm, ema_decay : float
+        As for `minimise`.
     history : dict of str to list of float
         One value an epoch in each column.
     best : float
@@ -68,17 +72,22 @@ class ModelRun:
         ``"interrupted"``.
     message : str
         More about the reason, where there is more.
-    params : ndarray of shape (P,)
-        What to predict with, at the end.
+    params : ndarray of shape (P + S,)
+        What to predict with, at the end: parameters and statistics.
+    current : callable or None
+        While training, returns what to predict with now.
     state : dict
         What `minimise` needs to go on from here, at the end; empty after a divergence, when
-        there is nothing to go on from but the parameters.
+        there is nothing to go on from but the parameters. Where the model was trained with other
+        parameters than it predicts with, those, and statistics, are ``state["params"]``.
     """
 
     index: int
     optimizer: Any
     stopping: Stopping | None
     progress: Progress
+    max_grad_norm: float = math.inf
+    ema_decay: float = 0.0
     history: History = field(default_factory=dict)
     best: float = np.nan
     n_iter_without_improvement: int = 0
@@ -86,6 +95,7 @@ class ModelRun:
     stop_reason: str = ""
     message: str = ""
     params: np.ndarray | None = None
+    current: Callable[[], np.ndarray] | None = None
     state: dict[str, Any] = field(default_factory=dict)
 
     @property

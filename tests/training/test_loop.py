@@ -360,3 +360,12 @@ def test_minimizers_and_optimizers_share_a_stack():
         (alone,) = problem.train([optimizers[k]], [k], alpha=0.1, max_epochs=6)
         np.testing.assert_allclose(run.params, alone.params, rtol=1e-10)
         assert run.stop_reason == alone.stop_reason
+
+
+def test_without_batches_a_step_takes_all_samples():
+    problem = Problem()
+    starts = problem.starts(1)
+    _, grad = problem.objective(1).value_and_grad(starts.copy())
+    expected = starts - 0.1 * grad
+    (run,) = minimise(problem.objective(1), SGD(0.1), starts.copy(), max_epochs=1)
+    np.testing.assert_allclose(run.params, expected[0], rtol=1e-14)

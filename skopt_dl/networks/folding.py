@@ -1,0 +1,46 @@
+"""From what was trained to what predicts: scalings and normalisations become weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from skopt_dl.backends import Backend
+from skopt_dl.networks.batch_norm import EPSILON
+from skopt_dl.networks.input_scaling import factors
+from skopt_dl.networks.network import Network
+
+Array = Any
+
+
+def fold(b: Backend, network: Network, params: Array, statistics: Array) -> tuple[Network, Array]:
+    """Return a network of weights and biases alone that predicts the same.
+
+    Parameters
+    ----------
+    b : Backend
+    network : Network
+    params : array of shape (K, P)
+    statistics : array of shape (K, S) or None
+        The kept statistics of batch normalisation, laid out as ``network.statistics``.
+
+    Returns
+    -------
+    network : Network
+        The given one, if it is plain.
+    params : array of shape (K, P')
+    """
+    if network.is_plain:
+        return network, params
+    xp = b.xp
+    plain = Network(network.layer_sizes, network.activations, network.loss)
+    folded = xp.asarray(params[:, : plain.layout.size], copy=True)
+    source, target = network.parts(params), plain.parts(folded)
+    if source.input_scale is not None:
+        target.weights[0][...] = target.weights[0] * factors(source.input_scale)
+    kept = [tensor.array for tensor in network.statistics.tensors(statistics)]
+    for i, scale in enumerate(source.norms):
+        mean, variance = kept[2 * i : 2 * i + 2]
+        factor = (1.0 + scale) / xp.sqrt(variance + EPSILON)
+        target.weights[i][...] = target.weights[i] * factor
+        target.biases[i][...] = target.biases[i] - mean * factor
+    return plain, folded

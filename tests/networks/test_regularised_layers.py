@@ -1,0 +1,235 @@
+"""Batch normalisation, dropout, input scaling and label smoothing, against plain formulas."""
+
+import naive
+import numpy as np
+import pytest
+from problems import ACTIVATIONS, LOSSES, NUMPY, Problem
+from scipy import sparse
+
+from skopt_dl.networks import (
+    Block,
+    DensePool,
+    Network,
+    NetworkObjective,
+    SparsePool,
+    TargetPool,
+    fold,
+    raw_output,
+)
+from skopt_dl.networks.batch_norm import EPSILON, WINDOW
+from skopt_dl.networks.input_scaling import SPEED
+
+H = 1e-3
+HIDDEN = (4, 3)
+
+
+class Case(Problem):
+    """A problem whose network has more than weights, biases and activations."""
+
+    def __init__(self, loss="multiclass", batch_norm=False, input_scaling=False, **options):
+        super().__init__(loss, "Softplus", HIDDEN, **options)
+        self.network = Network(
+            [self.x.shape[1], *HIDDEN, self.y.shape[1]],
+            [ACTIVATIONS["Softplus"]] * len(HIDDEN),
+            LOSSES[loss],
+            batch_norm=batch_norm,
+            input_scaling=input_scaling,
+        )
+
+    def objective(self, n_models=1, weighted=False, is_sparse=False, dropout=0.0, **options):
+        rngs = [np.random.default_rng(k) for k in range(n_models)]
+        x = SparsePool(sparse.csr_array(self.x)) if is_sparse else DensePool(NUMPY, self.x)
+        weight = TargetPool(NUMPY, self.sample_weight[:, None]) if weighted else None
+        return NetworkObjective(
+            NUMPY,
+            self.network,
+            x,
+            TargetPool(NUMPY, self.y),
+            n_models=n_models,
+            sample_weight=weight,
+            dropout=dropout,
+            rngs=rngs,
+            **options,
+        )
+
+
+def naive_raw(network, row, x, shares):
+    """The raw output in training, and the mean and variance of each hidden layer."""
+    parts = network.parts(row[None])
+    a = x if parts.input_scale is None else x * (1 + SPEED * parts.input_scale[0, :, 0])
+    moments = []
+    for i in range(len(HIDDEN)):
+        z = a @ parts.weights[i][0]
+        if network.batch_norm:
+            mean = shares @ z
+            variance = shares @ (z - mean) ** 2
+            moments.append((mean, variance))
+            z = (z - mean) / np.sqrt(variance + EPSILON) * (1 + parts.norms[i][0])
+        a = naive.ACTIVATIONS["Softplus"](z + parts.biases[i][0])
+    return a @ parts.weights[-1][0] + parts.biases[-1][0], moments
+
+
+def check_gradient(objective, starts):
+    def losses(params):
+        for k, rng in enumerate(objective.rngs):
+            rng.bit_generator.state = np.random.default_rng(k).bit_generator.state
+        return objective.value_and_grad(params)
+
+    grad = losses(starts)[1].copy()
+    for i in range(starts.shape[1]):
+        values = []
+        for steps in (-2, -1, 1, 2):
+            moved = starts.copy()
+            moved[:, i] += steps * H
+            values.append(losses(moved)[0])
+        slope = (values[0] - 8 * values[1] + 8 * values[2] - values[3]) / (12 * H)
+        np.testing.assert_allclose(grad[:, i], slope, rtol=1e-6, atol=1e-10)
+
+
+@pytest.mark.parametrize("is_sparse", [False, True], ids=["dense", "sparse"])
+@pytest.mark.parametrize("weighted", [False, True], ids=["unweighted", "weighted"])
+@pytest.mark.parametrize("n_models", [1, 3])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"batch_norm": True},
+        {"input_scaling": True},
+        {"batch_norm": True, "input_scaling": True},
+    ],
+    ids=" and ".join,
+)
+def test_value_and_gradient_follow_the_formulas(options, n_models, weighted, is_sparse):
+    case = Case(**options)
+    objective = case.objective(n_models, weighted, is_sparse)
+    starts = case.starts(n_models)
+    shares = case.sample_weight if weighted else np.ones(len(case.x))
+    shares = shares / shares.sum()
+    for loss, row in zip(objective.value_and_grad(starts)[0], starts, strict=True):
+        raw, _ = naive_raw(case.network, row, case.x, shares)
+        np.testing.assert_allclose(loss, shares @ naive.LOSSES["multiclass"](raw, case.y))
+    check_gradient(objective, starts)
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_gradient_with_dropout_equals_central_differences_for_the_same_draws(batch_norm):
+    case = Case(batch_norm=batch_norm)
+    objective = case.objective(3, dropout=[[0.5, 0.2], [0.0, 0.0], [0.3, 0.0]])
+    check_gradient(objective, case.starts(3))
+
+
+def test_dropout_leaves_out_its_share_and_keeps_the_expectation():
+    network = Network([1, 1000, 1], [ACTIVATIONS["Identity"]], LOSSES["squared_error"])
+    params = np.zeros((1, network.layout.size))
+    parts = network.parts(params)
+    parts.weights[0][...] = 1.0
+    parts.weights[1][...] = 1.0
+    x, y = np.ones((400, 1)), np.zeros((400, 1))
+    objective = NetworkObjective(
+        NUMPY,
+        network,
+        DensePool(NUMPY, x),
+        TargetPool(NUMPY, y),
+        dropout=0.3,
+        rngs=[np.random.default_rng(0)],
+    )
+    (batch,) = objective.load(Block(slice(0, 400), (400,)))
+    objective.grad(params, batch)
+    kept = batch.raw[0, :, 0] * 0.7
+    # Each sum counts 1000 units kept with probability 0.7: standard deviation 14.5, of 400 sums 0.7
+    assert abs(kept.mean() - 700) < 4
+    assert 12 < kept.std() < 17
+
+
+def test_model_in_a_stack_draws_the_dropout_it_would_draw_alone():
+    case = Case()
+    rates = [[0.5, 0.2], [0.0, 0.0], [0.3, 0.4]]
+    starts = case.starts(3)
+    together = case.objective(3, dropout=rates)
+    expected = [together.value_and_grad(starts)[0] for _ in range(3)]
+    for k, rate in enumerate(rates):
+        alone = case.objective(1, dropout=rate)
+        alone.rngs[0].bit_generator.state = np.random.default_rng(k).bit_generator.state
+        for losses in expected:
+            np.testing.assert_allclose(
+                alone.value_and_grad(starts[k : k + 1])[0], losses[k], rtol=1e-12
+            )
+
+
+def test_statistics_average_samples_until_the_window_is_full_and_then_decay():
+    case = Case(batch_norm=True, n_samples=30)
+    size = 2
+    objective = case.objective(1, window=WINDOW * size)
+    starts = case.starts(1)
+    kept, n_seen = None, 0
+    rows = np.random.default_rng(0).permutation(30)[None]
+    sizes = (size,) * 14 + (1,) + (1,)
+    batches = objective.load(Block(rows[:, : sum(sizes)], sizes))
+    stop = 0
+    for batch, n_rows in zip(batches, sizes, strict=True):
+        objective.grad(starts, batch)
+        part = case.x[rows[0, stop : stop + n_rows]]
+        stop += n_rows
+        _, moments = naive_raw(case.network, starts[0], part, np.full(n_rows, 1 / n_rows))
+        flat = np.concatenate([np.concatenate(pair) for pair in moments])
+        n_seen = min(n_seen + n_rows, WINDOW * size)
+        share = n_rows / n_seen
+        kept = flat if kept is None else (1 - share) * kept + share * flat
+    np.testing.assert_allclose(objective.statistics[0], [*kept, n_seen], rtol=1e-12)
+
+
+def test_batch_without_weight_leaves_the_statistics_alone():
+    case = Case(batch_norm=True)
+    objective = case.objective(1, weighted=True)
+    objective.value_and_grad(case.starts(1))
+    before = objective.statistics.copy()
+    case.sample_weight[:] = 0.0
+    unweighted = case.objective(1, weighted=True, statistics=before.copy())
+    with NUMPY.quiet():
+        loss, grad = unweighted.value_and_grad(case.starts(1))
+    np.testing.assert_array_equal(unweighted.statistics[:, :-1], before[:, :-1])
+    np.testing.assert_array_equal(loss, 0.0)
+    np.testing.assert_array_equal(grad, 0.0)
+
+
+@pytest.mark.parametrize("n_models", [1, 3])
+def test_folded_network_predicts_what_training_over_the_whole_set_computes(n_models):
+    case = Case(batch_norm=True, input_scaling=True)
+    objective = case.objective(n_models)
+    starts = case.starts(n_models)
+    objective.value_and_grad(starts)
+    plain, folded = fold(NUMPY, case.network, starts, objective.statistics)
+    raw = raw_output(NUMPY, plain, folded, DensePool(NUMPY, case.x))
+    for k in range(n_models):
+        shares = np.full(len(case.x), 1 / len(case.x))
+        expected, _ = naive_raw(case.network, starts[k], case.x, shares)
+        np.testing.assert_allclose(raw[k], expected, rtol=1e-12, atol=1e-12)
+
+
+def test_selecting_models_keeps_their_statistics_rates_and_generators():
+    case = Case(batch_norm=True)
+    options = {"dropout": [[0.5, 0.2], [0.0, 0.0], [0.3, 0.4]], "label_smoothing": [0.0, 0.1, 0.2]}
+    objective, same = case.objective(3, **options), case.objective(3, **options)
+    starts = case.starts(3)
+    for each in (objective, same):
+        each.value_and_grad(starts)
+    kept = objective.select([0, 2])
+    expected, _ = same.value_and_grad(starts)
+    np.testing.assert_allclose(kept.value_and_grad(starts[[0, 2]])[0], expected[[0, 2]])
+    np.testing.assert_allclose(kept.statistics, same.statistics[[0, 2]])
+
+
+@pytest.mark.parametrize(
+    "rows", [slice(0, 23), np.arange(23)[None], np.arange(46).reshape(2, 23) % 23]
+)
+@pytest.mark.parametrize(("loss", "uniform"), [("multiclass", 1 / 3), ("multilabel", 0.5)])
+def test_label_smoothing_moves_targets_towards_the_uniform_ones(loss, uniform, rows):
+    case = Case(loss)
+    starts = case.starts(2)
+    objective = case.objective(2, label_smoothing=[0.0, 0.2])
+    for _ in range(2):
+        (batch,) = objective.load(Block(rows, (23,)))
+        losses, _ = objective.value_and_grad(starts, batch)
+        for k, share in enumerate((0.0, 0.2)):
+            raw, _ = naive_raw(case.network, starts[k], case.x, None)
+            y = (1 - share) * case.y + share * uniform
+            np.testing.assert_allclose(losses[k], naive.LOSSES[loss](raw, y).mean(), rtol=1e-12)
