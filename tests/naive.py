@@ -23,7 +23,12 @@ ACTIVATIONS = {
     "Softplus": lambda z: np.logaddexp(0.0, z),
 }
 
-HUBER_DELTA, QUANTILE = 0.7, 0.3
+HUBER_DELTA, QUANTILE, FOCAL_GAMMA = 0.7, 0.3, 1.7
+
+
+def _focal(log_p, rest, y):
+    """Of a label of probability ``1 - rest``; `y` is the label's share in the target."""
+    return -y * rest**FOCAL_GAMMA * log_p
 
 
 def _independent_labels(raw, y):
@@ -38,6 +43,19 @@ LOSSES = {
     "squared_error": lambda raw, y: ((raw - y) ** 2).sum(axis=-1) / 2,
     "absolute_error": lambda raw, y: np.abs(raw - y).sum(axis=-1),
     "huber": lambda raw, y: special.huber(HUBER_DELTA, raw - y).sum(axis=-1),
+    "focal_binary": lambda raw, y: (
+        _focal(special.log_expit(raw), special.expit(-raw), y)
+        + _focal(special.log_expit(-raw), special.expit(raw), 1 - y)
+    ).sum(axis=-1),
+    "focal_multiclass": lambda raw, y: _focal(
+        special.log_softmax(raw, axis=-1), 1 - special.softmax(raw, axis=-1), y
+    ).sum(axis=-1),
+    "two_labels": lambda raw, y: (
+        _independent_labels(raw[..., :1], y[..., :1])
+        - (special.log_softmax(raw[..., 1:], axis=-1) * y[..., 1:]).sum(axis=-1)
+    ),
+    "log_cosh": lambda raw, y: (np.logaddexp(raw - y, y - raw) - np.log(2)).sum(axis=-1),
+    "gamma": lambda raw, y: (raw - np.log(y) + y / np.exp(raw) - 1).sum(axis=-1),
     "poisson": lambda raw, y: (special.xlogy(y, y) - y * raw - y + np.exp(raw)).sum(axis=-1),
     "quantile": lambda raw, y: np.where(
         y > raw, QUANTILE * (y - raw), (1 - QUANTILE) * (raw - y)

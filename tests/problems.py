@@ -43,7 +43,12 @@ LOSSES = {
     "binary": losses.LogisticLogLoss(),
     "multilabel": losses.LogisticLogLoss(),
     "multiclass": losses.SoftmaxLogLoss(),
+    "focal_binary": losses.LogisticFocal(naive.FOCAL_GAMMA),
+    "focal_multiclass": losses.SoftmaxFocal(naive.FOCAL_GAMMA),
+    "two_labels": losses.PerOutput([losses.LogisticLogLoss(), losses.SoftmaxLogLoss()], [1, 3]),
     "squared_error": losses.SquaredError(),
+    "log_cosh": losses.LogCosh(),
+    "gamma": losses.Gamma(),
     "absolute_error": losses.AbsoluteError(),
     "huber": losses.Huber(naive.HUBER_DELTA),
     "poisson": losses.Poisson(),
@@ -53,12 +58,18 @@ LOSSES = {
 
 def draw_targets(loss, rng, n):
     """Targets ``(n, n_outputs)`` that suit a loss."""
-    if loss == "binary":
+    if loss in ("binary", "focal_binary"):
         return rng.integers(2, size=(n, 1)).astype(float)
     if loss == "multilabel":
         return rng.integers(2, size=(n, 3)).astype(float)
-    if loss == "multiclass":
+    if loss in ("multiclass", "focal_multiclass"):
         return np.eye(3)[rng.integers(3, size=n)]
+    if loss == "two_labels":
+        return np.eye(5)[rng.integers(2, 5, size=n)][:, 1:] + np.eye(4)[0] * rng.integers(
+            2, size=(n, 1)
+        )
+    if loss == "gamma":
+        return rng.gamma(2.0, size=(n, 2))
     if loss == "poisson":
         return rng.poisson(2.0, size=(n, 2)).astype(float)
     return rng.normal(size=(n, 2))

@@ -8,11 +8,14 @@ sample; ``gradient`` is its derivative with respect to the raw output. Arrays ar
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
-from skopt_dl._params import POSITIVE, Configurable, Interval
+from skopt_dl._params import NOT_NEGATIVE, POSITIVE, Configurable, Interval
 from skopt_dl.backends import Backend
 from skopt_dl.networks.activations import logistic, softplus_tail
 
@@ -104,6 +107,121 @@ class SoftmaxLogLoss(LogLoss):
         b.xp.subtract(out, y, out=out)
 
 
+class Focal(Loss):
+    """Cross-entropy that hardly counts samples which are already predicted well.
+
+    A sample's cross-entropy is multiplied by ``(1 - p) ** gamma``, with the probability `p` of its
+    label (Lin et al., 2017, arXiv:1708.02002). For rare classes.
+
+    Parameters
+    ----------
+    gamma : float, default=2.0
+        0 gives the cross-entropy.
+    """
+
+    task = "classification"
+    constraints = {"gamma": NOT_NEGATIVE}
+
+    def __init__(self, gamma: float = 2.0):
+        self.gamma = gamma
+
+    def for_targets(self, target_type: str) -> Loss:
+        cls = SoftmaxFocal if target_type == "multiclass" else LogisticFocal
+        return cls(self.gamma)
+
+    def uniform_target(self, n_outputs: int) -> float:
+        return 0.5 if self.output_activation == "logistic" else 1.0 / n_outputs
+
+
+class LogisticFocal(Focal):
+    """Focal loss of independent binary labels."""
+
+    output_activation = "logistic"
+
+    def _surprises(self, b: Backend, raw: Array) -> tuple[Array, Array, Array]:
+        """The probability of 1, and minus the logarithms of both probabilities."""
+        xp = b.xp
+        p = xp.empty_like(raw)
+        logistic(xp, raw, p)
+        tail = softplus_tail(xp, raw)
+        return p, xp.maximum(-raw, 0.0) + tail, xp.maximum(raw, 0.0) + tail
+
+    def value(self, b: Backend, raw: Array, y: Array) -> Array:
+        p, if_one, if_zero = self._surprises(b, raw)
+        ones, zeros = (1.0 - p) ** self.gamma * if_one, p**self.gamma * if_zero
+        return b.xp.sum(y * ones + (1.0 - y) * zeros, axis=-1)
+
+    def gradient(self, b: Backend, raw: Array, y: Array, out: Array) -> None:
+        p, if_one, if_zero = self._surprises(b, raw)
+        q = 1.0 - p
+        ones = -(q**self.gamma) * (self.gamma * p * if_one + q)
+        zeros = p**self.gamma * (self.gamma * q * if_zero + p)
+        out[...] = y * ones + (1.0 - y) * zeros
+
+
+class SoftmaxFocal(Focal):
+    """Focal loss of one label among several."""
+
+    output_activation = "softmax"
+
+    def value(self, b: Backend, raw: Array, y: Array) -> Array:
+        log_p = log_softmax(b, raw)
+        rest = 1.0 - b.xp.exp(log_p)
+        return -b.xp.sum(y * rest**self.gamma * log_p, axis=-1)
+
+    def gradient(self, b: Backend, raw: Array, y: Array, out: Array) -> None:
+        # With h(p) the loss of a label of probability p, and q = y p h'(p): q - p sum(q). The
+        # ratio log(p) / (1 - p) has the limit -1 where p is 1.
+        xp = b.xp
+        log_p = log_softmax(b, raw)
+        p = xp.exp(log_p)
+        rest = 1.0 - p
+        ratio = xp.where(rest > 0, log_p, -xp.ones_like(p)) / xp.where(
+            rest > 0, rest, xp.ones_like(p)
+        )
+        q = y * rest**self.gamma * (self.gamma * p * ratio - 1.0)
+        out[...] = q - p * b.row_sum(q)
+
+
+class PerOutput(Loss):
+    """A sum of losses, each of some neighbouring outputs: several class labels a sample.
+
+    Parameters
+    ----------
+    losses : sequence of Loss
+        One for each label, in its form for the label's targets.
+    sizes : sequence of int
+        Outputs of each.
+    """
+
+    task = "classification"
+    output_activation = "softmax"
+
+    def __init__(self, losses: Sequence[Loss], sizes: Sequence[int]):
+        self.losses = losses
+        self.sizes = sizes
+
+    def _parts(self) -> Iterator[tuple[Loss, slice]]:
+        stops = accumulate(self.sizes)
+        for loss, size, stop in zip(self.losses, self.sizes, stops, strict=True):
+            yield loss, slice(stop - size, stop)
+
+    def uniform_target(self, n_outputs: int) -> np.ndarray:
+        shares = [
+            np.full(size, loss.uniform_target(size))
+            for loss, size in zip(self.losses, self.sizes, strict=True)
+        ]
+        return np.concatenate(shares)
+
+    def value(self, b: Backend, raw: Array, y: Array) -> Array:
+        values = [loss.value(b, raw[..., part], y[..., part]) for loss, part in self._parts()]
+        return sum(values[1:], start=values[0])
+
+    def gradient(self, b: Backend, raw: Array, y: Array, out: Array) -> None:
+        for loss, part in self._parts():
+            loss.gradient(b, raw[..., part], y[..., part], out[..., part])
+
+
 class SquaredError(Loss):
     """Half the squared error, summed over outputs."""
 
@@ -176,6 +294,50 @@ class Poisson(Loss):
         b.xp.subtract(out, y, out=out)
 
 
+class Gamma(Loss):
+    """Half the gamma deviance of positive targets, with an exponential output.
+
+    For targets whose spread grows with their mean: costs, durations.
+    """
+
+    output_activation = "exp"
+
+    def check_targets(self, y: Array) -> None:
+        smallest = float(y.min())
+        if smallest <= 0:
+            raise ValueError(
+                f"loss='gamma' needs positive targets; y has {smallest:g}. "
+                "Use loss='poisson' where there are zeros, or loss='squared_error'."
+            )
+
+    def value(self, b: Backend, raw: Array, y: Array) -> Array:
+        # log(mean / y) + y / mean - 1
+        xp = b.xp
+        return xp.sum(raw - xp.log(y) + y * xp.exp(-raw) - 1.0, axis=-1)
+
+    def gradient(self, b: Backend, raw: Array, y: Array, out: Array) -> None:
+        xp = b.xp
+        xp.negative(raw, out=out)
+        xp.exp(out, out=out)
+        xp.multiply(out, y, out=out)
+        xp.subtract(1.0, out, out=out)
+
+
+class LogCosh(Loss):
+    """``log(cosh(error))``: squared for small errors, absolute for large ones, smooth between."""
+
+    def value(self, b: Backend, raw: Array, y: Array) -> Array:
+        # log cosh e = |e| + log1p(exp(-2 |e|)) - log 2, which cannot overflow
+        xp = b.xp
+        error = raw - y
+        tail = softplus_tail(xp, 2.0 * error)
+        return xp.sum(xp.abs(error) + tail - math.log(2.0), axis=-1)
+
+    def gradient(self, b: Backend, raw: Array, y: Array, out: Array) -> None:
+        b.xp.subtract(raw, y, out=out)
+        b.xp.tanh(out, out=out)
+
+
 class Quantile(Loss):
     """The pinball loss, whose minimiser is a conditional quantile (Koenker & Bassett, 1978).
 
@@ -208,6 +370,13 @@ def softmax(b: Backend, raw: Array, out: Array) -> None:
     xp.subtract(raw, b.row_max(raw), out=out)
     xp.exp(out, out=out)
     xp.divide(out, b.row_sum(out), out=out)
+
+
+def log_softmax(b: Backend, raw: Array) -> Array:
+    """Return the logarithms of `softmax`."""
+    xp = b.xp
+    shifted = raw - b.row_max(raw)
+    return shifted - xp.log(b.row_sum(xp.exp(shifted)))
 
 
 OUTPUT_ACTIVATIONS = {

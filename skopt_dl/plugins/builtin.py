@@ -47,10 +47,13 @@ def skopt_dl_losses() -> Names:
     """Name the losses."""
     classes = {
         "log_loss": "LogLoss",
+        "focal": "Focal",
         "squared_error": "SquaredError",
         "absolute_error": "AbsoluteError",
         "huber": "Huber",
+        "log_cosh": "LogCosh",
         "poisson": "Poisson",
+        "gamma": "Gamma",
         "quantile": "Quantile",
     }
     return {name: f"skopt_dl.networks.losses:{cls}" for name, cls in classes.items()}

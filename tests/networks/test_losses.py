@@ -7,6 +7,7 @@ from sklearn._loss import HuberLoss
 from sklearn.metrics import (
     log_loss,
     mean_absolute_error,
+    mean_gamma_deviance,
     mean_pinball_loss,
     mean_poisson_deviance,
     mean_squared_error,
@@ -39,7 +40,7 @@ def draw(loss, n=200):
 
 def test_every_loss_is_tried():
     tried = {type(loss) for loss in LOSSES.values()}
-    assert tried == set(subclasses_in(losses, Loss).values()) - {losses.LogLoss}
+    assert tried == set(subclasses_in(losses, Loss).values()) - {losses.LogLoss, losses.Focal}
 
 
 METRICS = {
@@ -57,11 +58,12 @@ METRICS = {
     "poisson": lambda y, raw: (
         y.shape[1] * mean_poisson_deviance(y.ravel(), np.exp(raw).ravel()) / 2
     ),
+    "gamma": lambda y, raw: y.shape[1] * mean_gamma_deviance(y.ravel(), np.exp(raw).ravel()) / 2,
     "quantile": lambda y, raw: y.shape[1] * mean_pinball_loss(y, raw, alpha=naive.QUANTILE),
 }
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", METRICS)
 def test_mean_equals_scikit_learns_metric(loss):
     raw, y = draw(loss)
     assert values(loss, raw, y).mean() == pytest.approx(METRICS[loss](y, raw), rel=1e-12)
@@ -80,6 +82,14 @@ EXTREMES = {
         [[1000.0, -1000.0, 0.0], [1000.0, -1000.0, 0.0], [-1000.0, -1000.0, -1000.0]],
         [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
     ),
+    "focal_binary": ([[1000.0], [1000.0], [-1000.0], [-1000.0]], [[1.0], [0.0], [1.0], [0.0]]),
+    "focal_multiclass": (
+        [[1000.0, -1000.0, 0.0], [1000.0, -1000.0, 0.0], [-1000.0, -1000.0, -1000.0]],
+        [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
+    ),
+    "two_labels": ([[1000.0, 1000.0, -1000.0, 0.0]], [[0.0, 0.0, 1.0, 0.0]]),
+    "log_cosh": ([[1000.0, -1000.0]], [[1.0, 2.0]]),
+    "gamma": ([[1000.0, -80.0]], [[1.0, 2.0]]),
     "squared_error": ([[1000.0, -1000.0]], [[1.0, 2.0]]),
     "absolute_error": ([[1000.0, -1000.0]], [[1.0, 2.0]]),
     "huber": ([[1000.0, -1000.0]], [[1.0, 2.0]]),
@@ -136,6 +146,26 @@ def test_output_activations_equal_scipys(dtype):
 )
 def test_log_loss_takes_its_form_from_the_targets(target_type, kind):
     assert type(losses.LogLoss().for_targets(target_type)) is kind
+
+
+def test_focal_loss_without_gamma_is_log_loss():
+    rng = np.random.default_rng(0)
+    raw, y = rng.normal(size=(20, 3)), np.eye(3)[rng.integers(3, size=20)]
+    for target_type in ("multiclass", "multilabel-indicator"):
+        focal = losses.Focal(gamma=0.0).for_targets(target_type)
+        plain = losses.LogLoss().for_targets(target_type)
+        np.testing.assert_allclose(
+            focal.value(NUMPY, raw[None], y), plain.value(NUMPY, raw[None], y)
+        )
+        slopes = np.empty((2, 1, 20, 3))
+        for loss, out in zip((focal, plain), slopes, strict=True):
+            loss.gradient(NUMPY, raw[None], y, out)
+        np.testing.assert_allclose(*slopes, atol=1e-15)
+
+
+def test_gamma_names_the_target_that_is_not_positive():
+    with pytest.raises(ValueError, match=r"loss='gamma' needs positive targets; y has 0"):
+        losses.Gamma().check_targets(np.array([[1.0], [0.0]]))
 
 
 def test_poisson_names_the_negative_target():
