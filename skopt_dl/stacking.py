@@ -10,9 +10,33 @@ import numpy as np
 
 from skopt_dl.backends import Backend, get_backend
 from skopt_dl.networks import DensePool, Network, NetworkObjective, SparsePool, TargetPool
+from skopt_dl.networks.batch_norm import WINDOW
 from skopt_dl.training import Batches, ModelRun, Stopping, Validation, minimise
 
 Array = Any
+
+
+@dataclass
+class ValidationSet:
+    """What a model is validated on after each epoch.
+
+    Attributes
+    ----------
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+    y : ndarray of shape (n_samples, n_outputs)
+    sample_weight : ndarray of shape (n_samples, 1) or None
+    score : callable
+        ``score(raw, params)`` of one model's raw outputs, ``(n_rows, n_outputs)``, and of the
+        weights and biases that gave them.
+    rows : ndarray of int or None
+        Which samples to take; None means all.
+    """
+
+    X: Any
+    y: np.ndarray
+    sample_weight: np.ndarray | None
+    score: Callable[[np.ndarray, np.ndarray], float]
+    rows: np.ndarray | None = None
 
 
 @dataclass
@@ -23,22 +47,26 @@ class FitJob:
     ----------
     network : Network
     optimizer : Optimizer or Minimizer
-    params : ndarray of shape (P,)
-        Where to start; gives the precision of the training.
+    params : ndarray of shape (P + S,)
+        Where to start, with the statistics of batch normalisation if there is any; gives the
+        precision of the training.
     X : ndarray or CSR matrix of shape (n_samples, n_features)
     y : ndarray of shape (n_samples, n_outputs)
         Targets; class labels as indicators.
     sample_weight : ndarray of shape (n_samples, 1) or None
     rows : ndarray of int or None
         Samples to train on; None means all.
-    validation_rows : ndarray of int or None
-        Samples to validate on.
-    score : callable or None
-        ``score(raw, y, sample_weight)`` gives the validation score of raw outputs.
-    alpha, batch_size, max_epochs, horizon, shuffle, sampling, stopping, device
-        As for `NetworkObjective`, `Batches` and `minimise`.
+    validation : ValidationSet or None
+    alpha, label_smoothing, dropout : float, float, float or sequence of float
+        As for `NetworkObjective`.
+    batch_size, shuffle, sampling
+        As for `Batches`.
+    max_epochs, horizon, stopping, max_grad_norm, ema_decay
+        As for `minimise`.
+    device : str
     rng : numpy.random.Generator
-    on_epoch_end : callable or None
+    on_epoch_begin, on_epoch_end : callable or None
+        Called with the `ModelRun`.
     resume : dict or None
         ``ModelRun.state`` to go on from.
     """
@@ -50,63 +78,102 @@ class FitJob:
     y: np.ndarray
     rng: np.random.Generator
     alpha: float = 0.0
+    label_smoothing: float = 0.0
+    dropout: float | Sequence[float] = 0.0
     batch_size: int = 200
     max_epochs: int = 200
     horizon: int | None = None
     shuffle: bool = True
     sampling: str = "shuffle"
     stopping: Stopping | None = None
+    max_grad_norm: float = np.inf
+    ema_decay: float = 0.0
     device: str = "auto"
     sample_weight: np.ndarray | None = None
     rows: np.ndarray | None = None
-    validation_rows: np.ndarray | None = None
-    score: Callable[[np.ndarray, np.ndarray, np.ndarray | None], float] | None = None
-    on_epoch_end: Callable[[Sequence[ModelRun]], None] | None = None
+    validation: ValidationSet | None = None
+    on_epoch_begin: Callable[[ModelRun], None] | None = None
+    on_epoch_end: Callable[[ModelRun], None] | None = None
     resume: dict[str, Any] | None = field(default=None, repr=False)
 
 
-def train(job: FitJob) -> tuple[ModelRun, str]:
-    """Train one model.
+def train(jobs: Sequence[FitJob]) -> tuple[list[ModelRun], str]:
+    """Train models as one stack.
+
+    Parameters
+    ----------
+    jobs : sequence of K FitJob
+        Alike in their network, data, batches, validation set and number of epochs; what differs
+        from model to model may differ.
 
     Returns
     -------
-    run : ModelRun
+    runs : list of K ModelRun
     device : str
-        Where it was trained: ``"cpu"`` or ``"cuda"``.
+        Where they were trained: ``"cpu"`` or ``"cuda"``.
     """
+    job = jobs[0]
     n_samples = job.X.shape[0] if job.rows is None else len(job.rows)
     batches = Batches(
         n_samples,
         job.batch_size,
         shuffle=job.shuffle,
         sampling=job.sampling,
-        rngs=[job.rng],
-        rows=None if job.rows is None else job.rows[None],
+        rngs=[each.rng for each in jobs],
+        rows=None if job.rows is None else np.stack([job.rows] * len(jobs)),
     )
-    b = get_backend(job.device, job.network.flops(batches.batch_size))
-    dtype = job.params.dtype
-    weight = job.sample_weight
-    objective = NetworkObjective(
-        b,
-        job.network,
-        _pool(b, job.X, dtype),
-        TargetPool(b, b.asarray(job.y, dtype=dtype)),
-        alpha=job.alpha,
-        sample_weight=None if weight is None else TargetPool(b, b.asarray(weight, dtype=dtype)),
-    )
-    (run,) = minimise(
-        objective,
-        job.optimizer,
-        b.asarray(job.params[None]),
+    b = get_backend(job.device, len(jobs) * job.network.flops(batches.batch_size))
+    params = b.asarray(np.stack([each.params for each in jobs]))
+    dtype, n_params = params.dtype, job.network.layout.size
+    runs = minimise(
+        NetworkObjective(
+            b,
+            job.network,
+            _pool(b, job.X, dtype),
+            TargetPool(b, b.asarray(job.y, dtype=dtype)),
+            n_models=len(jobs),
+            alpha=[each.alpha for each in jobs],
+            sample_weight=_weights(b, job.sample_weight, dtype),
+            label_smoothing=[each.label_smoothing for each in jobs],
+            dropout=np.stack([np.broadcast_to(each.dropout, _n_hidden(job)) for each in jobs]),
+            rngs=[each.rng for each in jobs],
+            statistics=b.xp.asarray(params[:, n_params:], copy=True),
+            window=min(n_samples, WINDOW * batches.batch_size),
+        ),
+        [each.optimizer for each in jobs],
+        params if params.shape[1] == n_params else b.contiguous(params[:, :n_params]),
         max_epochs=job.max_epochs,
         batches=batches,
-        stopping=job.stopping,
-        validate=None if job.validation_rows is None else _validation(b, job),
-        on_epoch_end=job.on_epoch_end,
-        resume=None if job.resume is None else [job.resume],
+        stopping=[each.stopping for each in jobs],
+        validate=None if job.validation is None else _validation(b, job, job.validation),
+        on_epoch_begin=_for_each_run([each.on_epoch_begin for each in jobs]),
+        on_epoch_end=_for_each_run([each.on_epoch_end for each in jobs]),
+        resume=[each.resume or {} for each in jobs],
         horizon=job.horizon,
+        max_grad_norm=[each.max_grad_norm for each in jobs],
+        ema_decay=[each.ema_decay for each in jobs],
     )
-    return run, b.device
+    return runs, b.device
+
+
+def _n_hidden(job: FitJob) -> int:
+    return len(job.network.activations)
+
+
+def _for_each_run(
+    functions: Sequence[Callable[[ModelRun], None] | None],
+) -> Callable[[Sequence[ModelRun]], None] | None:
+    """Call each job's function with its run."""
+    if not any(functions):
+        return None
+
+    def call(runs: Sequence[ModelRun]) -> None:
+        for run in runs:
+            function = functions[run.index]
+            if function is not None:
+                function(run)
+
+    return call
 
 
 def _pool(b: Backend, X: Any, dtype: Any) -> DensePool | SparsePool:
@@ -115,15 +182,19 @@ def _pool(b: Backend, X: Any, dtype: Any) -> DensePool | SparsePool:
     return DensePool(b, b.asarray(X, dtype=dtype))
 
 
-def _validation(b: Backend, job: FitJob) -> Validation:
-    assert job.score is not None
-    rows, dtype = job.validation_rows, job.params.dtype
+def _weights(b: Backend, weights: np.ndarray | None, dtype: Any) -> TargetPool | None:
+    return None if weights is None else TargetPool(b, b.asarray(weights, dtype=dtype))
+
+
+def _validation(b: Backend, job: FitJob, held_out: ValidationSet) -> Validation:
+    rows, dtype = held_out.rows, job.params.dtype
+    part = slice(None) if rows is None else rows
     return Validation(
         b,
         job.network,
-        _pool(b, job.X, dtype),
-        job.y[rows].astype(dtype, copy=False),
-        None if job.sample_weight is None else job.sample_weight[rows, 0],
-        job.score,
+        _pool(b, held_out.X, dtype),
+        held_out.y[part].astype(dtype, copy=False),
+        None if held_out.sample_weight is None else held_out.sample_weight[part, 0],
+        held_out.score,
         rows,
     )

@@ -4,26 +4,51 @@ from __future__ import annotations
 
 import math
 import numbers
-import warnings
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import numpy as np
 from scipy import sparse
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import check_random_state
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skopt_dl._params import BOOLEAN, NOT_NEGATIVE, InstanceOf, Interval, Options, Precision
-from skopt_dl.backends import backend_for_prediction, like_input, to_host
+from skopt_dl._params import (
+    BOOLEAN,
+    FRACTION,
+    NOT_NEGATIVE,
+    POSITIVE,
+    InstanceOf,
+    Interval,
+    Options,
+    Precision,
+)
+from skopt_dl._warnings import warn_user
+from skopt_dl.backends import Backend, backend_for_prediction, get_backend, like_input, to_host
 from skopt_dl.estimators.components import NamedComponents
-from skopt_dl.estimators.data import split, training_data
+from skopt_dl.estimators.data import samples_and_targets, split, training_data
+from skopt_dl.estimators.epochs import EpochTasks
 from skopt_dl.estimators.report import print_epoch, warn_of_outcome
-from skopt_dl.networks import DensePool, Loss, Network, SparsePool, raw_output
+from skopt_dl.estimators.scoring import validation_score
+from skopt_dl.networks import (
+    Activation,
+    DensePool,
+    Loss,
+    Network,
+    SparsePool,
+    fold,
+    hidden_outputs,
+    raw_output,
+)
 from skopt_dl.optimizers import Minimizer
 from skopt_dl.plugins import MissingPluginError, find
-from skopt_dl.stacking import FitJob, train
+from skopt_dl.stacking import FitJob, ValidationSet, train
 from skopt_dl.training import HISTORY_COLUMNS, ModelRun, Stopping
 
 _COUNT = Interval(1, math.inf, "[)", integer=True)
+_NONE = Options((None,))
 
 
 def can_partial_fit(estimator: BaseMLP) -> bool:
@@ -41,7 +66,29 @@ def can_partial_fit(estimator: BaseMLP) -> bool:
     return True
 
 
-class BaseMLP(NamedComponents):
+def _one_after_the_other(
+    functions: Sequence[Callable[[ModelRun], None]],
+) -> Callable[[ModelRun], None]:
+    def call(run: ModelRun) -> None:
+        for function in functions:
+            function(run)
+
+    return call
+
+
+def has_hidden_layers(estimator: BaseMLP) -> bool:
+    """Whether there are hidden activations; raises ``AttributeError`` where there are none."""
+    if not estimator._hidden_layer_sizes():
+        raise AttributeError(
+            "transform returns the activations of the last hidden layer, and hidden_layer_sizes="
+            f"{estimator.hidden_layer_sizes!r} has none."
+        )
+    return True
+
+
+class BaseMLP(
+    CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, NamedComponents
+):
     """Fitting, prediction and attributes; see `MLPClassifier` and `MLPRegressor`."""
 
     constraints = {
@@ -53,6 +100,11 @@ class BaseMLP(NamedComponents):
         "n_iter_no_change": (_COUNT, Options((math.inf,))),
         "early_stopping": BOOLEAN,
         "validation_fraction": Interval(0, 1, "()"),
+        "scoring": (_NONE, InstanceOf(str, "a scorer's name"), InstanceOf(Callable, "a scorer")),  # type: ignore[arg-type]
+        "batch_norm": BOOLEAN,
+        "input_scaling": BOOLEAN,
+        "max_grad_norm": (_NONE, POSITIVE),
+        "ema_decay": (_NONE, Interval(0, 1, "()")),
         "sampling": Options(("shuffle", "replacement")),
         "warm_start": BOOLEAN,
         "device": Options(("auto", "cpu", "cuda")),
@@ -60,12 +112,18 @@ class BaseMLP(NamedComponents):
         "verbose": (BOOLEAN, InstanceOf(numbers.Integral, "an int")),
     }
     _task: str
+    # The regressor has no such parameter.
+    label_smoothing = 0.0
     coefs_: list[np.ndarray]
     intercepts_: list[np.ndarray]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        if self.dtype is None:
+            tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        else:
+            tags.transformer_tags.preserves_dtype = [str(self.dtype)]
         return tags
 
     # Targets: what the classifier and the regressor do differently.
@@ -77,9 +135,13 @@ class BaseMLP(NamedComponents):
         """Return targets as numbers, ``(n_samples, n_outputs)``."""
         raise NotImplementedError
 
-    def _target_type(self) -> str:
-        """Name the kind of target, as `type_of_target` does."""
+    def _loss_form(self, loss: Loss) -> Loss:
+        """Return the form of a loss for the targets."""
         raise NotImplementedError
+
+    def _weigh(self, y: Any, sample_weight: np.ndarray | None, dtype: Any) -> np.ndarray | None:
+        """Return the weights of samples, ``(n_samples, 1)``, those of their targets included."""
+        return sample_weight
 
     def _strata(self, y: np.ndarray) -> np.ndarray | None:
         """Labels whose shares the validation set is to keep, from encoded targets."""
@@ -89,9 +151,16 @@ class BaseMLP(NamedComponents):
         """Score raw outputs against encoded targets, ``(n_samples, n_outputs)`` both."""
         raise NotImplementedError
 
+    def _in_target_units(self, *arrays: np.ndarray) -> list[np.ndarray]:
+        """Return raw outputs, or last weights and biases, for targets as the user has them."""
+        return list(arrays)
+
     # Fitting
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    @with_callbacks
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, *, X_val: Any = None, y_val: Any = None
+    ) -> Self:
         """Train the network.
 
         Parameters
@@ -100,6 +169,11 @@ class BaseMLP(NamedComponents):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples in the loss; not negative.
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+            Samples to validate on after each epoch, instead of a part of `X`. With
+            ``early_stopping`` they decide when to stop; without, they are only recorded. To send
+            them through a `Pipeline`, see its ``transform_input``.
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
 
         Returns
         -------
@@ -111,87 +185,160 @@ class BaseMLP(NamedComponents):
         ValueError
             If a parameter or the data is not valid; the message names it.
         """
-        return self._fit(X, y, sample_weight, incremental=False)
+        context = self._init_callback_context(max_subtasks=self.max_iter)
+        tasks = None
+        if getattr(self, "_skl_callbacks", None):
+            tasks = EpochTasks(self, context, X, y, sample_weight)
+        return self._fit(X, y, sample_weight, (X_val, y_val), tasks=tasks)
 
     def _fit(
-        self, X: Any, y: Any, sample_weight: Any, incremental: bool, classes: Any = None
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        held_out: tuple[Any, Any] = (None, None),
+        *,
+        incremental: bool = False,
+        classes: Any = None,
+        tasks: EpochTasks | None = None,
     ) -> Self:
         before = dict(vars(self))
         try:
-            self._train(X, y, sample_weight, incremental, classes)
+            job = self._job(X, y, sample_weight, held_out, incremental, classes)
+            self._train(job, incremental, tasks)
         except BaseException:
             # A fit that fails leaves the model as it was.
             self.__dict__ = before
             raise
         return self
 
-    def _train(self, X: Any, y: Any, sample_weight: Any, incremental: bool, classes: Any) -> None:
+    def _train(self, job: FitJob, incremental: bool, tasks: EpochTasks | None) -> None:
+        """Run a job, tell of it, and turn what it leaves into attributes."""
+        at_end: list[Callable[[ModelRun], None]] = [print_epoch] if self.verbose else []
+        if tasks is not None:
+            tasks.attributes = lambda run: self._attributes(run, np.array(run.current()), job)  # type: ignore[misc]
+            tasks.fit_begins()
+            job.on_epoch_begin = tasks.epoch_begins
+            at_end.append(tasks.epoch_ended)
+        if at_end:
+            job.on_epoch_end = _one_after_the_other(at_end)
+        (run,), self.device_ = train([job])
+        assert run.params is not None
+        n_samples = job.X.shape[0] if job.rows is None else len(job.rows)
+        self.n_steps_ += run.progress.step - (job.resume["progress"].step if job.resume else 0)
+        self.t_ += run.n_epochs * n_samples
+        self.__dict__.update(self._attributes(run, run.params, job))
+        # A diverged training leaves nothing to go on from.
+        self._resume: dict[str, Any] | None = run.state or None
+        if not incremental or run.stop_reason != "max_iter":
+            warn_of_outcome(run, self.max_iter)
+        if tasks is not None:
+            tasks.fit_ended()
+
+    def _job(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        held_out: tuple[Any, Any],
+        incremental: bool,
+        classes: Any,
+    ) -> FitJob:
+        """Check everything and gather what a training needs."""
         self.check_params()
         hidden = self._hidden_layer_sizes()
-        optimizer, activation = self._component("optimizer"), self._component("activation")
-        loss, init = self._component("loss"), self._component("init")
-        self._check_task(loss)
+        optimizer, loss, init = (self._component(name) for name in ("optimizer", "loss", "init"))
+        activations, dropout = self._activations(hidden), self._dropout(hidden)
+        self._check_components(optimizer, loss, dropout)
         if incremental and self.early_stopping:
             raise ValueError(
                 "partial_fit does not support early_stopping=True: the data of one call is no "
                 "basis for stopping. Set early_stopping=False."
             )
         reset = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
-        X, y, sample_weight = training_data(self, X, y, sample_weight, self._dtypes(reset), reset)
-        self._prepare_targets(y, reset, incremental, classes)
-        y = self._encode_targets(y, X.dtype)
+        dtypes = self._dtypes(reset)
+        X, labels, sample_weight = training_data(self, X, y, sample_weight, dtypes, reset)
+        self._prepare_targets(labels, reset, incremental, classes)
+        y = self._encode_targets(labels, X.dtype)
         loss.check_targets(y)
         network = Network(
             [X.shape[1], *hidden, y.shape[1]],
-            [activation] * len(hidden),
-            loss.for_targets(self._target_type()),
+            activations,
+            self._loss_form(loss),
+            batch_norm=self.batch_norm,
+            input_scaling=self.input_scaling,
         )
-        self.out_activation_ = network.loss.output_activation
         random_state = check_random_state(self.random_state)
         if reset:
             self._rng = np.random.default_rng(random_state.randint(2**31, size=4))
-            params = np.empty((1, network.layout.size), dtype=X.dtype)
-            init.fill(network.layout, params[0], self._rng, network.glorot_gains)
-            self._forget()
-        else:
-            params = self._pack(network, X.dtype)
-        resume = self._resumable(optimizer) if incremental else None
-        rows, validation_rows = None, None
-        if self.early_stopping:
-            rows, validation_rows = split(
-                self._strata(y), len(y), self.validation_fraction, random_state
+            params = np.zeros(network.layout.size + network.statistics.size, dtype=X.dtype)
+            init.fill(
+                network.layout, params[: network.layout.size], self._rng, network.glorot_gains
             )
-        n_train = len(y) if rows is None else len(rows)
-        job = FitJob(
+            self._forget()
+        resume = self._resumable(optimizer, network) if incremental else None
+        if not reset:
+            params = self._start(network, resume, X.dtype)
+        rows, validation = self._validation(X, y, labels, sample_weight, held_out, random_state)
+        self.out_activation_ = network.loss.output_activation
+        self.optimizer_ = optimizer
+        self._fitted_activations, self._fitted_loss = activations, network.loss
+        return FitJob(
             network=network,
             optimizer=optimizer,
-            params=params[0].astype(optimizer.dtype or X.dtype, copy=False),
+            params=params.astype(optimizer.dtype or X.dtype, copy=False),
             X=X,
             y=y,
-            sample_weight=sample_weight,
+            sample_weight=self._weigh(labels, sample_weight, X.dtype),
             rows=rows,
-            validation_rows=validation_rows,
-            score=self._score_raw,
+            validation=validation,
             alpha=float(self.alpha),
-            batch_size=self._batch_size(n_train),
+            label_smoothing=float(self.label_smoothing),
+            dropout=dropout,
+            batch_size=self._batch_size(len(y) if rows is None else len(rows)),
             max_epochs=1 if incremental else self.max_iter,
             horizon=self.max_iter,
             shuffle=bool(self.shuffle),
             sampling=self.sampling,
             stopping=self._stopping(),
+            max_grad_norm=math.inf if self.max_grad_norm is None else float(self.max_grad_norm),
+            ema_decay=0.0 if self.ema_decay is None else float(self.ema_decay),
             device=self.device,
             rng=self._rng,
-            on_epoch_end=print_epoch if self.verbose else None,
             resume=resume,
         )
-        run, self.device_ = train(job)
-        self.optimizer_ = optimizer
-        self._fitted_activation, self._fitted_loss = activation, network.loss
-        self.n_steps_ += run.progress.step - (resume["progress"].step if resume else 0)
-        self.t_ += run.n_epochs * n_train
-        self._publish(run, network, X.dtype)
-        if not incremental or run.stop_reason != "max_iter":
-            warn_of_outcome(run, self.max_iter)
+
+    def _validation(
+        self,
+        X: Any,
+        y: np.ndarray,
+        labels: Any,
+        sample_weight: np.ndarray | None,
+        held_out: tuple[Any, Any],
+        random_state: np.random.RandomState,
+    ) -> tuple[np.ndarray | None, ValidationSet | None]:
+        """Choose the rows to train on, None for all, and what to validate on."""
+        X_val, y_val = held_out
+        if (X_val is None) != (y_val is None):
+            missing = "X_val" if X_val is None else "y_val"
+            raise ValueError(f"X_val and y_val go together; {missing} is missing.")
+        rows = validation_rows = None
+        if X_val is not None:
+            try:
+                X, labels = samples_and_targets(self, X_val, y_val, [X.dtype])
+                y = self._encode_targets(labels, X.dtype)
+            except ValueError as error:
+                raise ValueError(f"X_val and y_val do not fit X and y: {error}") from error
+            sample_weight = None
+        elif self.early_stopping:
+            rows, validation_rows = split(
+                self._strata(y), len(y), self.validation_fraction, random_state
+            )
+        else:
+            return None, None
+        score = validation_score(self, X, labels, y, sample_weight, validation_rows)
+        weights = self._weigh(labels, sample_weight, X.dtype)
+        return rows, ValidationSet(X, y, weights, score, validation_rows)
 
     def _hidden_layer_sizes(self) -> list[int]:
         sizes = self.hidden_layer_sizes
@@ -203,11 +350,43 @@ class BaseMLP(NamedComponents):
             )
         return [int(size) for size in sizes]
 
-    def _check_task(self, loss: Loss) -> None:
+    def _activations(self, hidden: Sequence[int]) -> list[Activation]:
+        given = self.activation
+        if isinstance(given, list | tuple):
+            self._check_length("activation", given, hidden)
+            return [self._component("activation", one) for one in given]
+        return [self._component("activation")] * len(hidden)
+
+    def _dropout(self, hidden: Sequence[int]) -> list[float]:
+        given = self.dropout
+        several = np.iterable(given) and not isinstance(given, str)
+        rates = list(given) if several else [given] * len(hidden)
+        if not all(FRACTION.accepts(rate) for rate in rates if rate != 0):
+            raise ValueError(
+                f"dropout of {type(self).__name__} must be {FRACTION}, or a sequence of them with "
+                f"one for each hidden layer; got {given!r}."
+            )
+        self._check_length("dropout", rates, hidden)
+        return [float(rate) for rate in rates]
+
+    def _check_length(self, name: str, given: Sequence[Any], hidden: Sequence[int]) -> None:
+        if len(given) != len(hidden):
+            raise ValueError(
+                f"{name} of {type(self).__name__} has {len(given)} values for the {len(hidden)} "
+                f"hidden layers of hidden_layer_sizes={self.hidden_layer_sizes!r}: give one value, "
+                "or one for each hidden layer."
+            )
+
+    def _check_components(self, optimizer: Any, loss: Loss, dropout: Sequence[float]) -> None:
         if loss.task != self._task:
             raise ValueError(
                 f"loss of {type(self).__name__} must be one for {self._task}; "
                 f"{self.loss!r} is for {loss.task}."
+            )
+        if any(dropout) and isinstance(optimizer, Minimizer):
+            raise ValueError(
+                f"dropout={self.dropout!r} makes the loss random, which {optimizer!r} cannot "
+                "minimise. Set dropout=0, or take an optimizer that works on mini-batches."
             )
 
     def _dtypes(self, reset: bool) -> list[Any]:
@@ -222,20 +401,19 @@ class BaseMLP(NamedComponents):
         if self.batch_size == "auto":
             return min(200, n_samples)
         if self.batch_size > n_samples:
-            warnings.warn(
+            warn_user(
                 f"batch_size={self.batch_size} is larger than the {n_samples} training samples; "
-                "every batch will hold all of them.",
-                stacklevel=5,
+                "every batch will hold all of them."
             )
         return min(int(self.batch_size), n_samples)
 
     def _stopping(self) -> Stopping:
         common = {"tol": self.tol, "n_iter_no_change": self.n_iter_no_change}
-        if self.early_stopping:
-            return Stopping(
-                monitor="validation_score", larger_is_better=True, restore_best=True, **common
-            )
-        return Stopping(**common)
+        if not self.early_stopping:
+            return Stopping(**common)
+        by_loss = isinstance(self.scoring, str) and self.scoring == "loss"
+        monitor = "validation_loss" if by_loss else "validation_score"
+        return Stopping(monitor=monitor, larger_is_better=not by_loss, restore_best=True, **common)
 
     # Fitted attributes
 
@@ -243,45 +421,70 @@ class BaseMLP(NamedComponents):
         """Start histories that warm starts and partial fits append to."""
         self.history_: dict[str, list[float]] = {}
         self.t_ = self.n_steps_ = 0
-        self._resume: dict[str, Any] | None = None
+        self._resume = None
 
-    def _publish(self, run: ModelRun, network: Network, dtype: Any) -> None:
-        """Turn what a training left into attributes."""
-        assert run.params is not None
-        tensors = network.layout.tensors(run.params.astype(dtype, copy=False)[None])
-        self.coefs_ = [tensor.array[0] for tensor in tensors if tensor.role != "bias"]
-        self.intercepts_ = [tensor.array[0, 0] for tensor in tensors if tensor.role == "bias"]
-        self.n_layers_ = len(network.layer_sizes)
-        self.n_outputs_ = network.layer_sizes[-1]
-        self.n_iter_ = run.n_epochs
+    def _attributes(self, run: ModelRun, weights: np.ndarray, job: FitJob) -> dict[str, Any]:
+        """Return the attributes of a model that predicts with `weights`, ``(P + S,)``."""
+        network, folded = fold(get_backend("cpu"), job.network, weights[None])
+        coefs, intercepts = self._cut(network, folded.astype(job.X.dtype, copy=False)[0])
         columns = [name for name in HISTORY_COLUMNS if name in run.history]
-        self.history_ = {name: self.history_.get(name, []) + run.history[name] for name in columns}
-        self.loss_curve_ = self.history_.get("loss", [])
-        self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else math.nan
-        self.validation_scores_ = self.history_.get("validation_score")
-        self.best_loss_ = self.best_validation_score_ = None
-        # fmin and fmax pass over the NaN of a diverged epoch.
-        if self.validation_scores_ is not None:
-            scores = self.validation_scores_
-            self.best_validation_score_ = float(np.fmax.reduce(scores, initial=-np.inf))
-        else:
-            self.best_loss_ = float(np.fmin.reduce(self.loss_curve_, initial=np.inf))
-        # A diverged training leaves nothing to go on from.
-        self._resume = run.state or None
+        history = {name: self.history_.get(name, []) + run.history[name] for name in columns}
+        losses, scores = history.get("loss", []), history.get("validation_score")
+        return {
+            "coefs_": coefs,
+            "intercepts_": intercepts,
+            "n_layers_": len(network.layer_sizes),
+            "n_outputs_": network.layer_sizes[-1],
+            "n_iter_": run.n_epochs,
+            "history_": history,
+            "loss_curve_": losses,
+            "loss_": losses[-1] if losses else math.nan,
+            "validation_loss_curve_": history.get("validation_loss"),
+            "validation_scores_": scores,
+            # fmin and fmax pass over the NaN of a diverged epoch.
+            "best_loss_": None
+            if self.early_stopping
+            else float(np.fmin.reduce(losses, initial=np.inf)),
+            "best_validation_score_": float(np.fmax.reduce(scores, initial=-np.inf))
+            if scores
+            else None,
+            # What to train on from, where it is not what predicts.
+            "_trained": None if job.network.is_plain else weights,
+        }
 
-    def _resumable(self, optimizer: Any) -> dict[str, Any] | None:
+    def _cut(
+        self, network: Network, params: np.ndarray
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Cut the parameters of a plain network, ``(P,)``, into weights and biases."""
+        parts = network.parts(params[None])
+        coefs = [weights[0] for weights in parts.weights]
+        intercepts = [bias[0, 0] for bias in parts.biases]
+        coefs[-1], intercepts[-1] = self._in_target_units(coefs[-1], intercepts[-1])
+        return coefs, intercepts
+
+    def _resumable(self, optimizer: Any, network: Network) -> dict[str, Any] | None:
         """The state to go on from, where it was left by an optimizer of the same kind."""
-        state = self._resume
+        state = getattr(self, "_resume", None)
         if state is None or type(self.optimizer_) is not type(optimizer):
             return None
-        return state if set(state["slots"]) == set(optimizer.slots) else None
+        sizes = {slot: len(array) for slot, array in state["slots"].items()}
+        return state if sizes == dict.fromkeys(optimizer.slots, network.layout.size) else None
 
-    # Prediction
+    def _start(self, network: Network, resume: dict[str, Any] | None, dtype: Any) -> np.ndarray:
+        """The weights to go on from, ``(P + S,)``."""
+        plain = self._pack(Network(network.layer_sizes, network.activations, network.loss), dtype)
+        n = network.layout.size + network.statistics.size
+        trained = (resume or {}).get("params", self._trained)
+        if trained is not None and len(trained) == n:
+            return trained.astype(dtype)
+        params = np.zeros(n, dtype=dtype)
+        params[: len(plain)] = plain
+        return params
 
     def _pack(self, network: Network, dtype: Any) -> np.ndarray:
-        """The fitted weights in one row, ``(1, P)``."""
-        params = np.empty((1, network.layout.size), dtype=dtype)
-        tensors = network.layout.tensors(params)
+        """The fitted weights in one row, ``(P,)``."""
+        params = np.empty(network.layout.size, dtype=dtype)
+        tensors = network.layout.tensors(params[None])
         fitted = [*self.coefs_, *self.intercepts_]
         shapes = [tensor.array.shape[1:] for tensor in tensors]
         given = [np.atleast_2d(weights).shape for weights in fitted]
@@ -295,8 +498,30 @@ class BaseMLP(NamedComponents):
             tensor.array[0] = weights
         return params
 
+    def _snapshot(self, params: np.ndarray, X: Any, raw: np.ndarray) -> Self:
+        """A fitted copy with these parameters of a plain network, that knows its raw output."""
+        model = object.__new__(type(self))
+        model.__dict__.update(vars(self))
+        model.__dict__.pop("feature_names_in_", None)
+        sizes = [X.shape[1], *self._hidden_layer_sizes(), raw.shape[1]]
+        network = Network(sizes, self._fitted_activations, self._fitted_loss)
+        model.coefs_, model.intercepts_ = self._cut(network, params)
+        model._known_output = X, self._in_target_units(raw)[0]
+        return model
+
+    # Prediction
+
     def _raw_output(self, X: Any) -> np.ndarray:
         """Raw outputs of the network for validated or raw input, ``(n_samples, n_outputs)``."""
+        known_X, raw = vars(self).get("_known_output", (None, None))
+        if known_X is not None and known_X is X:
+            return raw.copy()
+        b, *inputs = self._prediction_inputs(X)
+        with b.quiet():
+            return b.to_numpy(raw_output(b, *inputs)[0, ...])
+
+    def _prediction_inputs(self, X: Any) -> tuple[Backend, Network, Any, DensePool | SparsePool]:
+        """The backend, the plain network, its parameters and the samples."""
         check_is_fitted(self, "coefs_")
         dtype = self.coefs_[0].dtype
         b = backend_for_prediction(X, self.device)
@@ -309,11 +534,45 @@ class BaseMLP(NamedComponents):
             reset=False,
         )
         sizes = [self.coefs_[0].shape[0], *(weights.shape[1] for weights in self.coefs_)]
-        network = Network(sizes, [self._fitted_activation] * (len(sizes) - 2), self._fitted_loss)
-        params = b.asarray(self._pack(network, dtype))
+        network = Network(sizes, self._fitted_activations, self._fitted_loss)
+        params = b.asarray(self._pack(network, dtype)[None])
         pool = SparsePool(b.sparse(X.tocsr())) if sparse.issparse(X) else DensePool(b, b.asarray(X))
+        return b, network, params, pool
+
+    @available_if(has_hidden_layers)
+    def transform(self, X: Any) -> np.ndarray:
+        """Activations of the last hidden layer: the features that the network has learnt.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        X_new : ndarray of shape (n_samples, n_units)
+        """
+        return self.hidden_activations(X)[-1]
+
+    def hidden_activations(self, X: Any) -> list[np.ndarray]:
+        """Activations of all hidden layers.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        activations : list of ndarray of shape (n_samples, n_units)
+            One for each hidden layer.
+        """
+        b, *inputs = self._prediction_inputs(X)
         with b.quiet():
-            return b.to_numpy(raw_output(b, network, params, pool)[0, ...])
+            outputs = hidden_outputs(b, *inputs)
+        return [self._as_input(b.to_numpy(output[0, ...]), X) for output in outputs]
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.coefs_[-1].shape[0]
 
     @staticmethod
     def _as_input(result: np.ndarray, X: Any) -> Any:

@@ -6,21 +6,24 @@ import math
 from typing import Any, Self
 
 import numpy as np
-from scipy.special import expit, log_expit, log_softmax, softmax
+from scipy import sparse
 from sklearn.base import ClassifierMixin
+from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import check_is_fitted
 
+from skopt_dl._params import FRACTION, InstanceOf, Options
 from skopt_dl.estimators.base import BaseMLP, can_partial_fit
-from skopt_dl.estimators.targets import LabelEncoding
-
-_MULTILABEL = "multilabel-indicator"
+from skopt_dl.estimators.targets import MULTILABEL, JointEncoding, label_encoding
+from skopt_dl.networks import Loss
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):
     """Multi-layer perceptron classifier, trained by any optimizer.
 
-    Binary, multiclass and multilabel targets. Parameters that scikit-learn's ``MLPClassifier`` has
+    Binary, multiclass and multilabel targets, and several labels with classes of their own
+    (multiclass-multioutput). Parameters that scikit-learn's ``MLPClassifier`` has
     mean the same here; what it calls ``solver``, and its ``learning_rate*``, ``momentum``,
     ``beta_*`` and ``epsilon`` parameters, belong to ``optimizer``.
 
@@ -28,14 +31,16 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     ----------
     hidden_layer_sizes : int or sequence of int, default=(100,)
         Units of each hidden layer; an empty sequence gives a linear model.
-    activation : str or Activation, default="relu"
+    activation : str, Activation or sequence of them, default="relu"
         ``"identity"``, ``"logistic"``, ``"tanh"``, ``"relu"``, ``"leaky_relu"``, ``"elu"``,
-        ``"selu"``, ``"gelu"``, ``"silu"``, ``"mish"``, ``"softplus"``, or a plugin's name.
+        ``"selu"``, ``"gelu"``, ``"silu"``, ``"mish"``, ``"softplus"``, or a plugin's name; a
+        sequence has one for each hidden layer.
     optimizer : str, Optimizer or Minimizer, default="adam"
         A name from `skopt_dl.available_optimizers`, or an object such as
         ``Adam(learning_rate=0.01)``. ``set_params(optimizer__learning_rate=0.01)``, and so every
         grid, works with both.
     loss : str or Loss, default="log_loss"
+        ``"log_loss"``, ``"focal"``, an object such as ``Focal(gamma=1.0)``, or a plugin's name.
     alpha : float, default=1e-4
         Strength of the L2 penalty on weights, divided by the samples in a batch.
     batch_size : int, "auto" or "full", default="auto"
@@ -53,8 +58,34 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         of the best epoch.
     validation_fraction : float, default=0.1
         Share of the training data to hold out; classes keep their shares where there are enough.
+    scoring : str, callable or None, default=None
+        What ``early_stopping`` goes by: None for accuracy, ``"loss"`` for the loss, or any of
+        scikit-learn's scorers, by name or as ``scorer(model, X_val, y_val)``.
+    class_weight : dict, "balanced", list of dicts or None, default=None
+        Weights of the classes in the loss, multiplied with ``sample_weight``; ``"balanced"`` gives
+        all classes the same sum of weights. A list has one for each label of multilabel targets.
+    dropout : float or sequence of float, default=0.0
+        Share of hidden units that each step leaves out (Srivastava et al., 2014); a sequence has
+        one for each hidden layer.
+    batch_norm : bool, default=False
+        Whether hidden layers normalise their inputs over the batch (Ioffe & Szegedy, 2015,
+        arXiv:1502.03167). Predictions use statistics of about the last ten batches, which are
+        folded into ``coefs_`` and ``intercepts_``.
+    input_scaling : bool, default=False
+        Whether each feature gets a factor that is learnt, so that irrelevant ones fade
+        (Holzmüller et al., 2024, arXiv:2407.04491). Folded into ``coefs_``.
     init : str or Initializer, default="glorot_uniform"
         Initial weights; ``skopt_dl.networks.FromFitted(model)`` takes those of a fitted model.
+    label_smoothing : float, default=0.0
+        Share of each label that goes to all classes equally (Szegedy et al., 2016,
+        arXiv:1512.00567).
+    max_grad_norm : float or None, default=None
+        Longer gradients are scaled down to this length (Pascanu et al., 2013, arXiv:1211.5063).
+        Full-batch methods make no use of it, nor of `ema_decay`.
+    ema_decay : float or None, default=None
+        Predict with an exponential moving average of the weights, in which a step counts
+        `ema_decay` times as much as the one after it (Morales-Brotons et al., 2024,
+        arXiv:2411.18704). 0.99 averages about the last 100 steps.
     sampling : {"shuffle", "replacement"}, default="shuffle"
         Whether an epoch visits every sample once, or draws each batch independently.
     warm_start : bool, default=False
@@ -70,7 +101,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
+    classes_ : ndarray of shape (n_classes,), or list of such arrays
+        A list has one for each output of multiclass-multioutput targets.
     coefs_ : list of ndarray of shape (n_in, n_out)
         Weights of each layer.
     intercepts_ : list of ndarray of shape (n_out,)
@@ -85,8 +117,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Loss of each epoch.
     best_loss_ : float or None
         Lowest loss; None with ``early_stopping``.
+    validation_loss_curve_ : list of float or None
+        Loss on the validation set after each epoch, where there is one; without penalty, dropout
+        or label smoothing.
     validation_scores_ : list of float or None
-        Accuracy on the validation set after each epoch, with ``early_stopping``.
+        Accuracy on the validation set after each epoch, or what ``scoring`` says.
     best_validation_score_ : float or None
     n_iter_ : int
         Epochs, or iterations, of the last fit.
@@ -140,7 +175,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         n_iter_no_change: int = 10,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
+        scoring: Any = None,
+        class_weight: Any = None,
+        dropout: Any = 0.0,
+        batch_norm: bool = False,
+        input_scaling: bool = False,
         init: Any = "glorot_uniform",
+        label_smoothing: float = 0.0,
+        max_grad_norm: float | None = None,
+        ema_decay: float | None = None,
         sampling: str = "shuffle",
         warm_start: bool = False,
         device: str = "auto",
@@ -160,7 +203,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self.n_iter_no_change = n_iter_no_change
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
+        self.scoring = scoring
+        self.class_weight = class_weight
+        self.dropout = dropout
+        self.batch_norm = batch_norm
+        self.input_scaling = input_scaling
         self.init = init
+        self.label_smoothing = label_smoothing
+        self.max_grad_norm = max_grad_norm
+        self.ema_decay = ema_decay
         self.sampling = sampling
         self.warm_start = warm_start
         self.device = device
@@ -168,9 +219,19 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self.random_state = random_state
         self.verbose = verbose
 
+    constraints = {
+        **BaseMLP.constraints,
+        "class_weight": (
+            Options((None, "balanced")),
+            InstanceOf((dict, list), "a dict from class to weight, or a list of them"),
+        ),
+        "label_smoothing": FRACTION,
+    }
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
+        tags.target_tags.multi_output = True
         return tags
 
     @available_if(can_partial_fit)
@@ -183,6 +244,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
         classes : array-like of shape (n_classes,), default=None
             All labels that calls will bring; needed in the first call unless `y` is multilabel.
+            For several outputs a list of such arrays.
         sample_weight : array-like of shape (n_samples,), default=None
 
         Returns
@@ -210,7 +272,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         raw = self._raw_output(X)
         return self._as_input(self._labels.decode(raw), X)
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: Any) -> np.ndarray | list[np.ndarray]:
         """Predict probabilities.
 
         Parameters
@@ -219,15 +281,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
         Returns
         -------
-        p : ndarray of shape (n_samples, n_classes)
-            In the order of ``classes_``; for multilabel targets, of each label.
+        p : ndarray of shape (n_samples, n_classes), or list of such arrays
+            In the order of ``classes_``; for multilabel targets, of each label; a list has one
+            array for each output of multiclass-multioutput targets.
         """
         raw = self._raw_output(X)
-        if self._labels.target_type == _MULTILABEL:
-            return self._as_input(expit(raw), X)
-        return self._as_input(softmax(self._class_scores(raw), axis=1), X)
+        return self._each_as_input(self._labels.probabilities(raw), X)
 
-    def predict_log_proba(self, X: Any) -> np.ndarray:
+    def predict_log_proba(self, X: Any) -> np.ndarray | list[np.ndarray]:
         """Predict logarithms of probabilities, without rounding small ones to zero first.
 
         Parameters
@@ -236,37 +297,61 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
         Returns
         -------
-        log_p : ndarray of shape (n_samples, n_classes)
+        log_p : ndarray of shape (n_samples, n_classes), or list of such arrays
         """
         raw = self._raw_output(X)
-        if self._labels.target_type == _MULTILABEL:
-            return self._as_input(log_expit(raw), X)
-        return self._as_input(log_softmax(self._class_scores(raw), axis=1), X)
+        return self._each_as_input(self._labels.log_probabilities(raw), X)
 
-    def _class_scores(self, raw: np.ndarray) -> np.ndarray:
-        """One column a class; a binary model's single output is the second's, against 0."""
-        if self._labels.target_type == "multiclass":
-            return raw
-        return np.hstack([np.zeros_like(raw), raw])[:, : len(self.classes_)]
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Share of samples whose labels are all predicted.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        accuracy : float
+        """
+        check_is_fitted(self, "coefs_")
+        if isinstance(self._labels, JointEncoding):
+            correct = (self.predict(X) == np.asarray(y)).all(axis=1)
+            return float(np.average(correct, weights=sample_weight))
+        return super().score(X, y, sample_weight)
+
+    def _each_as_input(self, result: Any, X: Any) -> Any:
+        if isinstance(result, list):
+            return [self._as_input(each, X) for each in result]
+        return self._as_input(result, X)
 
     def _prepare_targets(self, y: Any, reset: bool, incremental: bool, classes: Any) -> None:
-        multilabel = type_of_target(y) == _MULTILABEL
+        if incremental and isinstance(self.class_weight, str):
+            raise ValueError(
+                f"partial_fit does not know all of the data that class_weight="
+                f"{self.class_weight!r} is about. Pass the weights: class_weight=dict(zip(classes, "
+                "sklearn.utils.class_weight.compute_class_weight('balanced', classes=classes, "
+                "y=y)))."
+            )
         if reset:
-            if incremental and classes is None and not multilabel:
+            if incremental and classes is None and type_of_target(y) != MULTILABEL:
                 raise ValueError(
                     "classes must be passed on the first call to partial_fit: all the labels that "
                     "later calls will bring, classes=numpy.unique(y_all)."
                 )
-            self._labels = LabelEncoding(y if classes is None or multilabel else classes)
+            self._labels = label_encoding(y, classes)
             self.classes_ = self._labels.classes
-        elif classes is not None and not np.array_equal(self.classes_, np.unique(classes)):
+        elif self._labels.target_type == MULTILABEL:
+            return
+        elif classes is not None and not _same(self.classes_, _sorted(classes)):
             raise ValueError(
-                f"classes={np.unique(classes)} differs from that of the first call to "
+                f"classes={_sorted(classes)} differs from that of the first call to "
                 f"partial_fit, {self.classes_}."
             )
-        elif not incremental and not multilabel:
-            found = np.unique(y)
-            if not np.array_equal(found, self.classes_):
+        elif not incremental:
+            found = label_encoding(y).classes
+            if not _same(found, self.classes_):
                 raise ValueError(
                     "warm_start can only be used where `y` has the same classes as in the "
                     f"previous call to fit. Previously got {self.classes_}, `y` has {found}."
@@ -275,19 +360,35 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _encode_targets(self, y: Any, dtype: Any) -> np.ndarray:
         return self._labels.encode(y, dtype)
 
-    def _target_type(self) -> str:
-        return self._labels.target_type
+    def _loss_form(self, loss: Loss) -> Loss:
+        return self._labels.loss_form(loss)
+
+    def _weigh(self, y: Any, sample_weight: np.ndarray | None, dtype: Any) -> np.ndarray | None:
+        if self.class_weight is None:
+            return sample_weight
+        dense = y.toarray() if sparse.issparse(y) else y
+        weight = compute_sample_weight(self.class_weight, dense).astype(dtype)[:, None]
+        return weight if sample_weight is None else sample_weight * weight
 
     def _strata(self, y: np.ndarray) -> np.ndarray | None:
-        if self._labels.target_type == _MULTILABEL:
-            return None
-        return y[:, 0] if y.shape[1] == 1 else y.argmax(axis=1)
+        return self._labels.strata(y)
 
     def _score_raw(self, raw: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None) -> float:
         if not np.isfinite(raw).all():
             return math.nan
-        if self._labels.target_type == "multiclass":
-            correct = raw.argmax(axis=1) == y.argmax(axis=1)
-        else:
-            correct = ((raw > 0) == (y > 0)).all(axis=1)
-        return float(np.average(correct, weights=sample_weight))
+        return float(np.average(self._labels.correct(raw, y), weights=sample_weight))
+
+
+def _sorted(classes: Any) -> Any:
+    """Sort given classes; those of several labels are a list of arrays."""
+    several = len(classes) > 0 and np.iterable(classes[0]) and not isinstance(classes[0], str)
+    return [np.unique(each) for each in classes] if several else np.unique(classes)
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Whether classes, or lists of them, are equal."""
+    if isinstance(a, list) != isinstance(b, list):
+        return False
+    if isinstance(a, list):
+        return len(a) == len(b) and all(map(np.array_equal, a, b))
+    return np.array_equal(a, b)

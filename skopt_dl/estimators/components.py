@@ -68,9 +68,9 @@ class NamedComponents(Configurable):
         except ValueError as error:
             raise ValueError(f"{parameter} of {type(self).__name__}: {error}") from None
 
-    def _component(self, parameter: str) -> Any:
-        """Return a checked copy of the object that a parameter names or is."""
-        value = getattr(self, parameter)
+    def _component(self, parameter: str, value: Any = None) -> Any:
+        """Return a checked copy of the object that a parameter, or one value of it, names or is."""
+        value = getattr(self, parameter) if value is None else value
         kind, classes = NAMED[parameter]
         if isinstance(value, str):
             component = self._make(parameter, value)

@@ -36,6 +36,20 @@ def training_data(
     y : ndarray or sparse matrix of shape (n_samples,) or (n_samples, n_outputs)
     sample_weight : ndarray of shape (n_samples, 1) or None
     """
+    X, y = samples_and_targets(estimator, X, y, dtypes, reset)
+    if sample_weight is not None:
+        sample_weight = _check_sample_weight(
+            to_host(sample_weight), X, dtype=X.dtype, ensure_non_negative=True
+        )[:, None]
+        if not sample_weight.any():
+            raise ValueError("sample_weight is zero for all samples: nothing is to be learnt.")
+    return X, y, sample_weight
+
+
+def samples_and_targets(
+    estimator: Any, X: Any, y: Any, dtypes: list[Any], reset: bool = False
+) -> tuple[Any, Any]:
+    """Check samples and targets alone; parameters are as for `training_data`."""
     X, y = validate_data(
         estimator,
         to_host(X),
@@ -51,13 +65,7 @@ def training_data(
         X = X.tocsr()
     if not sparse.issparse(y) and y.ndim == 2 and y.shape[1] == 1:
         y = column_or_1d(y, warn=True)
-    if sample_weight is not None:
-        sample_weight = _check_sample_weight(
-            to_host(sample_weight), X, dtype=X.dtype, ensure_non_negative=True
-        )[:, None]
-        if not sample_weight.any():
-            raise ValueError("sample_weight is zero for all samples: nothing is to be learnt.")
-    return X, y, sample_weight
+    return X, y
 
 
 def split(

@@ -9,8 +9,10 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils.metaestimators import available_if
 
+from skopt_dl._params import BOOLEAN
 from skopt_dl.backends import get_backend
 from skopt_dl.estimators.base import BaseMLP, can_partial_fit
+from skopt_dl.networks import Loss
 from skopt_dl.networks.losses import OUTPUT_ACTIVATIONS
 
 
@@ -19,23 +21,25 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     One or several targets. Parameters that scikit-learn's ``MLPRegressor`` has mean the same here;
     what it calls ``solver``, and its ``learning_rate*``, ``momentum``, ``beta_*`` and ``epsilon``
-    parameters, belong to ``optimizer``. Targets are not scaled: wrap the model in
-    ``sklearn.compose.TransformedTargetRegressor`` where they are far from unit variance.
+    parameters, belong to ``optimizer``. Targets are trained on as they are: set
+    ``standardize_target`` where they are far from unit variance.
 
     Parameters
     ----------
     hidden_layer_sizes : int or sequence of int, default=(100,)
         Units of each hidden layer; an empty sequence gives a linear model.
-    activation : str or Activation, default="relu"
+    activation : str, Activation or sequence of them, default="relu"
         ``"identity"``, ``"logistic"``, ``"tanh"``, ``"relu"``, ``"leaky_relu"``, ``"elu"``,
-        ``"selu"``, ``"gelu"``, ``"silu"``, ``"mish"``, ``"softplus"``, or a plugin's name.
+        ``"selu"``, ``"gelu"``, ``"silu"``, ``"mish"``, ``"softplus"``, or a plugin's name; a
+        sequence has one for each hidden layer.
     optimizer : str, Optimizer or Minimizer, default="adam"
         A name from `skopt_dl.available_optimizers`, or an object such as
         ``Adam(learning_rate=0.01)``. ``set_params(optimizer__learning_rate=0.01)``, and so every
         grid, works with both.
     loss : str or Loss, default="squared_error"
-        ``"squared_error"``, ``"absolute_error"``, ``"huber"``, ``"poisson"``, ``"quantile"``, an
-        object such as ``Quantile(0.9)``, or a plugin's name. ``loss__quantile=0.9`` works too.
+        ``"squared_error"``, ``"absolute_error"``, ``"huber"``, ``"log_cosh"``, ``"poisson"``,
+        ``"gamma"``, ``"quantile"``, an object such as ``Quantile(0.9)``, or a plugin's name.
+        ``loss__quantile=0.9`` works too.
     alpha : float, default=1e-4
         Strength of the L2 penalty on weights, divided by the samples in a batch.
     batch_size : int, "auto" or "full", default="auto"
@@ -53,8 +57,31 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         of the best epoch.
     validation_fraction : float, default=0.1
         Share of the training data to hold out.
+    scoring : str, callable or None, default=None
+        What ``early_stopping`` goes by: None for R², ``"loss"`` for the loss, or any of
+        scikit-learn's scorers, by name or as ``scorer(model, X_val, y_val)``.
+    standardize_target : bool, default=False
+        Whether to train on targets with mean 0 and variance 1. Predictions, ``coefs_`` and
+        ``intercepts_`` are for targets as given; losses in ``history_`` are for standardised ones.
+    dropout : float or sequence of float, default=0.0
+        Share of hidden units that each step leaves out (Srivastava et al., 2014); a sequence has
+        one for each hidden layer.
+    batch_norm : bool, default=False
+        Whether hidden layers normalise their inputs over the batch (Ioffe & Szegedy, 2015,
+        arXiv:1502.03167). Predictions use statistics of about the last ten batches, which are
+        folded into ``coefs_`` and ``intercepts_``.
+    input_scaling : bool, default=False
+        Whether each feature gets a factor that is learnt, so that irrelevant ones fade
+        (Holzmüller et al., 2024, arXiv:2407.04491). Folded into ``coefs_``.
     init : str or Initializer, default="glorot_uniform"
         Initial weights; ``skopt_dl.networks.FromFitted(model)`` takes those of a fitted model.
+    max_grad_norm : float or None, default=None
+        Longer gradients are scaled down to this length (Pascanu et al., 2013, arXiv:1211.5063).
+        Full-batch methods make no use of it, nor of `ema_decay`.
+    ema_decay : float or None, default=None
+        Predict with an exponential moving average of the weights, in which a step counts
+        `ema_decay` times as much as the one after it (Morales-Brotons et al., 2024,
+        arXiv:2411.18704). 0.99 averages about the last 100 steps.
     sampling : {"shuffle", "replacement"}, default="shuffle"
         Whether an epoch visits every sample once, or draws each batch independently.
     warm_start : bool, default=False
@@ -84,8 +111,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Loss of each epoch.
     best_loss_ : float or None
         Lowest loss; None with ``early_stopping``.
+    validation_loss_curve_ : list of float or None
+        Loss on the validation set after each epoch, where there is one; without penalty, dropout
+        or label smoothing.
     validation_scores_ : list of float or None
-        R² on the validation set after each epoch, with ``early_stopping``.
+        R² on the validation set after each epoch, or what ``scoring`` says.
     best_validation_score_ : float or None
     n_iter_ : int
         Epochs, or iterations, of the last fit.
@@ -95,7 +125,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Training samples seen so far.
     n_layers_, n_outputs_ : int
     out_activation_ : str
-        ``"identity"``, or ``"exp"`` for the Poisson loss.
+        ``"identity"``, or ``"exp"`` for the Poisson and gamma losses.
     optimizer_ : Optimizer or Minimizer
         The optimizer that was used.
     device_ : str
@@ -141,7 +171,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         n_iter_no_change: int = 10,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
+        scoring: Any = None,
+        standardize_target: bool = False,
+        dropout: Any = 0.0,
+        batch_norm: bool = False,
+        input_scaling: bool = False,
         init: Any = "glorot_uniform",
+        max_grad_norm: float | None = None,
+        ema_decay: float | None = None,
         sampling: str = "shuffle",
         warm_start: bool = False,
         device: str = "auto",
@@ -161,13 +198,22 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         self.n_iter_no_change = n_iter_no_change
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
+        self.scoring = scoring
+        self.standardize_target = standardize_target
+        self.dropout = dropout
+        self.batch_norm = batch_norm
+        self.input_scaling = input_scaling
         self.init = init
+        self.max_grad_norm = max_grad_norm
+        self.ema_decay = ema_decay
         self.sampling = sampling
         self.warm_start = warm_start
         self.device = device
         self.dtype = dtype
         self.random_state = random_state
         self.verbose = verbose
+
+    constraints = {**BaseMLP.constraints, "standardize_target": BOOLEAN}
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -208,7 +254,40 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         OUTPUT_ACTIVATIONS[self.out_activation_](get_backend("cpu"), raw)
         return raw
 
+    def _prepare_targets(self, y: Any, reset: bool, incremental: bool, classes: Any) -> None:
+        if not reset:
+            return
+        self._target_moments = None
+        if self.standardize_target:
+            table = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
+            deviation = table.std(axis=0)
+            self._target_moments = table.mean(axis=0), np.where(deviation > 0, deviation, 1.0)
+
+    def _loss_form(self, loss: Loss) -> Loss:
+        form = loss.for_targets("continuous")
+        if self.standardize_target and form.output_activation != "identity":
+            raise ValueError(
+                f"standardize_target=True does not go with loss={self.loss!r}, which predicts "
+                f"through {form.output_activation!r}: targets below their mean would be negative. "
+                "Set standardize_target=False."
+            )
+        return form
+
+    def _in_target_units(self, *arrays: np.ndarray) -> list[np.ndarray]:
+        if self._target_moments is None:
+            return list(arrays)
+        mean, deviation = self._target_moments
+        # The first are raw outputs or weights, the second, if there are any, biases.
+        shifts = [0.0, mean] if len(arrays) == 2 else [mean]
+        return [
+            (array * deviation + shift).astype(array.dtype)
+            for array, shift in zip(arrays, shifts, strict=True)
+        ]
+
     def _encode_targets(self, y: Any, dtype: Any) -> np.ndarray:
+        if self._target_moments is not None:
+            mean, deviation = self._target_moments
+            y = (np.asarray(y, dtype=np.float64).reshape(len(y), -1) - mean) / deviation
         with np.errstate(over="ignore"):
             targets = np.asarray(y, dtype=dtype).reshape(len(y), -1)
         if not np.isfinite(targets).all():
@@ -217,9 +296,6 @@ class MLPRegressor(RegressorMixin, BaseMLP):
                 "Scale y, or set dtype='float64'."
             )
         return targets
-
-    def _target_type(self) -> str:
-        return "continuous"
 
     def _score_raw(self, raw: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None) -> float:
         if not np.isfinite(raw).all():

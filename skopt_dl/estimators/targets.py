@@ -1,12 +1,46 @@
-"""Class labels to indicators and back."""
+"""Class labels to indicators and back, and raw outputs to probabilities."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 from scipy import sparse
+from scipy.special import expit, log_expit, log_softmax, softmax
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
+
+from skopt_dl.networks import Loss
+from skopt_dl.networks.losses import PerOutput
+
+MULTILABEL = "multilabel-indicator"
+
+
+def label_encoding(y: Any, classes: Any = None) -> LabelEncoding | JointEncoding:
+    """Learn the classes of targets.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+    classes : array-like, default=None
+        All the classes, where `y` may not have them all; for several labels a sample, a list of
+        such arrays.
+    """
+    check_classification_targets(y)
+    kind = type_of_target(y, input_name="y")
+    if kind == MULTILABEL:
+        return LabelEncoding(y)
+    if kind == "multiclass-multioutput":
+        columns = np.asarray(y).T
+        given = columns if classes is None else classes
+        if len(given) != len(columns):
+            raise ValueError(
+                f"classes must be a list of {len(columns)} arrays, one for each column of y; got "
+                f"{len(given)}."
+            )
+        return JointEncoding([LabelEncoding(column) for column in given])
+    return LabelEncoding(y if classes is None else classes)
 
 
 class LabelEncoding:
@@ -27,21 +61,19 @@ class LabelEncoding:
     """
 
     def __init__(self, y: Any):
-        check_classification_targets(y)
         self.target_type: str = type_of_target(y, input_name="y")
-        if self.target_type.startswith("multiclass-multioutput"):
-            raise ValueError(
-                "y has several columns of more than two classes (multiclass-multioutput), which is "
-                "not supported; wrap the classifier in sklearn.multioutput.MultiOutputClassifier."
-            )
         self.classes: np.ndarray = unique_labels(y)
-        if self.target_type != "multilabel-indicator" and len(self.classes) > 2:
-            self.target_type = "multiclass"
+        if self.target_type != MULTILABEL:
+            self.target_type = "multiclass" if len(self.classes) > 2 else "binary"
 
     @property
     def n_outputs(self) -> int:
         """Columns of the network's output."""
         return 1 if self.target_type == "binary" else len(self.classes)
+
+    def loss_form(self, loss: Loss) -> Loss:
+        """The form of a loss for these targets."""
+        return loss.for_targets(self.target_type)
 
     def encode(self, y: Any, dtype: Any) -> np.ndarray:
         """Indicators of `y`, ``(n_samples, n_outputs)``.
@@ -51,7 +83,7 @@ class LabelEncoding:
         ValueError
             If `y` has labels that are not among the classes, or another kind of target.
         """
-        if self.target_type == "multilabel-indicator":
+        if self.target_type == MULTILABEL:
             dense = y.toarray() if sparse.issparse(y) else np.asarray(y)
             if dense.ndim != 2 or dense.shape[1] != len(self.classes):
                 raise ValueError(
@@ -60,6 +92,10 @@ class LabelEncoding:
                 )
             return (dense != 0).astype(dtype)
         labels = np.asarray(y)
+        if labels.ndim != 1:
+            raise ValueError(
+                f"y has shape {labels.shape}; this model was fitted on one label a sample."
+            )
         codes = np.searchsorted(self.classes, labels).clip(0, len(self.classes) - 1)
         unknown = self.classes[codes] != labels
         if unknown.any():
@@ -76,9 +112,108 @@ class LabelEncoding:
 
     def decode(self, raw: np.ndarray) -> np.ndarray:
         """Labels for raw outputs, ``(n_samples, n_outputs)``."""
-        if self.target_type == "multilabel-indicator":
+        if self.target_type == MULTILABEL:
             return (raw > 0).astype(int)
         if self.target_type == "binary":
             positive = (raw[:, 0] > 0).astype(int)
             return self.classes[np.minimum(positive, len(self.classes) - 1)]
         return self.classes[np.argmax(raw, axis=1)]
+
+    def strata(self, y: np.ndarray) -> np.ndarray | None:
+        """Numbers of the classes, from indicators; None where a sample has several labels."""
+        if self.target_type == MULTILABEL:
+            return None
+        return y[:, 0] if self.target_type == "binary" else y.argmax(axis=1)
+
+    def correct(self, raw: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Whether all labels of each sample are predicted, from raw outputs and indicators."""
+        if self.target_type == "multiclass":
+            return raw.argmax(axis=1) == y.argmax(axis=1)
+        return ((raw > 0) == (y > 0)).all(axis=1)
+
+    def probabilities(self, raw: np.ndarray) -> np.ndarray:
+        """Probabilities of the classes, ``(n_samples, n_classes)``."""
+        if self.target_type == MULTILABEL:
+            return expit(raw)
+        return softmax(self._class_scores(raw), axis=1)
+
+    def log_probabilities(self, raw: np.ndarray) -> np.ndarray:
+        """Logarithms of `probabilities`, without rounding small ones to zero first."""
+        if self.target_type == MULTILABEL:
+            return log_expit(raw)
+        return log_softmax(self._class_scores(raw), axis=1)
+
+    def _class_scores(self, raw: np.ndarray) -> np.ndarray:
+        """One column a class; a binary model's single output is the second's, against 0."""
+        if self.target_type == "multiclass":
+            return raw
+        return np.hstack([np.zeros_like(raw), raw])[:, : len(self.classes)]
+
+
+class JointEncoding:
+    """Several labels a sample, each with classes of its own: multiclass-multioutput targets.
+
+    Parameters
+    ----------
+    labels : sequence of LabelEncoding
+        One for each column of the targets.
+
+    Attributes
+    ----------
+    target_type : str
+    classes : list of ndarray
+    """
+
+    target_type = "multiclass-multioutput"
+
+    def __init__(self, labels: Sequence[LabelEncoding]):
+        self.labels = list(labels)
+        self.classes = [label.classes for label in labels]
+        self._sizes = [label.n_outputs for label in labels]
+
+    @property
+    def n_outputs(self) -> int:
+        """Columns of the network's output."""
+        return sum(self._sizes)
+
+    def loss_form(self, loss: Loss) -> Loss:
+        """The sum of the labels' losses."""
+        return PerOutput([label.loss_form(loss) for label in self.labels], self._sizes)
+
+    def _split(self, array: np.ndarray) -> list[np.ndarray]:
+        return np.split(array, list(accumulate(self._sizes))[:-1], axis=1)
+
+    def _each(self, method: Callable[..., Any], *arrays: np.ndarray) -> list[Any]:
+        """What a method returns for each label and its columns of the arrays."""
+        columns = [self._split(array) for array in arrays]
+        return [method(label, *parts) for label, *parts in zip(self.labels, *columns, strict=True)]
+
+    def encode(self, y: Any, dtype: Any) -> np.ndarray:
+        """Indicators of `y`, ``(n_samples, n_outputs)``; see `LabelEncoding.encode`."""
+        table = np.asarray(y)
+        if table.ndim != 2 or table.shape[1] != len(self.labels):
+            raise ValueError(
+                f"y has shape {table.shape}; this model was fitted on {len(self.labels)} labels a "
+                "sample, one column each."
+            )
+        pairs = zip(self.labels, table.T, strict=True)
+        return np.hstack([label.encode(column, dtype) for label, column in pairs])
+
+    def decode(self, raw: np.ndarray) -> np.ndarray:
+        """Labels for raw outputs, ``(n_samples, n_labels)``."""
+        return np.column_stack(self._each(LabelEncoding.decode, raw))
+
+    def strata(self, y: np.ndarray) -> None:
+        """Nothing: shares of several labels cannot be kept at once."""
+
+    def correct(self, raw: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Whether all labels of each sample are predicted."""
+        return np.all(self._each(LabelEncoding.correct, raw, y), axis=0)
+
+    def probabilities(self, raw: np.ndarray) -> list[np.ndarray]:
+        """Probabilities of each label's classes, a list of ``(n_samples, n_classes)``."""
+        return self._each(LabelEncoding.probabilities, raw)
+
+    def log_probabilities(self, raw: np.ndarray) -> list[np.ndarray]:
+        """Logarithms of `probabilities`."""
+        return self._each(LabelEncoding.log_probabilities, raw)

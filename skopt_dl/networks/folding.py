@@ -12,31 +12,32 @@ from skopt_dl.networks.network import Network
 Array = Any
 
 
-def fold(b: Backend, network: Network, params: Array, statistics: Array) -> tuple[Network, Array]:
+def fold(b: Backend, network: Network, params: Array) -> tuple[Network, Array]:
     """Return a network of weights and biases alone that predicts the same.
 
     Parameters
     ----------
     b : Backend
     network : Network
-    params : array of shape (K, P)
-    statistics : array of shape (K, S) or None
-        The kept statistics of batch normalisation, laid out as ``network.statistics``.
+    params : array of shape (K, P + S)
+        Parameters, followed by the kept statistics of batch normalisation.
 
     Returns
     -------
     network : Network
         The given one, if it is plain.
     params : array of shape (K, P')
+        The given ones, if the network is plain.
     """
     if network.is_plain:
         return network, params
     xp = b.xp
     plain = Network(network.layer_sizes, network.activations, network.loss)
     folded = xp.asarray(params[:, : plain.layout.size], copy=True)
-    source, target = network.parts(params), plain.parts(folded)
+    source, target = network.parts(params[:, : network.layout.size]), plain.parts(folded)
     if source.input_scale is not None:
         target.weights[0][...] = target.weights[0] * factors(source.input_scale)
+    statistics = params[:, network.layout.size :]
     kept = [tensor.array for tensor in network.statistics.tensors(statistics)]
     for i, scale in enumerate(source.norms):
         mean, variance = kept[2 * i : 2 * i + 2]

@@ -22,6 +22,7 @@ def run_minimizer(
     block: Block,
     max_epochs: int,
     validate: Callable[[Array, Sequence[int]], Mapping[str, np.ndarray]] | None,
+    on_epoch_begin: Callable[[Sequence[ModelRun]], None] | None,
     on_epoch_end: Callable[[Sequence[ModelRun]], None] | None,
 ) -> None:
     """Run a `Minimizer` for one model; its iterations take the place of epochs.
@@ -34,8 +35,8 @@ def run_minimizer(
     params : array of shape (K, P)
     block : Block
         All of the model's samples as one batch.
-    max_epochs, validate, on_epoch_end
-        As for `minimise`.
+    max_epochs, validate, on_epoch_begin, on_epoch_end
+        As for `minimise`; an iteration is known only when it is over, so both are called then.
     """
     b = backend_of(params)
     if objective.n_models > 1:
@@ -65,6 +66,8 @@ def run_minimizer(
 
     def callback(x: np.ndarray, loss: float) -> bool:
         nonlocal best, last_good
+        if on_epoch_begin is not None:
+            on_epoch_begin([run])
         run.progress.epoch += 1
         run.progress.step += 1
         columns: Mapping[str, np.ndarray] = {}

@@ -25,7 +25,7 @@ from skopt_dl.training.updates import UpdateGroup, group_rows
 
 Array = Any
 Validate = Callable[[Array, Sequence[int]], Mapping[str, np.ndarray]]
-OnEpochEnd = Callable[[Sequence[ModelRun]], None]
+OnEpoch = Callable[[Sequence[ModelRun]], None]
 
 
 def minimise(
@@ -37,7 +37,8 @@ def minimise(
     batches: Batches | None = None,
     stopping: Stopping | Sequence[Stopping | None] | None = None,
     validate: Validate | None = None,
-    on_epoch_end: OnEpochEnd | None = None,
+    on_epoch_begin: OnEpoch | None = None,
+    on_epoch_end: OnEpoch | None = None,
     resume: Sequence[dict[str, Any]] | None = None,
     horizon: int | None = None,
     max_grad_norm: float | Sequence[float] = math.inf,
@@ -61,8 +62,9 @@ def minimise(
         ``validate(params, models)`` gives more history columns, a value for each of `models`. Its
         `params` are those to predict with, followed by ``objective.statistics`` where there are
         any: ``(K, P + S)``. So are ``ModelRun.params``.
-    on_epoch_end : callable, default=None
-        Called with the `ModelRun` of every model still training.
+    on_epoch_begin, on_epoch_end : callable, default=None
+        Called with the `ModelRun` of every model still training; one may set
+        ``stop_requested``.
     resume : sequence of K dicts, default=None
         ``ModelRun.state`` of an earlier call, to go on from.
     horizon : int, default=None
@@ -100,7 +102,9 @@ def minimise(
     for run in runs:
         if isinstance(run.optimizer, Minimizer):
             block = batches.select([run.index]).everything()
-            run_minimizer(objective, run, params, block, max_epochs, validate, on_epoch_end)
+            run_minimizer(
+                objective, run, params, block, max_epochs, validate, on_epoch_begin, on_epoch_end
+            )
             if run.stop_reason == "interrupted":
                 _interrupt_before_start(runs, b.to_numpy(with_statistics(objective, params)))
                 return runs
@@ -108,7 +112,7 @@ def minimise(
     if stochastic:
         stack = Stack(objective, batches, params, stochastic)
         with b.quiet():
-            stack.train(max_epochs, validate, on_epoch_end)
+            stack.train(max_epochs, validate, on_epoch_begin, on_epoch_end)
     return runs
 
 
@@ -187,12 +191,18 @@ class Stack:
         self.batches = self.batches.select(rows)
 
     def train(
-        self, max_epochs: int, validate: Validate | None, on_epoch_end: OnEpochEnd | None
+        self,
+        max_epochs: int,
+        validate: Validate | None,
+        on_epoch_begin: OnEpoch | None,
+        on_epoch_end: OnEpoch | None,
     ) -> None:
         """Run epochs until every model has stopped."""
         started = time.perf_counter()
         try:
             while self.runs:
+                if on_epoch_begin is not None:
+                    on_epoch_begin(self.runs)
                 self.checkpoints.begin_epoch(self._eval_params())
                 for _, group in self.groups:
                     group.set_rate()

@@ -115,10 +115,11 @@ class ModelRun:
         value = self.history[self.stopping.monitor][-1]
         sign = 1.0 if self.stopping.larger_is_better else -1.0
         best = -np.inf if np.isnan(self.best) else sign * self.best
-        if sign * value < best + self.stopping.tol:
-            self.n_iter_without_improvement += 1
-        else:
+        # A figure that is not a number is no improvement.
+        if sign * value >= best + self.stopping.tol:
             self.n_iter_without_improvement = 0
+        else:
+            self.n_iter_without_improvement += 1
         if sign * value > best:
             self.best = value
             return True

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from skopt_dl.backends import Backend
-from skopt_dl.networks import DensePool, Network, SparsePool, raw_output
+from skopt_dl.networks import DensePool, Network, SparsePool, fold, raw_output
 
 Array = Any
-Score = Callable[[np.ndarray, np.ndarray, np.ndarray | None], float]
 
 
 class Validation:
@@ -25,7 +24,8 @@ class Validation:
     y : ndarray of shape (n_samples, n_outputs)
     sample_weight : ndarray of shape (n_samples,) or None
     score : callable
-        ``score(raw, y, sample_weight)``, of one model's raw outputs; larger is better.
+        ``score(raw, params)`` of one model's raw outputs, and of the weights and biases that gave
+        them.
     rows : ndarray of int, default=None
         Which of the samples in `x` to validate on; None means all.
     """
@@ -37,22 +37,23 @@ class Validation:
         x: DensePool | SparsePool,
         y: np.ndarray,
         sample_weight: np.ndarray | None,
-        score: Score,
+        score: Callable[[np.ndarray, np.ndarray], float],
         rows: np.ndarray | None = None,
     ):
         self._b, self._network, self._x, self._rows = b, network, x, rows
-        self._y, self._weight, self._score = y, sample_weight, score
+        self._weight, self._score = sample_weight, score
         self._device_y = b.asarray(y[None])
 
     def __call__(self, params: Array, models: Sequence[int]) -> Mapping[str, np.ndarray]:
         """Return ``validation_loss`` and ``validation_score``, each of shape (K,)."""
         b = self._b
-        raw = raw_output(b, self._network, params, self._x, self._rows)
-        values = self._network.loss.value(b, raw, self._device_y)
-        host_raw, host_values = b.fetch(raw, values)
+        network, params = fold(b, self._network, params)
+        raw = raw_output(b, network, params, self._x, self._rows)
+        values = network.loss.value(b, raw, self._device_y)
+        host_raw, host_values, host_params = b.fetch(raw, values, params)
         return {
             "validation_loss": np.average(host_values, axis=1, weights=self._weight),
             "validation_score": np.array(
-                [self._score(one, self._y, self._weight) for one in host_raw]
+                [self._score(*one) for one in zip(host_raw, host_params, strict=True)]
             ),
         }

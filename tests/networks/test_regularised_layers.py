@@ -197,7 +197,9 @@ def test_folded_network_predicts_what_training_over_the_whole_set_computes(n_mod
     objective = case.objective(n_models)
     starts = case.starts(n_models)
     objective.value_and_grad(starts)
-    plain, folded = fold(NUMPY, case.network, starts, objective.statistics)
+    plain, folded = fold(
+        NUMPY, case.network, np.hstack([starts, objective.statistics])
+    )
     raw = raw_output(NUMPY, plain, folded, DensePool(NUMPY, case.x))
     for k in range(n_models):
         shares = np.full(len(case.x), 1 / len(case.x))

@@ -1,0 +1,59 @@
+"""Scores on validation data: scikit-learn's scorers, on raw outputs that are there already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.metrics import check_scoring
+
+if TYPE_CHECKING:
+    from skopt_dl.estimators.base import BaseMLP
+
+Score = Callable[[np.ndarray, np.ndarray], float]
+
+
+def validation_score(
+    estimator: BaseMLP,
+    X: Any,
+    y: Any,
+    targets: np.ndarray,
+    sample_weight: np.ndarray | None,
+    rows: np.ndarray | None,
+) -> Score:
+    """Return what a model in training is scored by.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        Its ``scoring`` says how; knows its targets already.
+    X, y : array
+        Validated samples, and labels or targets as the user has them.
+    targets : ndarray of shape (n_samples, n_outputs)
+        The same targets as the network has them.
+    sample_weight : ndarray of shape (n_samples, 1) or None
+    rows : ndarray of int or None
+        Which samples to take; None means all.
+
+    Returns
+    -------
+    score : callable
+        ``score(raw, params)``: raw outputs, and the weights and biases that gave them.
+    """
+    part = slice(None) if rows is None else rows
+    weight = None if sample_weight is None else sample_weight[part, 0]
+    scoring = estimator.scoring
+    if scoring is None or (isinstance(scoring, str) and scoring == "loss"):
+        targets = targets[part]
+        return lambda raw, params: estimator._score_raw(raw, targets, weight)
+    scorer = check_scoring(estimator, scoring)
+    X, y = X[part], y[part]
+    kwargs = {} if weight is None else {"sample_weight": weight}
+
+    def score(raw: np.ndarray, params: np.ndarray) -> float:
+        if not np.isfinite(raw).all():
+            return np.nan
+        return float(scorer(estimator._snapshot(params, X, raw), X, y, **kwargs))
+
+    return score
