@@ -6,8 +6,8 @@ import sys
 import warnings
 from types import FrameType
 
-# Frames of these packages are not the user's.
-_INSIDE = ("skopt_dl.", "sklearn.callback.")
+# Frames of these packages are not the user's: a pipeline or a search may lie between.
+_INSIDE = ("skopt_dl.", "sklearn.", "joblib.")
 
 
 def warn_user(message: str, category: type[Warning] = UserWarning) -> None:

@@ -36,8 +36,6 @@ class Progress:
         What the whole run will have when nothing stops it: ``max_iter`` epochs.
     """
 
-    __slots__ = ("epoch", "n_epochs", "n_plateaus", "n_samples_seen", "n_steps", "step")
-
     def __init__(self, n_epochs: int = 1, n_steps: int = 1):
         self.step = self.epoch = self.n_samples_seen = self.n_plateaus = 0
         self.n_epochs, self.n_steps = n_epochs, n_steps

@@ -93,6 +93,7 @@ class Problem:
         n_features=5,
         seed=0,
         dtype=np.float64,
+        **network_options,
     ):
         rng = np.random.default_rng(seed)
         self.x = rng.normal(size=(n_samples, n_features))
@@ -103,6 +104,7 @@ class Problem:
             [n_features, *hidden, self.y.shape[1]],
             [ACTIVATIONS[activation]] * len(hidden),
             LOSSES[loss],
+            **network_options,
         )
 
     def starts(self, n_models=1, b=NUMPY):
@@ -111,7 +113,13 @@ class Problem:
         rows = np.stack([rng.normal(0.0, 0.5, self.network.layout.size) for rng in rngs])
         return b.asarray(rows.astype(self.dtype))
 
-    def objective(self, n_models=1, alpha=0.0, weighted=False, sparse=False, b=NUMPY):
+    def with_statistics(self, params, b=NUMPY):
+        """Parameters ``(K, P + S)``, with statistics of all samples."""
+        objective = self.objective(params.shape[0], b=b)
+        objective.value_and_grad(params)
+        return b.xp.concat([params, objective.statistics], axis=1)
+
+    def objective(self, n_models=1, alpha=0.0, weighted=False, sparse=False, b=NUMPY, **options):
         x, y, weight = (a.astype(self.dtype) for a in (self.x, self.y, self.sample_weight[:, None]))
         pool = SparsePool(scipy.sparse.csr_array(x)) if sparse else DensePool(b, b.asarray(x))
         return NetworkObjective(
@@ -122,6 +130,8 @@ class Problem:
             n_models=n_models,
             alpha=alpha,
             sample_weight=TargetPool(b, b.asarray(weight)) if weighted else None,
+            rngs=[np.random.default_rng(k) for k in range(n_models)],
+            **options,
         )
 
     def naive_loss(self, row, alpha=0.0, weighted=False):

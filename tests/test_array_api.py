@@ -11,7 +11,7 @@ from strict_backend import StrictBackend
 
 import skopt_dl
 from skopt_dl.backends import Backend, backend_of, cuda_problem, get_backend
-from skopt_dl.networks import DensePool, raw_output
+from skopt_dl.networks import DensePool, fold, raw_output
 from skopt_dl.optimizers import LBFGS, SGD, Adam
 from skopt_dl.schedules import Cosine
 from skopt_dl.training import Stopping, Validation, minimise
@@ -29,7 +29,8 @@ def strict(request, monkeypatch):
 
 def train(b, optimizers, loss="multiclass", activation="Tanh", hidden=(4,), n_epochs=3, **options):
     """Shuffled epochs with a short last batch, L2 and weights: the runs, and devices seen."""
-    problem = Problem(loss, activation, hidden, dtype=options.pop("dtype"))
+    network, regularised = options.pop("network", {}), options.pop("regularised", {})
+    problem = Problem(loss, activation, hidden, dtype=options.pop("dtype"), **network)
     n_models = len(optimizers)
     devices = []
 
@@ -37,7 +38,8 @@ def train(b, optimizers, loss="multiclass", activation="Tanh", hidden=(4,), n_ep
         devices.append(getattr(params, "device", None))
         return {"validation_loss": np.zeros(len(models))}
 
-    objective = problem.objective(n_models, [0.1 * k for k in range(n_models)], True, b=b)
+    alpha = [0.1 * k for k in range(n_models)]
+    objective = problem.objective(n_models, alpha, weighted=True, b=b, **regularised)
     runs = minimise(
         objective,
         optimizers,
@@ -92,6 +94,22 @@ def test_every_activation_runs_on_the_array_api(strict, activation):
     assert_equals_numpy(strict, [Adam(), Adam()], activation=activation, hidden=(4, 3))
 
 
+@pytest.mark.parametrize("n_models", [1, 2])
+def test_every_layer_runs_on_the_array_api(strict, n_models):
+    network = {"batch_norm": True, "input_scaling": True}
+    regularised = {"label_smoothing": 0.1, "dropout": [0.3, 0.0]}
+    assert_equals_numpy(
+        strict,
+        [Adam()] * n_models,
+        hidden=(4, 3),
+        network=network,
+        regularised=regularised,
+        max_grad_norm=0.5,
+        ema_decay=0.9,
+        rtol={"device1": 1e-11, "no_float64": 1e-4}[strict.strict_device._device],
+    )
+
+
 def test_single_model_without_hidden_layer_runs_on_the_array_api(strict):
     assert_equals_numpy(strict, [SGD()], hidden=())
 
@@ -142,14 +160,16 @@ def test_gradients_stay_on_the_device(strict):
 
 
 def test_prediction_and_validation_run_on_the_array_api(strict):
-    problem = Problem(dtype=DEVICES[strict.strict_device._device])
+    network = {"batch_norm": True, "input_scaling": True}
+    problem = Problem(dtype=DEVICES[strict.strict_device._device], **network)
     x, y = problem.x.astype(problem.dtype), problem.y.astype(problem.dtype)
     figures = []
     for b in (strict, NUMPY):
         params = problem.starts(3, b)
         pool = DensePool(b, b.asarray(x))
-        raw = raw_output(b, problem.network, params, pool)
-        validation = Validation(b, problem.network, pool, y, None, lambda raw, y, weight: raw.sum())
+        plain, params = fold(b, problem.network, problem.with_statistics(params, b))
+        raw = raw_output(b, plain, params, pool)
+        validation = Validation(b, plain, pool, y, None, lambda raw, params: raw.sum())
         figures.append([b.to_numpy(raw), *validation(params, [0, 1, 2]).values()])
     rtol = 100 * np.finfo(problem.dtype).eps
     for ours, numpys in zip(*figures, strict=True):

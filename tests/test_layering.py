@@ -19,6 +19,7 @@ LAYERS = [
     {"training"},
     {"plugins"},
     {"stacking"},
+    {"preprocessing"},
     {"estimators"},
     {"lab", "displays", "testing", "cli"},
 ]

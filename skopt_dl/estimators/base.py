@@ -12,7 +12,6 @@ from scipy import sparse
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import check_random_state
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skopt_dl._params import (
@@ -74,16 +73,6 @@ def _one_after_the_other(
             function(run)
 
     return call
-
-
-def has_hidden_layers(estimator: BaseMLP) -> bool:
-    """Whether there are hidden activations; raises ``AttributeError`` where there are none."""
-    if not estimator._hidden_layer_sizes():
-        raise AttributeError(
-            "transform returns the activations of the last hidden layer, and hidden_layer_sizes="
-            f"{estimator.hidden_layer_sizes!r} has none."
-        )
-    return True
 
 
 class BaseMLP(
@@ -155,6 +144,11 @@ class BaseMLP(
         """Return raw outputs, or last weights and biases, for targets as the user has them."""
         return list(arrays)
 
+    @property
+    def _has_own_target_units(self) -> bool:
+        """Whether the network is trained on other targets than the user's."""
+        return False
+
     # Fitting
 
     @with_callbacks
@@ -225,7 +219,7 @@ class BaseMLP(
         (run,), self.device_ = train([job])
         assert run.params is not None
         n_samples = job.X.shape[0] if job.rows is None else len(job.rows)
-        self.n_steps_ += run.progress.step - (job.resume["progress"].step if job.resume else 0)
+        self.n_steps_ += run.progress.step - (job.resume["progress"]["step"] if job.resume else 0)
         self.t_ += run.n_epochs * n_samples
         self.__dict__.update(self._attributes(run, run.params, job))
         # A diverged training leaves nothing to go on from.
@@ -259,12 +253,13 @@ class BaseMLP(
         dtypes = self._dtypes(reset)
         X, labels, sample_weight = training_data(self, X, y, sample_weight, dtypes, reset)
         self._prepare_targets(labels, reset, incremental, classes)
+        form = self._loss_form(loss)
         y = self._encode_targets(labels, X.dtype)
-        loss.check_targets(y)
+        form.check_targets(y)
         network = Network(
             [X.shape[1], *hidden, y.shape[1]],
             activations,
-            self._loss_form(loss),
+            form,
             batch_norm=self.batch_norm,
             input_scaling=self.input_scaling,
         )
@@ -280,9 +275,9 @@ class BaseMLP(
         if not reset:
             params = self._start(network, resume, X.dtype)
         rows, validation = self._validation(X, y, labels, sample_weight, held_out, random_state)
-        self.out_activation_ = network.loss.output_activation
+        self.out_activation_ = form.output_activation
         self.optimizer_ = optimizer
-        self._fitted_activations, self._fitted_loss = activations, network.loss
+        self._fitted_activations, self._fitted_loss = activations, form
         return FitJob(
             network=network,
             optimizer=optimizer,
@@ -449,7 +444,7 @@ class BaseMLP(
             if scores
             else None,
             # What to train on from, where it is not what predicts.
-            "_trained": None if job.network.is_plain else weights,
+            "_trained": weights if self._has_own_target_units or not job.network.is_plain else None,
         }
 
     def _cut(
@@ -523,25 +518,27 @@ class BaseMLP(
     def _prediction_inputs(self, X: Any) -> tuple[Backend, Network, Any, DensePool | SparsePool]:
         """The backend, the plain network, its parameters and the samples."""
         check_is_fitted(self, "coefs_")
-        dtype = self.coefs_[0].dtype
         b = backend_for_prediction(X, self.device)
-        X = validate_data(
-            self,
-            to_host(X),
-            accept_sparse=["csr", "csc"],
-            dtype=dtype,
-            order="C",
-            reset=False,
-        )
+        X = self._validated(X)
         sizes = [self.coefs_[0].shape[0], *(weights.shape[1] for weights in self.coefs_)]
         network = Network(sizes, self._fitted_activations, self._fitted_loss)
-        params = b.asarray(self._pack(network, dtype)[None])
+        params = b.asarray(self._pack(network, X.dtype)[None])
         pool = SparsePool(b.sparse(X.tocsr())) if sparse.issparse(X) else DensePool(b, b.asarray(X))
         return b, network, params, pool
 
-    @available_if(has_hidden_layers)
-    def transform(self, X: Any) -> np.ndarray:
-        """Activations of the last hidden layer: the features that the network has learnt.
+    def _validated(self, X: Any) -> Any:
+        """Samples on the host, checked, in the precision of the weights."""
+        return validate_data(
+            self,
+            to_host(X),
+            accept_sparse=["csr", "csc"],
+            dtype=self.coefs_[0].dtype,
+            order="C",
+            reset=False,
+        )
+
+    def transform(self, X: Any) -> Any:
+        """The features that the network has learnt: what its output layer gets.
 
         Parameters
         ----------
@@ -550,8 +547,10 @@ class BaseMLP(
         Returns
         -------
         X_new : ndarray of shape (n_samples, n_units)
+            Activations of the last hidden layer; without hidden layers, `X`.
         """
-        return self.hidden_activations(X)[-1]
+        activations = self.hidden_activations(X)
+        return activations[-1] if activations else self._validated(X)
 
     def hidden_activations(self, X: Any) -> list[np.ndarray]:
         """Activations of all hidden layers.
@@ -565,9 +564,11 @@ class BaseMLP(
         activations : list of ndarray of shape (n_samples, n_units)
             One for each hidden layer.
         """
-        b, *inputs = self._prediction_inputs(X)
+        b, network, params, pool = self._prediction_inputs(X)
+        if not network.activations:
+            return []
         with b.quiet():
-            outputs = hidden_outputs(b, *inputs)
+            outputs = hidden_outputs(b, network, params, pool)
         return [self._as_input(b.to_numpy(output[0, ...]), X) for output in outputs]
 
     @property

@@ -33,13 +33,14 @@ class NamedComponents(Configurable):
             name = getattr(self, parameter, None)
             package = package_of_name(kind, name) if isinstance(name, str) else None
             if package is not None:
-                packages[kind, name] = package
+                packages[kind] = name, package
         state = dict(super().__getstate__())
         return {**state, "_packages": packages} if packages else state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # Where a plugin is missing, errors can then say which package has the name.
-        remember_packages(state.pop("_packages", {}))
+        packages = state.pop("_packages", {})
+        remember_packages({(kind, name): package for kind, (name, package) in packages.items()})
         super().__setstate__(state)
 
     def set_params(self, **params: Any) -> Self:

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 from sklearn.base import is_regressor
+from sklearn.exceptions import DataConversionWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
+from skopt_dl._warnings import warn_user
 from skopt_dl.backends import to_host
 
 
@@ -50,6 +52,9 @@ def samples_and_targets(
     estimator: Any, X: Any, y: Any, dtypes: list[Any], reset: bool = False
 ) -> tuple[Any, Any]:
     """Check samples and targets alone; parameters are as for `training_data`."""
+    if np.float32 in dtypes and _is_single_precision(X):
+        # scikit-learn sees the dtypes of pandas frames only; others would become float64.
+        dtypes = [np.float32]
     X, y = validate_data(
         estimator,
         to_host(X),
@@ -64,8 +69,19 @@ def samples_and_targets(
     if sparse.issparse(X):
         X = X.tocsr()
     if not sparse.issparse(y) and y.ndim == 2 and y.shape[1] == 1:
-        y = column_or_1d(y, warn=True)
+        warn_user(
+            f"A column-vector y was passed, of shape {y.shape}, where a 1d array was expected. "
+            "Pass y.ravel().",
+            DataConversionWarning,
+        )
+        y = column_or_1d(y)
     return X, y
+
+
+def _is_single_precision(X: Any) -> bool:
+    """Whether `X` is a data frame of single precision columns."""
+    dtypes = getattr(X, "dtypes", None)
+    return dtypes is not None and all(str(dtype).lower() == "float32" for dtype in dtypes)
 
 
 def split(

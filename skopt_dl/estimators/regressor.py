@@ -273,6 +273,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             )
         return form
 
+    @property
+    def _has_own_target_units(self) -> bool:
+        return self._target_moments is not None
+
     def _in_target_units(self, *arrays: np.ndarray) -> list[np.ndarray]:
         if self._target_moments is None:
             return list(arrays)

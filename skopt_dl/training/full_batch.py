@@ -123,4 +123,4 @@ def run_minimizer(
         final = best
     with b.quiet():
         run.params = b.to_numpy(predictor(final)[0, :])
-    run.state = {"progress": run.progress, "slots": {}}
+    run.state = {"progress": dict(vars(run.progress)), "slots": {}}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -91,7 +90,8 @@ def minimise(
     runs = []
     for k in range(n_models):
         state = resume[k] if resume else {}
-        progress = copy.copy(state["progress"]) if state else Progress()
+        progress = Progress()
+        vars(progress).update(state.get("progress", {}))
         progress.n_epochs = horizon or max_epochs
         progress.n_steps = progress.n_epochs * batches.n_batches
         optimizer = optimizers[k] if isinstance(optimizers, Sequence) else optimizers
@@ -328,7 +328,7 @@ class Stack:
         run.current = None
         run.state = {}
         if run.stop_reason != "diverged":
-            run.state = {"progress": run.progress, **self._state(row)}
+            run.state = {"progress": dict(vars(run.progress)), **self._state(row)}
 
     def _state(self, row: int) -> dict[str, Any]:
         """What is needed to go on with one model, on the host."""

@@ -109,11 +109,6 @@ def test_log_probabilities_stay_finite_where_probabilities_round_to_zero():
     np.testing.assert_allclose(np.exp(log_p), p, atol=1e-12)
 
 
-def test_multiclass_multioutput_says_what_to_use_instead():
-    with pytest.raises(ValueError, match=r"multiclass-multioutput|MultiOutput"):
-        classifier().fit(DIGITS, np.column_stack([LABELS, LABELS]))
-
-
 def test_several_targets_are_predicted_together():
     X, Y = make_regression(200, 5, n_targets=3, random_state=0)
     Y /= Y.std(axis=0)

@@ -4,14 +4,12 @@ import naive
 import numpy as np
 import pytest
 from problems import ACTIVATIONS, LOSSES, NUMPY, Problem
-from scipy import sparse
 
 from skopt_dl.networks import (
     Block,
     DensePool,
     Network,
     NetworkObjective,
-    SparsePool,
     TargetPool,
     fold,
     raw_output,
@@ -23,34 +21,8 @@ H = 1e-3
 HIDDEN = (4, 3)
 
 
-class Case(Problem):
-    """A problem whose network has more than weights, biases and activations."""
-
-    def __init__(self, loss="multiclass", batch_norm=False, input_scaling=False, **options):
-        super().__init__(loss, "Softplus", HIDDEN, **options)
-        self.network = Network(
-            [self.x.shape[1], *HIDDEN, self.y.shape[1]],
-            [ACTIVATIONS["Softplus"]] * len(HIDDEN),
-            LOSSES[loss],
-            batch_norm=batch_norm,
-            input_scaling=input_scaling,
-        )
-
-    def objective(self, n_models=1, weighted=False, is_sparse=False, dropout=0.0, **options):
-        rngs = [np.random.default_rng(k) for k in range(n_models)]
-        x = SparsePool(sparse.csr_array(self.x)) if is_sparse else DensePool(NUMPY, self.x)
-        weight = TargetPool(NUMPY, self.sample_weight[:, None]) if weighted else None
-        return NetworkObjective(
-            NUMPY,
-            self.network,
-            x,
-            TargetPool(NUMPY, self.y),
-            n_models=n_models,
-            sample_weight=weight,
-            dropout=dropout,
-            rngs=rngs,
-            **options,
-        )
+def case(loss="multiclass", **options):
+    return Problem(loss, "Softplus", HIDDEN, **options)
 
 
 def naive_raw(network, row, x, shares):
@@ -99,22 +71,22 @@ def check_gradient(objective, starts):
     ids=" and ".join,
 )
 def test_value_and_gradient_follow_the_formulas(options, n_models, weighted, is_sparse):
-    case = Case(**options)
-    objective = case.objective(n_models, weighted, is_sparse)
-    starts = case.starts(n_models)
-    shares = case.sample_weight if weighted else np.ones(len(case.x))
+    problem = case(**options)
+    objective = problem.objective(n_models, weighted=weighted, sparse=is_sparse)
+    starts = problem.starts(n_models)
+    shares = problem.sample_weight if weighted else np.ones(len(problem.x))
     shares = shares / shares.sum()
     for loss, row in zip(objective.value_and_grad(starts)[0], starts, strict=True):
-        raw, _ = naive_raw(case.network, row, case.x, shares)
-        np.testing.assert_allclose(loss, shares @ naive.LOSSES["multiclass"](raw, case.y))
+        raw, _ = naive_raw(problem.network, row, problem.x, shares)
+        np.testing.assert_allclose(loss, shares @ naive.LOSSES["multiclass"](raw, problem.y))
     check_gradient(objective, starts)
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_gradient_with_dropout_equals_central_differences_for_the_same_draws(batch_norm):
-    case = Case(batch_norm=batch_norm)
-    objective = case.objective(3, dropout=[[0.5, 0.2], [0.0, 0.0], [0.3, 0.0]])
-    check_gradient(objective, case.starts(3))
+    problem = case(batch_norm=batch_norm)
+    objective = problem.objective(3, dropout=[[0.5, 0.2], [0.0, 0.0], [0.3, 0.0]])
+    check_gradient(objective, problem.starts(3))
 
 
 def test_dropout_leaves_out_its_share_and_keeps_the_expectation():
@@ -141,13 +113,13 @@ def test_dropout_leaves_out_its_share_and_keeps_the_expectation():
 
 
 def test_model_in_a_stack_draws_the_dropout_it_would_draw_alone():
-    case = Case()
+    problem = case()
     rates = [[0.5, 0.2], [0.0, 0.0], [0.3, 0.4]]
-    starts = case.starts(3)
-    together = case.objective(3, dropout=rates)
+    starts = problem.starts(3)
+    together = problem.objective(3, dropout=rates)
     expected = [together.value_and_grad(starts)[0] for _ in range(3)]
     for k, rate in enumerate(rates):
-        alone = case.objective(1, dropout=rate)
+        alone = problem.objective(1, dropout=rate)
         alone.rngs[0].bit_generator.state = np.random.default_rng(k).bit_generator.state
         for losses in expected:
             np.testing.assert_allclose(
@@ -156,10 +128,10 @@ def test_model_in_a_stack_draws_the_dropout_it_would_draw_alone():
 
 
 def test_statistics_average_samples_until_the_window_is_full_and_then_decay():
-    case = Case(batch_norm=True, n_samples=30)
+    problem = case(batch_norm=True, n_samples=30)
     size = 2
-    objective = case.objective(1, window=WINDOW * size)
-    starts = case.starts(1)
+    objective = problem.objective(1, window=WINDOW * size)
+    starts = problem.starts(1)
     kept, n_seen = None, 0
     rows = np.random.default_rng(0).permutation(30)[None]
     sizes = (size,) * 14 + (1,) + (1,)
@@ -167,9 +139,9 @@ def test_statistics_average_samples_until_the_window_is_full_and_then_decay():
     stop = 0
     for batch, n_rows in zip(batches, sizes, strict=True):
         objective.grad(starts, batch)
-        part = case.x[rows[0, stop : stop + n_rows]]
+        part = problem.x[rows[0, stop : stop + n_rows]]
         stop += n_rows
-        _, moments = naive_raw(case.network, starts[0], part, np.full(n_rows, 1 / n_rows))
+        _, moments = naive_raw(problem.network, starts[0], part, np.full(n_rows, 1 / n_rows))
         flat = np.concatenate([np.concatenate(pair) for pair in moments])
         n_seen = min(n_seen + n_rows, WINDOW * size)
         share = n_rows / n_seen
@@ -178,14 +150,14 @@ def test_statistics_average_samples_until_the_window_is_full_and_then_decay():
 
 
 def test_batch_without_weight_leaves_the_statistics_alone():
-    case = Case(batch_norm=True)
-    objective = case.objective(1, weighted=True)
-    objective.value_and_grad(case.starts(1))
+    problem = case(batch_norm=True)
+    objective = problem.objective(1, weighted=True)
+    objective.value_and_grad(problem.starts(1))
     before = objective.statistics.copy()
-    case.sample_weight[:] = 0.0
-    unweighted = case.objective(1, weighted=True, statistics=before.copy())
+    problem.sample_weight[:] = 0.0
+    unweighted = problem.objective(1, weighted=True, statistics=before.copy())
     with NUMPY.quiet():
-        loss, grad = unweighted.value_and_grad(case.starts(1))
+        loss, grad = unweighted.value_and_grad(problem.starts(1))
     np.testing.assert_array_equal(unweighted.statistics[:, :-1], before[:, :-1])
     np.testing.assert_array_equal(loss, 0.0)
     np.testing.assert_array_equal(grad, 0.0)
@@ -193,25 +165,23 @@ def test_batch_without_weight_leaves_the_statistics_alone():
 
 @pytest.mark.parametrize("n_models", [1, 3])
 def test_folded_network_predicts_what_training_over_the_whole_set_computes(n_models):
-    case = Case(batch_norm=True, input_scaling=True)
-    objective = case.objective(n_models)
-    starts = case.starts(n_models)
+    problem = case(batch_norm=True, input_scaling=True)
+    objective = problem.objective(n_models)
+    starts = problem.starts(n_models)
     objective.value_and_grad(starts)
-    plain, folded = fold(
-        NUMPY, case.network, np.hstack([starts, objective.statistics])
-    )
-    raw = raw_output(NUMPY, plain, folded, DensePool(NUMPY, case.x))
+    plain, folded = fold(NUMPY, problem.network, np.hstack([starts, objective.statistics]))
+    raw = raw_output(NUMPY, plain, folded, DensePool(NUMPY, problem.x))
     for k in range(n_models):
-        shares = np.full(len(case.x), 1 / len(case.x))
-        expected, _ = naive_raw(case.network, starts[k], case.x, shares)
+        shares = np.full(len(problem.x), 1 / len(problem.x))
+        expected, _ = naive_raw(problem.network, starts[k], problem.x, shares)
         np.testing.assert_allclose(raw[k], expected, rtol=1e-12, atol=1e-12)
 
 
 def test_selecting_models_keeps_their_statistics_rates_and_generators():
-    case = Case(batch_norm=True)
+    problem = case(batch_norm=True)
     options = {"dropout": [[0.5, 0.2], [0.0, 0.0], [0.3, 0.4]], "label_smoothing": [0.0, 0.1, 0.2]}
-    objective, same = case.objective(3, **options), case.objective(3, **options)
-    starts = case.starts(3)
+    objective, same = problem.objective(3, **options), problem.objective(3, **options)
+    starts = problem.starts(3)
     for each in (objective, same):
         each.value_and_grad(starts)
     kept = objective.select([0, 2])
@@ -225,13 +195,13 @@ def test_selecting_models_keeps_their_statistics_rates_and_generators():
 )
 @pytest.mark.parametrize(("loss", "uniform"), [("multiclass", 1 / 3), ("multilabel", 0.5)])
 def test_label_smoothing_moves_targets_towards_the_uniform_ones(loss, uniform, rows):
-    case = Case(loss)
-    starts = case.starts(2)
-    objective = case.objective(2, label_smoothing=[0.0, 0.2])
+    problem = case(loss)
+    starts = problem.starts(2)
+    objective = problem.objective(2, label_smoothing=[0.0, 0.2])
     for _ in range(2):
         (batch,) = objective.load(Block(rows, (23,)))
         losses, _ = objective.value_and_grad(starts, batch)
         for k, share in enumerate((0.0, 0.2)):
-            raw, _ = naive_raw(case.network, starts[k], case.x, None)
-            y = (1 - share) * case.y + share * uniform
+            raw, _ = naive_raw(problem.network, starts[k], problem.x, None)
+            y = (1 - share) * problem.y + share * uniform
             np.testing.assert_allclose(losses[k], naive.LOSSES[loss](raw, y).mean(), rtol=1e-12)

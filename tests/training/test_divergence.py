@@ -209,7 +209,7 @@ def test_interrupt_within_an_epoch_keeps_finite_parameters_and_the_count_of_step
     for run in runs:
         assert run.stop_reason == "interrupted"
         assert run.n_epochs == 1
-        assert run.progress.step == run.state["progress"].step == 4
+        assert run.progress.step == run.state["progress"]["step"] == 4
         assert np.isfinite(run.params).all()
 
 
