@@ -21,7 +21,7 @@ LAYERS = [
     {"stacking"},
     {"preprocessing"},
     {"estimators"},
-    {"lab", "displays", "testing", "cli"},
+    {"callbacks", "cli", "displays", "lab", "learning_rates", "testing"},
 ]
 FORBIDDEN = {"torch", "jax", "tensorflow", "keras", "flax", "mlx"}
 

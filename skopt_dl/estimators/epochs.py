@@ -28,7 +28,6 @@ class EpochTasks:
     def __init__(
         self, estimator: BaseMLP, context: CallbackContext, X: Any, y: Any, sample_weight: Any
     ):
-        self._estimator = estimator
         self._fit = context
         self._arguments = {
             "estimator": estimator,
@@ -46,8 +45,7 @@ class EpochTasks:
 
     def fit_ended(self) -> None:
         """Tell of its end."""
-        attributes = vars(self._estimator)
-        self._fit.call_on_fit_task_end(**self._arguments, reconstruction_attributes=attributes)
+        self._fit.call_on_fit_task_end(**self._arguments, reconstruction_attributes={})
 
     def epoch_begins(self, run: ModelRun) -> None:
         """Tell that an epoch begins."""

@@ -1,0 +1,243 @@
+"""Callbacks for ``model.set_callbacks(...)``, beside scikit-learn's own.
+
+They are scikit-learn callbacks, told of every epoch by `MLPClassifier` and `MLPRegressor`, alone
+or inside a pipeline or a search. ``sklearn.callback.ProgressBar`` and ``ScoringMonitor`` work in
+the same way.
+
+A callback set on an estimator is shared by all its clones: what it remembers belongs to one fit
+and is kept apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+from sklearn.callback import CallbackContext
+
+from skopt_dl._params import NOT_NEGATIVE, Configurable, InstanceOf, Interval, did_you_mean
+from skopt_dl.training import HISTORY_COLUMNS
+
+MONITOR = InstanceOf((str, Callable), "a column of history_, or a function of the fitted model")  # type: ignore[arg-type]
+
+
+class EpochCallback(Configurable):
+    """Base class: something to do after each epoch.
+
+    A subclass implements `after_epoch`, and may override `before_fit`, which returns what is to be
+    remembered during one fit.
+    """
+
+    @property
+    def _memories(self) -> dict[CallbackContext, dict[str, Any]]:
+        """What is remembered of each fit under way."""
+        return self.__dict__.setdefault("_memory_of_fits", {})
+
+    def setup(self, estimator: Any, context: CallbackContext) -> None:
+        """Begin a fit."""
+        self.check_params()
+        self._memories[context] = self.before_fit(context)
+
+    def teardown(self, estimator: Any, context: CallbackContext) -> None:
+        """End a fit."""
+        self._memories.pop(context, None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What is remembered of fits that run here is of no use in another process.
+        state = super().__getstate__()
+        return {key: value for key, value in state.items() if key != "_memory_of_fits"}
+
+    def on_fit_task_begin(self, estimator: Any, context: CallbackContext) -> None:
+        """Nothing to do."""
+
+    def on_fit_task_end(
+        self, estimator: Any, context: CallbackContext, *, fitted_estimator: Any = None
+    ) -> bool:
+        """Pass an epoch on to `after_epoch`."""
+        memory = self._memories.get(context.parent)
+        if memory is None or fitted_estimator is None:
+            return False
+        return bool(self.after_epoch(fitted_estimator, memory))
+
+    def before_fit(self, context: CallbackContext) -> dict[str, Any]:
+        """Return what to remember during a fit."""
+        return {}
+
+    def after_epoch(self, model: Any, memory: dict[str, Any]) -> bool | None:
+        """Look at the model as it is after an epoch; true asks to stop training.
+
+        Parameters
+        ----------
+        model : MLPClassifier or MLPRegressor
+            A fitted copy: ``model.history_`` has the figures so far.
+        memory : dict
+            What `before_fit` returned for this fit.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not implement after_epoch.")
+
+
+class _Monitor(EpochCallback):
+    """Base class of callbacks that watch one figure."""
+
+    monitor: str | Callable[[Any], float]
+    larger_is_better: bool | None
+
+    def figure(self, model: Any) -> float:
+        """The figure now, turned so that smaller is better."""
+        if callable(self.monitor):
+            value, larger = float(self.monitor(model)), True
+        else:
+            if self.monitor not in model.history_:
+                raise ValueError(self._no_such_column(model))
+            value = model.history_[self.monitor][-1]
+            larger = self.monitor == "validation_score"
+        larger = larger if self.larger_is_better is None else self.larger_is_better
+        return np.inf if np.isnan(value) else -value if larger else value
+
+    def _no_such_column(self, model: Any) -> str:
+        message = (
+            f"monitor={self.monitor!r} of {type(self).__name__} is no column of history_, which "
+            f"has {', '.join(model.history_)}.{did_you_mean(str(self.monitor), HISTORY_COLUMNS)}"
+        )
+        if str(self.monitor).startswith("validation"):
+            message += " Pass validation data, fit(X, y, X_val=..., y_val=...)."
+        return message
+
+
+class EarlyStopping(_Monitor):
+    """Stop when a figure has not improved for some epochs.
+
+    The model keeps its last weights; `Checkpoint` keeps the best. To end with the best weights,
+    use the estimator's own ``early_stopping=True, scoring=...`` instead.
+
+    Parameters
+    ----------
+    monitor : str or callable, default="validation_loss"
+        A column of ``history_``, or ``monitor(model)`` that returns a figure of the fitted model.
+    patience : int, default=10
+        Epochs without improvement that are put up with.
+    tol : float, default=0.0
+        An improvement is a gain above this.
+    larger_is_better : bool or None, default=None
+        None means yes for ``"validation_score"`` and for functions, no for other columns.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.model_selection import train_test_split
+    >>> from skopt_dl import MLPClassifier
+    >>> from skopt_dl.callbacks import EarlyStopping
+    >>> X, y = load_iris(return_X_y=True)
+    >>> X, X_val, y, y_val = train_test_split(X, y, random_state=0)
+    >>> model = MLPClassifier(max_iter=2000, n_iter_no_change=2000, random_state=0)
+    >>> model = model.set_callbacks(EarlyStopping(patience=5))
+    >>> model.fit(X, y, X_val=X_val, y_val=y_val).n_iter_ < 2000
+    True
+    """
+
+    constraints = {
+        "monitor": MONITOR,
+        "patience": Interval(1, np.inf, "[)", integer=True),
+        "tol": NOT_NEGATIVE,
+    }
+
+    def __init__(
+        self,
+        monitor: str | Callable[[Any], float] = "validation_loss",
+        patience: int = 10,
+        tol: float = 0.0,
+        larger_is_better: bool | None = None,
+    ):
+        self.monitor = monitor
+        self.patience = patience
+        self.tol = tol
+        self.larger_is_better = larger_is_better
+
+    def before_fit(self, context: CallbackContext) -> dict[str, Any]:
+        return {"best": np.inf, "waited": 0}
+
+    def after_epoch(self, model: Any, memory: dict[str, Any]) -> bool:
+        figure = self.figure(model)
+        improved = figure < memory["best"] - self.tol
+        memory["waited"] = 0 if improved else memory["waited"] + 1
+        memory["best"] = min(memory["best"], figure)
+        return memory["waited"] >= self.patience
+
+
+class Checkpoint(_Monitor):
+    """Save the best model so far after each epoch that brings one.
+
+    A file is complete at any moment: it is written beside and then put in place. Within a search,
+    each fit writes a file of its own, with the numbers of its tasks in the name.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Where to save; ``joblib.load(path)`` brings the fitted model back.
+    monitor : str or callable, default="loss"
+        A column of ``history_``, or ``monitor(model)`` that returns a figure of the fitted model.
+    larger_is_better : bool or None, default=None
+        None means yes for ``"validation_score"`` and for functions, no for other columns.
+    """
+
+    constraints = {"monitor": MONITOR}
+
+    def __init__(
+        self,
+        path: Any,
+        monitor: str | Callable[[Any], float] = "loss",
+        larger_is_better: bool | None = None,
+    ):
+        self.path = path
+        self.monitor = monitor
+        self.larger_is_better = larger_is_better
+
+    def before_fit(self, context: CallbackContext) -> dict[str, Any]:
+        numbers = []
+        task: CallbackContext | None = context
+        while task is not None and task.parent is not None:
+            numbers.append(str(task.task_id))
+            task = task.parent
+        path = Path(self.path)
+        name = "-".join([path.stem, *reversed(numbers)])
+        return {"best": np.inf, "path": path.with_name(name + path.suffix)}
+
+    def after_epoch(self, model: Any, memory: dict[str, Any]) -> None:
+        figure = self.figure(model)
+        if not figure < memory["best"]:
+            return
+        memory["best"], path = figure, memory["path"]
+        # The copy was made in mid-fit; callbacks and their contexts are not to be saved with it.
+        model.__dict__ = {k: v for k, v in vars(model).items() if "callback" not in k}
+        beside = path.with_name(path.name + ".part")
+        joblib.dump(model, beside)
+        beside.replace(path)
+
+
+class LearningRatePrinter(EpochCallback):
+    """Print the learning rate whenever it has changed.
+
+    Parameters
+    ----------
+    every : int, default=1
+        Print after each so many epochs at most.
+    """
+
+    constraints = {"every": Interval(1, np.inf, "[)", integer=True)}
+
+    def __init__(self, every: int = 1):
+        self.every = every
+
+    def before_fit(self, context: CallbackContext) -> dict[str, Any]:
+        return {"last": None, "epoch": 0}
+
+    def after_epoch(self, model: Any, memory: dict[str, Any]) -> None:
+        memory["epoch"] += 1
+        rate = model.history_.get("learning_rate", [None])[-1]
+        if rate == memory["last"] or (memory["epoch"] - 1) % self.every:
+            return
+        memory["last"] = rate
+        print(f"Epoch {memory['epoch']}: learning rate {rate:.6g}")
