@@ -14,7 +14,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from skopt_dl.estimators import MLPClassifier, MLPRegressor
+    from skopt_dl.estimators import MLPClassifier, MLPRegressor, from_sklearn
+    from skopt_dl.learning_rates import learning_rate_range
     from skopt_dl.plugins import available_optimizers, hookimpl, make_optimizer
 
 __version__ = "0.1.0"
@@ -23,7 +24,9 @@ __all__ = [
     "MLPClassifier",
     "MLPRegressor",
     "available_optimizers",
+    "from_sklearn",
     "hookimpl",
+    "learning_rate_range",
     "make_optimizer",
 ]
 
@@ -32,7 +35,9 @@ _HOMES = {
     "MLPClassifier": "skopt_dl.estimators",
     "MLPRegressor": "skopt_dl.estimators",
     "available_optimizers": "skopt_dl.plugins",
+    "from_sklearn": "skopt_dl.estimators",
     "hookimpl": "skopt_dl.plugins.hookspecs",
+    "learning_rate_range": "skopt_dl.learning_rates",
     "make_optimizer": "skopt_dl.plugins",
 }
 

@@ -21,7 +21,8 @@ LAYERS = [
     {"stacking"},
     {"preprocessing"},
     {"estimators"},
-    {"callbacks", "cli", "displays", "lab", "learning_rates", "testing"},
+    {"displays"},
+    {"callbacks", "cli", "lab", "learning_rates", "testing"},
 ]
 FORBIDDEN = {"torch", "jax", "tensorflow", "keras", "flax", "mlx"}
 

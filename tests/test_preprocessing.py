@@ -137,7 +137,9 @@ def test_fitted_transformer_pickles_and_clones_within_a_pipeline(table):
 
 
 tables = hnp.arrays(
-    np.float64, st.tuples(st.integers(2, 30), st.integers(1, 3)), elements=st.floats(-1e6, 1e6)
+    np.float64,
+    st.tuples(st.integers(2, 30), st.integers(1, 3)),
+    elements=st.floats(-1e6, 1e6, allow_subnormal=False),
 )
 PROPERTY = settings(deadline=None, max_examples=60)
 

@@ -1,6 +1,7 @@
 """The scikit-learn face: validation, targets, attributes; no numerics."""
 
 from skopt_dl.estimators.classifier import MLPClassifier
+from skopt_dl.estimators.conversion import from_sklearn
 from skopt_dl.estimators.regressor import MLPRegressor
 
-__all__ = ["MLPClassifier", "MLPRegressor"]
+__all__ = ["MLPClassifier", "MLPRegressor", "from_sklearn"]

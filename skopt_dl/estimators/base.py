@@ -264,8 +264,10 @@ class BaseMLP(
             input_scaling=self.input_scaling,
         )
         random_state = check_random_state(self.random_state)
+        # Drawn by warm starts too, so that they hold out the same samples as the first fit.
+        seeds = random_state.randint(2**31, size=4)
         if reset:
-            self._rng = np.random.default_rng(random_state.randint(2**31, size=4))
+            self._rng = np.random.default_rng(seeds)
             params = np.zeros(network.layout.size + network.statistics.size, dtype=X.dtype)
             init.fill(
                 network.layout, params[: network.layout.size], self._rng, network.glorot_gains
@@ -274,6 +276,9 @@ class BaseMLP(
         resume = self._resumable(optimizer, network) if incremental else None
         if not reset:
             params = self._start(network, resume, X.dtype)
+            if resume is None:
+                # All begins anew but the rates that follow the samples seen so far.
+                resume = {"progress": {"step": 0, "n_samples_seen": self.t_}}
         rows, validation = self._validation(X, y, labels, sample_weight, held_out, random_state)
         self.out_activation_ = form.output_activation
         self.optimizer_ = optimizer
@@ -433,7 +438,7 @@ class BaseMLP(
             "n_iter_": run.n_epochs,
             "history_": history,
             "loss_curve_": losses,
-            "loss_": losses[-1] if losses else math.nan,
+            "loss_": losses[-1] if losses else run.first_loss,
             "validation_loss_curve_": history.get("validation_loss"),
             "validation_scores_": scores,
             # fmin and fmax pass over the NaN of a diverged epoch.
@@ -570,6 +575,52 @@ class BaseMLP(
         with b.quiet():
             outputs = hidden_outputs(b, network, params, pool)
         return [self._as_input(b.to_numpy(output[0, ...]), X) for output in outputs]
+
+    def to_sklearn(self) -> Any:
+        """Turn the fitted model into one of ``sklearn.neural_network``, for tools that know those.
+
+        Returns
+        -------
+        model : sklearn.neural_network.MLPClassifier or sklearn.neural_network.MLPRegressor
+            A fitted model with equal predictions and histories, which can be trained on.
+            Parameters that it lacks are gone. With SGD, momentum, Nesterov's and Adam,
+            ``partial_fit`` goes on with the state of the optimizer. Of other optimizers, and of
+            rates that scikit-learn does not know, nothing is left: ``solver`` and what belongs to
+            it have their defaults.
+
+        Raises
+        ------
+        ValueError
+            If scikit-learn has no such activation, loss or layer: the activation has to be
+            ``"identity"``, ``"logistic"``, ``"tanh"`` or ``"relu"`` in all layers, the loss
+            ``"log_loss"``, ``"squared_error"`` or ``"poisson"``.
+        sklearn.exceptions.NotFittedError
+            If the model is not fitted.
+
+        See Also
+        --------
+        skopt_dl.from_sklearn : The way back.
+
+        Notes
+        -----
+        A classifier that was trained on one class gets scikit-learn's second column of
+        probabilities.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skopt_dl import MLPClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> fitted = MLPClassifier(optimizer="lbfgs", max_iter=1000, random_state=0).fit(X, y)
+        >>> model = fitted.to_sklearn()
+        >>> type(model).__module__.partition(".")[0], model.solver
+        ('sklearn', 'lbfgs')
+        >>> model.score(X, y) == fitted.score(X, y)
+        True
+        """
+        from skopt_dl.estimators.conversion import to_sklearn
+
+        return to_sklearn(self)
 
     @property
     def _n_features_out(self) -> int:

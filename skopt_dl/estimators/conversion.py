@@ -82,7 +82,7 @@ def from_sklearn(model: Any) -> MLPClassifier | MLPRegressor:
 
     See Also
     --------
-    to_sklearn : The way back.
+    MLPClassifier.to_sklearn : The way back.
 
     Notes
     -----
@@ -94,7 +94,7 @@ def from_sklearn(model: Any) -> MLPClassifier | MLPRegressor:
     --------
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.neural_network import MLPClassifier
-    >>> from skopt_dl.estimators.conversion import from_sklearn
+    >>> from skopt_dl import from_sklearn
     >>> X, y = load_iris(return_X_y=True)
     >>> fitted = MLPClassifier(solver="lbfgs", max_iter=1000, random_state=0).fit(X, y)
     >>> model = from_sklearn(fitted)
@@ -137,53 +137,7 @@ def from_sklearn(model: Any) -> MLPClassifier | MLPRegressor:
 
 
 def to_sklearn(model: Any) -> Any:
-    """Turn a fitted model into an MLP of scikit-learn's, for tools that know those only.
-
-    Parameters
-    ----------
-    model : MLPClassifier or MLPRegressor
-        A fitted model; it is left as it is. Its activation is ``"identity"``, ``"logistic"``,
-        ``"tanh"`` or ``"relu"`` in all layers, its loss ``"log_loss"``, ``"squared_error"`` or
-        ``"poisson"``.
-
-    Returns
-    -------
-    model : sklearn.neural_network.MLPClassifier or sklearn.neural_network.MLPRegressor
-        A fitted model with equal predictions and histories, which can be trained on. Parameters
-        that it lacks are gone. With SGD, momentum, Nesterov's and Adam, ``partial_fit`` goes on
-        with the state of the optimizer. Of other optimizers, and of rates that scikit-learn does
-        not know, nothing is left: ``solver`` and what belongs to it have their defaults.
-
-    Raises
-    ------
-    TypeError
-        If `model` is anything else.
-    ValueError
-        If scikit-learn has no such activation, loss or layer; the message names it.
-    sklearn.exceptions.NotFittedError
-        If `model` is not fitted.
-
-    See Also
-    --------
-    from_sklearn : The way back.
-
-    Notes
-    -----
-    A classifier that was trained on one class gets scikit-learn's second column of probabilities.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_iris
-    >>> from skopt_dl import MLPClassifier
-    >>> from skopt_dl.estimators.conversion import to_sklearn
-    >>> X, y = load_iris(return_X_y=True)
-    >>> fitted = MLPClassifier(optimizer="lbfgs", max_iter=1000, random_state=0).fit(X, y)
-    >>> model = to_sklearn(fitted)
-    >>> type(model).__module__.partition(".")[0], model.solver
-    ('sklearn', 'lbfgs')
-    >>> model.score(X, y) == fitted.score(X, y)
-    True
-    """
+    """Turn a fitted model into an MLP of scikit-learn's; see `BaseMLP.to_sklearn`."""
     from sklearn import neural_network
 
     if not isinstance(model, BaseMLP):

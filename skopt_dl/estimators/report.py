@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+
 from sklearn.exceptions import ConvergenceWarning
 
 from skopt_dl._warnings import warn_user
+from skopt_dl.optimizers import Minimizer
+from skopt_dl.schedules import as_schedule
 from skopt_dl.training import ModelRun
 
 
@@ -14,6 +18,23 @@ def print_epoch(run: ModelRun) -> None:
     if "validation_score" in run.history:
         line += f", validation score = {run.history['validation_score'][-1]:.6f}"
     print(line)
+    if run.out_of_patience and not isinstance(run.optimizer, Minimizer):
+        print(_plateau(run))
+
+
+def _plateau(run: ModelRun) -> str:
+    """What the stopping rule is about to do, in words."""
+    assert run.stopping is not None
+    line = (
+        f"{run.stopping.monitor.replace('_', ' ').capitalize()} did not improve more than "
+        f"tol={run.stopping.tol:f} for {run.stopping.n_iter_no_change} consecutive epochs."
+    )
+    schedule = as_schedule(run.optimizer.learning_rate)
+    if schedule.continues_after_plateau(run.progress):
+        progress = copy.copy(run.progress)
+        progress.n_plateaus += 1
+        return f"{line} Setting learning rate to {schedule.value(progress):.3g}."
+    return f"{line} {'Learning rate too small. ' if run.progress.n_plateaus else ''}Stopping."
 
 
 def warn_of_outcome(run: ModelRun, max_iter: int) -> None:
@@ -38,6 +59,13 @@ def warn_of_outcome(run: ModelRun, max_iter: int) -> None:
         warn_user(
             f"Training interrupted by user in epoch {run.n_epochs + 1}; the model keeps the "
             "weights it had."
+        )
+    elif run.stop_reason == "max_iter" and run.n_epochs < max_iter:
+        warn_user(
+            f"{type(run.optimizer).__name__} stopped after {run.n_epochs} iterations, before it "
+            f"converged: {run.message}. Scale the features, or raise the limit that it names "
+            "(optimizer__max_fun).",
+            ConvergenceWarning,
         )
     elif run.stop_reason == "max_iter":
         remedy = "Increase max_iter"

@@ -54,6 +54,8 @@ def run_minimizer(
         host_loss, host_grad = b.fetch(loss[0], grad[0, :])
         gradient = host_grad.astype(np.float64)
         last_norm = float(np.linalg.norm(gradient))
+        if np.isnan(run.first_loss):
+            run.first_loss = float(host_loss)
         return float(host_loss), gradient
 
     def predictor(x: np.ndarray) -> Array:

@@ -98,7 +98,11 @@ def minimise(
         rule = stopping[k] if isinstance(stopping, Sequence) else stopping
         clip = max_grad_norm[k] if isinstance(max_grad_norm, Sequence) else max_grad_norm
         decay = ema_decay[k] if isinstance(ema_decay, Sequence) else ema_decay
-        runs.append(ModelRun(k, optimizer, rule, progress, clip, decay, state=state))
+        run = ModelRun(k, optimizer, rule, progress, clip, decay, state=state)
+        monitor, *patience = state.get("patience", [""])
+        if rule is not None and rule.monitor == monitor:
+            run.best, run.n_iter_without_improvement = patience
+        runs.append(run)
     for run in runs:
         if isinstance(run.optimizer, Minimizer):
             block = batches.select([run.index]).everything()
@@ -329,13 +333,17 @@ class Stack:
         run.state = {}
         if run.stop_reason != "diverged":
             run.state = {"progress": dict(vars(run.progress)), **self._state(row)}
+            if run.stopping is not None:
+                patience = [run.stopping.monitor, run.best, run.n_iter_without_improvement]
+                run.state["patience"] = patience
 
     def _state(self, row: int) -> dict[str, Any]:
         """What is needed to go on with one model, on the host."""
         state: dict[str, Any] = {"slots": self._slots(row)}
         if self.averages is not None:
             state["average"] = self.averages.row_state(row)
-        if self.averages is not None or self._predictors()[0] is not self.params:
+        averages_itself = type(self.runs[row].optimizer).eval_params is not Optimizer.eval_params
+        if self.averages is not None or averages_itself:
             trained = with_statistics(self.objective, self.params)
             state["params"] = self.b.to_numpy(trained[row, :]).copy()
         return state

@@ -89,6 +89,7 @@ class ModelRun:
     max_grad_norm: float = math.inf
     ema_decay: float = 0.0
     history: History = field(default_factory=dict)
+    first_loss: float = np.nan
     best: float = np.nan
     n_iter_without_improvement: int = 0
     stop_requested: bool = False
@@ -125,11 +126,15 @@ class ModelRun:
             return True
         return False
 
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether the last epoch was one too many without an improvement."""
+        rule = self.stopping
+        return rule is not None and self.n_iter_without_improvement > rule.n_iter_no_change
+
     def should_stop(self) -> bool:
         """Whether the rule ends the training; a schedule may lower the rate and go on instead."""
-        if self.stopping is None:
-            return False
-        if self.n_iter_without_improvement <= self.stopping.n_iter_no_change:
+        if not self.out_of_patience:
             return False
         schedule = as_schedule(self.optimizer.learning_rate)
         if not schedule.continues_after_plateau(self.progress):

@@ -217,16 +217,6 @@ def test_converted_model_trains_on_with_warm_start(optimizer, task):
     assert back.loss_ < twin.loss_
 
 
-def test_warm_start_validates_on_the_same_samples_with_the_same_result():
-    options = {"warm_start": True, "early_stopping": True, "shuffle": False}
-    model, X, y = fitted(theirs, "binary", **options)
-    twin = from_sklearn(model)
-    model.fit(X, y)
-    twin.fit(X, y)
-    np.testing.assert_allclose(twin.loss_curve_, model.loss_curve_, rtol=1e-9)
-    assert twin.validation_scores_ == model.validation_scores_
-
-
 @pytest.mark.parametrize("task", ["multilabel", "regression"])
 def test_converted_model_trains_on_with_early_stopping(task):
     model, X, y = fitted(ours, task, warm_start=True, early_stopping=True)

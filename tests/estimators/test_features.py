@@ -392,3 +392,17 @@ def test_loss_falls_with_everything_at_once():
     model.fit(DIGITS[TRAIN], LABELS[TRAIN])
     assert model.score(DIGITS[HELD_OUT], LABELS[HELD_OUT]) > 0.85
     assert model.loss_curve_[-1] < 0.5 * model.loss_curve_[0]
+
+
+def test_warm_starts_hold_out_the_samples_that_the_first_fit_held_out():
+    seen = []
+
+    def scorer(model, X, y):
+        seen.append(X.copy())
+        return 0.0
+
+    model = MLPClassifier(
+        5, early_stopping=True, scoring=scorer, warm_start=True, max_iter=1, random_state=0
+    )
+    model.fit(DIGITS, LABELS).fit(DIGITS, LABELS)
+    np.testing.assert_array_equal(*seen)

@@ -268,10 +268,10 @@ def test_lbfgs_that_has_nothing_to_do_knows_its_loss(library):
 def test_warm_start_goes_on_with_the_rate(power):
     rate = 0.1 if power is None else InverseScaling(0.1, power)
     model = MLPClassifier(4, optimizer=SGD(rate), max_iter=1, warm_start=True, random_state=0)
-    X, y = [[3, 2], [1, 6], [5, 6], [-2, -4]], [1, 1, 1, 0]
+    X, y = DIGITS[:30], BINARY[:30]
     model.fit(X, y).set_params(max_iter=2).fit(X, y)
-    # The third epoch begins after eight samples.
-    expected = 0.1 if power is None else 0.1 / 9**power
+    # The third epoch begins after 60 samples.
+    expected = 0.1 if power is None else 0.1 / 61**power
     assert model.history_["learning_rate"][-1] == pytest.approx(expected)
 
 
@@ -313,18 +313,18 @@ def test_partial_fits_are_the_epochs_of_a_fit(task, momentum):
 
 
 def test_class_may_come_after_the_first_call():
-    model = MLPClassifier(random_state=0)
-    model.partial_fit([[1], [2], [3]], list("abc"), classes=list("abcd"))
-    model.partial_fit([[4]], ["d"])
-    np.testing.assert_array_equal(model.classes_, list("abcd"))
-    for _ in range(300):
-        model.partial_fit([[1], [2], [3], [4]], list("abcd"))
-    assert model.predict([[4]]) == "d"
+    names = np.array(["none", "one", "two"])[LABELS]
+    model, late = MLPClassifier(optimizer=Adam(0.01), random_state=0), names == "two"
+    model.partial_fit(DIGITS[~late], names[~late], classes=["two", "one", "none"])
+    for _ in range(30):
+        model.partial_fit(DIGITS[late], names[late])
+    np.testing.assert_array_equal(model.classes_, ["none", "one", "two"])
+    assert (model.predict(DIGITS[late]) == "two").all()
 
 
 def test_first_call_refuses_labels_beyond_its_classes():
     with pytest.raises(ValueError, match=r"classes not in `self\.classes_`"):
-        MLPClassifier().partial_fit([[3, 2], [1, 6]], [1, 0], classes=[2])
+        MLPClassifier().partial_fit(DIGITS, LABELS, classes=[0, 1])
 
 
 def test_features_too_large_to_train_on_are_reported():
@@ -436,9 +436,11 @@ def test_early_stopping_fills_its_attributes_and_no_others(estimator):
 
 
 def test_adaptive_rate_falls_until_it_is_too_small():
-    model = MLPClassifier(optimizer=Nesterov(ReduceOnPlateau(0.001)), tol=0.5, max_iter=1000)
-    model.fit([[3, 2], [1, 6]], [1, 0])
-    assert model.n_iter_ < 1000
+    model = MLPClassifier(
+        5, optimizer=Nesterov(ReduceOnPlateau(0.002)), tol=0.5, max_iter=100, random_state=0
+    )
+    model.fit(DIGITS, BINARY)
+    assert model.n_iter_ < 100
     assert model.history_["learning_rate"][-1] < 1e-6
 
 
@@ -511,12 +513,13 @@ def test_regressor_has_the_precision_of_its_data(dtype):
 
 
 def test_model_from_a_file_learns_something_new(tmp_path):
-    model = MLPRegressor(42, optimizer=Adam(0.01), random_state=0).fit([[2]], [4])
+    model = MLPRegressor(10, optimizer=Adam(0.01), random_state=0).fit(FEATURES, TARGET)
     joblib.dump(model, tmp_path / "model.joblib")
     loaded = joblib.load(tmp_path / "model.joblib")
+    assert loaded.score(FEATURES, TARGET) > 0.9 > 0 > loaded.score(FEATURES, -TARGET)
     for _ in range(300):
-        loaded.partial_fit([[2]], [1])
-    np.testing.assert_allclose(loaded.predict([[2]]), [1], rtol=1e-3)
+        loaded.partial_fit(FEATURES, -TARGET)
+    assert loaded.score(FEATURES, -TARGET) > 0.9
 
 
 @ESTIMATORS
@@ -562,8 +565,9 @@ def test_equal_weights_are_none_under_early_stopping():
 
 
 def test_poisson_loss_equals_the_generalised_linear_model():
-    x = np.linspace(0, 1, 100)[:, None]
-    y = np.random.default_rng(0).poisson(np.exp(x[:, 0] + 1))
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-1, 1, (150, 2))
+    y = rng.poisson(np.exp(x @ [1.0, -0.5] + 0.5))
     reference = PoissonRegressor(alpha=0, tol=1e-8).fit(x, y).predict(x)
     poisson, squared = (
         MLPRegressor((), optimizer="lbfgs", loss=loss, alpha=0, tol=1e-7, random_state=0)

@@ -3,6 +3,7 @@
 import importlib
 import importlib.metadata
 import sys
+from contextlib import suppress
 
 import pytest
 from distributions import Site
@@ -15,8 +16,10 @@ from skopt_dl.plugins.manager import PluginManager
 def forget(folder):
     """Forget the modules of a folder, and all that was learnt from its distributions."""
     for name, module in list(sys.modules.items()):
-        # A namespace package has no file, but a path.
-        places = [getattr(module, "__file__", None), *getattr(module, "__path__", [])]
+        places = [getattr(module, "__file__", None)]
+        with suppress(KeyError):  # raised where the parent of a namespace package is not loaded
+            # A namespace package has no file, but a path.
+            places += getattr(module, "__path__", [])
         if any(str(place).startswith(str(folder)) for place in places):
             del sys.modules[name]
     importlib.invalidate_caches()

@@ -1,0 +1,126 @@
+"""Which learning rates train a model, found by trying."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from threadpoolctl import threadpool_limits
+
+from skopt_dl.displays import LearningRateRangeDisplay
+from skopt_dl.estimators.base import BaseMLP
+from skopt_dl.optimizers import Minimizer
+from skopt_dl.stacking import FitJob, train
+
+# A rate with which nothing moves.
+STILL = 1e-300
+MIN_EPOCHS = 5
+# Parameters of all the models that are trained at once: bounds the memory.
+MAX_PARAMS = 1 << 22
+# Work of a step below which a second thread of the BLAS costs more than it does.
+MIN_FLOPS_FOR_THREADS = 2e7
+
+
+def learning_rate_range(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any = None,
+    *,
+    learning_rates: Sequence[float] | np.ndarray | None = None,
+    n_steps: int = 200,
+) -> LearningRateRangeDisplay:
+    """Try a range of learning rates, all models in one stack, and suggest one.
+
+    Every rate trains a model for a few epochs, from the same initial weights and on the same
+    batches. Unlike one training whose rate rises (Smith, 2017, arXiv:1506.01186), no rate suffers
+    from, or lives on, what those before it did.
+
+    Parameters
+    ----------
+    estimator : MLPClassifier, MLPRegressor, or Pipeline that ends in one
+        Left as it is. If its optimizer has a schedule, constant rates take its place.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Of many samples, as many are drawn as the steps need.
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+    sample_weight : array-like of shape (n_samples,), default=None
+    learning_rates : array-like of shape (n_rates,), default=None
+        None tries six in every factor of ten from 1e-6 to 10.
+    n_steps : int, default=200
+        Updates, at least; five epochs at least.
+
+    Returns
+    -------
+    display : LearningRateRangeDisplay
+        Its ``suggestion`` goes into ``optimizer__learning_rate``; ``plot()`` shows the rest.
+
+    Raises
+    ------
+    ValueError
+        If the optimizer has no learning rate, or a rate is not positive.
+    TypeError
+        If the estimator is of another kind.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skopt_dl import MLPClassifier, learning_rate_range
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = MLPClassifier(optimizer="momentum", random_state=0)
+    >>> display = learning_rate_range(model, X, y)
+    >>> low, high = display.stable_range
+    >>> low < display.suggestion < high
+    True
+    >>> model = model.set_params(optimizer__learning_rate=display.suggestion)
+    """
+    if hasattr(estimator, "steps"):
+        X = clone(estimator[:-1]).fit_transform(X, y) if len(estimator) > 1 else X
+        estimator = estimator[-1]
+    if not isinstance(estimator, BaseMLP):
+        raise TypeError(
+            "learning_rate_range needs an MLPClassifier, an MLPRegressor or a Pipeline that ends "
+            f"in one; got {type(estimator).__name__}."
+        )
+    rates = np.geomspace(1e-6, 10, 43) if learning_rates is None else np.sort(learning_rates)
+    if rates.ndim != 1 or not len(rates) or not (np.isfinite(rates) & (rates > 0)).all():
+        raise ValueError(f"learning_rates must be positive numbers; got {learning_rates!r}.")
+    model = clone(estimator).set_params(early_stopping=False, warm_start=False)
+    job = model._job(X, y, sample_weight, (None, None), incremental=False, classes=None)
+    if isinstance(job.optimizer, Minimizer):
+        raise ValueError(f"{job.optimizer!r} has no learning rate to look for.")
+    jobs = _jobs(job, [STILL, *rates], n_steps)
+    runs = []
+    width = max(1, MAX_PARAMS // len(job.params))
+    few_flops = job.network.flops(job.batch_size) < MIN_FLOPS_FOR_THREADS
+    with threadpool_limits(1 if few_flops else None, user_api="blas"):
+        for first in range(0, len(jobs), width):
+            runs += train(jobs[first : first + width])[0]
+    losses = np.full((len(runs), jobs[0].max_epochs), np.nan)
+    for row, run in zip(losses, runs, strict=True):
+        row[: run.n_epochs] = run.history["loss"]
+        if run.stop_reason == "diverged":
+            row[run.n_epochs - 1 :] = np.nan
+    return LearningRateRangeDisplay(rates, losses[1:], float(losses[0, 0]))
+
+
+def _jobs(job: FitJob, rates: Sequence[float], n_steps: int) -> list[FitJob]:
+    """The same short training for each rate."""
+    n_samples = min(job.X.shape[0], job.batch_size * -(-n_steps // MIN_EPOCHS))
+    rows = job.rng.permutation(job.X.shape[0])[:n_samples]
+    n_epochs = -(-n_steps // -(-n_samples // job.batch_size))
+    return [
+        replace(
+            job,
+            optimizer=clone(job.optimizer).set_params(learning_rate=float(rate)),
+            rng=copy.deepcopy(job.rng),
+            rows=np.sort(rows),
+            max_epochs=n_epochs,
+            horizon=n_epochs,
+            stopping=None,
+        )
+        for rate in rates
+    ]
