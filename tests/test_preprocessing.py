@@ -136,11 +136,10 @@ def test_fitted_transformer_pickles_and_clones_within_a_pipeline(table):
     assert clone(pipeline).set_params(smoothrobustscaler__max_value=None)[0].max_value is None
 
 
+# Rounded, since quotients of numbers next to zero overflow.
 tables = hnp.arrays(
-    np.float64,
-    st.tuples(st.integers(2, 30), st.integers(1, 3)),
-    elements=st.floats(-1e6, 1e6, allow_subnormal=False),
-)
+    np.float64, st.tuples(st.integers(2, 30), st.integers(1, 3)), elements=st.floats(-1e6, 1e6)
+).map(lambda X: np.round(X, 6))
 PROPERTY = settings(deadline=None, max_examples=60)
 
 
