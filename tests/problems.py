@@ -130,8 +130,7 @@ class Problem:
             n_models=n_models,
             alpha=alpha,
             sample_weight=TargetPool(b, b.asarray(weight)) if weighted else None,
-            rngs=[np.random.default_rng(k) for k in range(n_models)],
-            **options,
+            **{"rngs": [np.random.default_rng(k) for k in range(n_models)], **options},
         )
 
     def naive_loss(self, row, alpha=0.0, weighted=False):
@@ -160,14 +159,16 @@ class Problem:
         batch_size=8,
         shuffle=True,
         b=NUMPY,
+        regularised=None,
         **options,
     ):
         """Train one model for each optimizer; `models` are their places in `starts`."""
         models = list(range(len(optimizers))) if models is None else models
         params = b.asarray(b.to_numpy(self.starts(max(models) + 1))[models])
         options.setdefault("max_epochs", 4)
+        rngs = [np.random.default_rng(k) for k in models]
         return minimise(
-            self.objective(len(models), alpha, weighted, b=b),
+            self.objective(len(models), alpha, weighted, b=b, rngs=rngs, **(regularised or {})),
             optimizers,
             params,
             batches=self.batches(models, batch_size, shuffle=shuffle),

@@ -249,3 +249,32 @@ def test_loss_of_an_epoch_without_steps_is_that_of_all_samples(
     for run, start in zip(runs, problem.starts(n_models), strict=True):
         assert run.history["loss"] == [pytest.approx(problem.naive_loss(start), rel=1e-12)]
         np.testing.assert_array_equal(run.params, start)
+
+
+DROPOUT = [[0.5, 0.0], [0.0, 0.3], [0.0, 0.0], [0.2, 0.2]]
+SMOOTHING, CLIPS, DECAYS = [0.0, 0.1, 0.2, 0.0], [np.inf, 0.1, 1.0, np.inf], [0.9, 0.0, 0.5, 0.0]
+
+
+@pytest.mark.parametrize("network", [{}, {"batch_norm": True, "input_scaling": True}], ids=str)
+def test_regularised_models_train_in_a_stack_as_they_would_alone(network):
+    problem = Problem(hidden=(4, 3), **network)
+    optimizers = [Adam(0.1), Adam(0.05), Momentum(0.1), SGD(0.3)]
+
+    def run(models):
+        return train(
+            problem,
+            [optimizers[k] for k in models],
+            models,
+            weighted=True,
+            regularised={
+                "dropout": [DROPOUT[k] for k in models],
+                "label_smoothing": [SMOOTHING[k] for k in models],
+            },
+            max_grad_norm=[CLIPS[k] for k in models],
+            ema_decay=[DECAYS[k] for k in models],
+        )
+
+    together = run([0, 1, 2, 3])
+    assert len({run.n_epochs for run in together}) == 4
+    for k, run_in_stack in enumerate(together):
+        assert_close(run_in_stack, *run([k]), rtol=1e-10)
