@@ -1,4 +1,4 @@
-"""``python -m benchmarks [speed | memory | import | all]``."""
+"""``python -m benchmarks [speed | memory | import | features | all]``."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ def main() -> int:
         description="Measure skopt_dl against its floors; exits with 1 when one is missed.",
     )
     parser.add_argument(
-        "what", nargs="?", default="speed", choices=("speed", "memory", "import", "all")
+        "what", nargs="?", default="speed", choices=("speed", "memory", "import", "features", "all")
     )
-    parser.add_argument("--rounds", type=int, default=15, help="of speed and import (default: 15)")
+    parser.add_argument(
+        "--rounds", type=int, default=15, help="of speed, import and features (default: 15)"
+    )
     parser.add_argument(
         "--workload", action="append", help="only this one; may be given several times"
     )
     parser.add_argument("--save", action="store_true", help="write benchmarks/results/*.json")
     args = parser.parse_args()
 
-    from benchmarks import imports, memory, report, speed, workloads
+    from benchmarks import features, imports, memory, report, speed, workloads
 
     known = [work.name for work in workloads.WORKLOADS]
     for name in args.workload or ():
@@ -38,6 +40,8 @@ def main() -> int:
         ok &= memory.run(args.save)
     if args.what in ("speed", "all"):
         ok &= speed.run(args.rounds, args.workload, args.save)
+    if args.what in ("features", "all"):
+        ok &= features.run(args.rounds, args.save)
     return 0 if ok else 1
 
 
