@@ -110,6 +110,8 @@ class LearningRateRangeDisplay:
             ax.axvline(
                 self.suggestion, color="tab:green", label=f"suggestion {self.suggestion:.2g}"
             )
+        if (final[shown] > 0).all():
+            ax.set_yscale("log")
         ax.set(xscale="log", xlabel="Learning rate", ylabel="Training loss")
         ax.legend()
         return self
