@@ -120,7 +120,7 @@ def train(jobs: Sequence[FitJob]) -> tuple[list[ModelRun], str]:
         shuffle=job.shuffle,
         sampling=job.sampling,
         rngs=[each.rng for each in jobs],
-        rows=None if job.rows is None else np.stack([job.rows] * len(jobs)),
+        rows=None if job.rows is None else [job.rows] * len(jobs),
     )
     b = get_backend(job.device, len(jobs) * job.network.flops(batches.batch_size))
     params = b.asarray(np.stack([each.params for each in jobs]))

@@ -127,9 +127,9 @@ class Forward:
         return [x.product(self._weights[0], self._buffer("product", 0)), *self._between]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Training:
-    """What only training needs of a network.
+    """What only training needs of a network, and what it needs to know of the present batch.
 
     Attributes
     ----------
@@ -141,12 +141,21 @@ class Training:
         Statistics of batch normalisation of each hidden layer, ``(K, 1, n)``.
     running : RunningStatistics or None
         What averages them.
+    shares : array of shape (K or 1, 1, n_rows)
+        Each sample's share in the batch: 1 in sum, or all zero.
+    n_rows : array of shape () or (K, 1, 1)
+        How many rows of the batch count.
+    counts : sequence of K int or None
+        The same on the host, where they differ.
     """
 
     dropout: Sequence[Sequence[float]]
     rngs: Sequence[np.random.Generator]
     kept: list[tuple[Array, Array]]
     running: RunningStatistics | None
+    shares: Array = None
+    n_rows: Array = None
+    counts: Sequence[int] | None = None
 
 
 class Backprop(Forward):
@@ -163,8 +172,6 @@ class Backprop(Forward):
     ----------
     output_delta : array of shape (K, n_rows, n_outputs)
         Where the loss's gradient at the raw output is to be written before the backward pass.
-    shares : array of shape (K or 1, 1, n_rows)
-        Each sample's share in the batch: 1 in sum, or all zero. May be replaced.
     """
 
     def __init__(
@@ -183,7 +190,6 @@ class Backprop(Forward):
         self._dropouts: dict[int, Dropout] = {}
         n_models, n_outputs = params.shape[0], network.layer_sizes[-1]
         ones = b.ones((n_models, 1, n_rows), like=params)
-        self.shares = ones[:1, :, :] / n_rows
         super().__init__(b, network, params, n_rows, workspace)
         grads = self._grads
         after: list[Operation] = []
@@ -195,7 +201,7 @@ class Backprop(Forward):
             self._weights = [scaling.weights, *self._weights[1:]]
             after.append(scaling.backward)
         if self._norms:
-            self._before.append(partial(self._running.begin, b.xp, n_rows))
+            self._before.append(self._count_rows)
         # Output-major memory, as the raw outputs have; see `TargetPool`.
         output = workspace.array("output delta", n_rows, n_outputs)
         self.output_delta = delta = b.xp.reshape(output, (n_models, n_outputs, n_rows)).mT
@@ -229,8 +235,11 @@ class Backprop(Forward):
             *self._training.kept[layer],
         )
         self._norms.append(norm)
-        self._between.append(lambda: norm.forward(self.shares, self._running))
+        self._between.append(lambda: norm.forward(self._training.shares, self._running))
         return norm.output
+
+    def _count_rows(self) -> None:
+        self._running.begin(self._b.xp, self._training.n_rows)
 
     @property
     def _running(self) -> RunningStatistics:
@@ -238,7 +247,7 @@ class Backprop(Forward):
         return self._training.running
 
     def _normalise_gradient(self, layer: int, delta: Array) -> None:
-        self._norms[layer].backward(delta, self._grads.biases[layer], self.shares)
+        self._norms[layer].backward(delta, self._grads.biases[layer], self._training.shares)
 
     def _drop_out(self, layer: int, activations: Array) -> Array:
         rates = [row[layer] for row in self._training.dropout]
@@ -246,7 +255,7 @@ class Backprop(Forward):
             return activations
         dropout = Dropout(self._b, rates, self._training.rngs, activations)
         self._dropouts[layer] = dropout
-        self._between.append(dropout.forward)
+        self._between.append(lambda: dropout.forward(self._training.counts))
         return dropout.output
 
     def backward(self, x: DenseRows | SparseRows) -> list[Operation]:

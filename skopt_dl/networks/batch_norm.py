@@ -31,18 +31,18 @@ class RunningStatistics:
     ----------
     n_samples : array of shape (K, 1, 1)
         Samples that the statistics come from, the window at most; written.
-    window : int
+    window : array of shape (K, 1, 1)
         How many samples to average over.
     """
 
-    def __init__(self, n_samples: Array, window: int):
+    def __init__(self, n_samples: Array, window: Array):
         self._n_samples = n_samples
         self._window = window
         self._share: Array = None
 
-    def begin(self, xp: Any, n_rows: int) -> None:
-        """Count a batch's rows."""
-        seen = xp.minimum(self._n_samples + n_rows, float(max(self._window, n_rows)))
+    def begin(self, xp: Any, n_rows: Array) -> None:
+        """Count a batch's rows, a 0-d array or ``(K, 1, 1)``."""
+        seen = xp.minimum(self._n_samples + n_rows, xp.maximum(self._window, n_rows))
         self._n_samples[...] = seen
         self._share = n_rows / seen
 

@@ -53,19 +53,21 @@ class Dropout:
             if rate > 0
         ]
 
-    def forward(self) -> None:
-        """Draw which units stay, and scale them."""
+    def forward(self, counts: Sequence[int] | None) -> None:
+        """Draw which units stay, and scale them; `counts` are the rows of each model, None all."""
+        n_rows = self._mask.shape[1]
         for k, rng, threshold in self._drawing:
-            self._draw(rng, threshold, k)
+            self._draw(rng, threshold, k, n_rows if counts is None else counts[k])
         self._b.xp.multiply(self._activations, self._mask, out=self.output)
 
-    def _draw(self, rng: np.random.Generator, threshold: int, k: int) -> None:
-        _, n_rows, n = self._mask.shape
+    def _draw(self, rng: np.random.Generator, threshold: int, k: int, n_rows: int) -> None:
+        n = self._mask.shape[2]
         words = rng.integers(0, 1 << 64, size=-(-n_rows * n // 4), dtype=np.uint64)
         stay = words.view(np.uint16)[: n_rows * n].reshape(n_rows, n) >= threshold
         scale = self._b.scalar(_LEVELS / (_LEVELS - threshold), like=self._mask)
-        self._mask[k, ...] = self._b.asarray(stay, dtype=self._mask.dtype)
-        self._b.xp.multiply(self._mask[k, ...], scale, out=self._mask[k, ...])
+        mask = self._mask[k, :n_rows, :]
+        mask[...] = self._b.asarray(stay, dtype=mask.dtype)
+        self._b.xp.multiply(mask, scale, out=mask)
 
     def backward(self, delta: Array) -> None:
         """Turn the gradient at `output` into that at the activations, in place."""

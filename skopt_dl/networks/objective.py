@@ -104,18 +104,59 @@ class Objective:
 
 @dataclass(slots=True, eq=False)
 class _Batch:
-    """One step's samples, the places for its raw output and L2 penalty, and its operations."""
+    """One step's samples, the places for its raw output and L2 penalty, and its operations.
+
+    Attributes
+    ----------
+    weight : array of shape () or (K or 1, n_rows, 1)
+        Each sample's share in the batch.
+    shares : array of shape (K or 1, 1, n_rows)
+        The same, along the other axis.
+    weight_sum : array of shape (K or 1, 1) or None
+        The sum of the weights, where they are not all 1.
+    real_rows, counts
+        See `Training`.
+    counted : array of shape (K, n_rows, 1) or None
+        1 for rows that count, 0 for others, where there are any.
+    """
 
     n_rows: int
     y: Array
     raw: Array
     l2: Array
     weight: Array
+    shares: Array
+    real_rows: Array
     weight_sum: Array = None
+    counts: Sequence[int] | None = None
+    counted: Array = None
     x: DenseRows | SparseRows | None = None
     backprop: Backprop | None = None
     forward: list[Operation] = field(default_factory=list)
     backward: list[Operation] = field(default_factory=list)
+
+    def count(self, b: Backend, counts: np.ndarray) -> None:
+        """Say how many rows count, of each model."""
+        like = self.l2
+        mask = np.arange(self.n_rows)[None, :, None] < counts[:, None, None]
+        self.counted = b.asarray(mask, dtype=like.dtype)
+        self.real_rows = b.asarray(counts[:, None, None], dtype=like.dtype)
+        self.counts = counts.tolist()
+
+    def set_weight(self, b: Backend, weight: Array) -> None:
+        """Give the samples weights, ``(K or 1, n_rows, 1)``; None for those that count or not."""
+        if weight is None:
+            weight = self.counted
+        elif self.counted is not None:
+            weight = weight * self.counted
+        if weight is None:
+            return
+        xp = b.xp
+        total = xp.sum(weight, axis=1, keepdims=True)
+        # A batch whose weights are all zero has no loss and no gradient.
+        total = xp.where(total > 0, total, xp.ones_like(total))
+        self.weight, self.weight_sum = weight / total, total[:, :, 0]
+        self.shares = self.weight.mT
 
 
 @dataclass(slots=True, eq=False)
@@ -157,7 +198,7 @@ class NetworkObjective(Objective):
         What dropout is drawn from.
     statistics : array of shape (K, S), default=None
         Statistics of batch normalisation to go on from.
-    window : int, default=None
+    window : int or sequence of K int, default=None
         How many samples they are averaged over; None means all.
     """
 
@@ -175,7 +216,7 @@ class NetworkObjective(Objective):
         dropout: float | Sequence[Any] | np.ndarray = 0.0,
         rngs: Sequence[np.random.Generator] = (),
         statistics: Array = None,
-        window: int | None = None,
+        window: int | Sequence[int] | np.ndarray | None = None,
     ):
         super().__init__(network.layout, n_models)
         self.network = network
@@ -188,7 +229,7 @@ class NetworkObjective(Objective):
             np.asarray(dropout, dtype=np.float64), (n_models, len(network.activations))
         )
         self.rngs = list(rngs)
-        self._window = window
+        self._window = np.broadcast_to(y.n_rows if window is None else window, (n_models,))
         self._b = b
         self._x, self._y, self._weight = x, y, sample_weight
         self._grad = y.empty((n_models, self.layout.size))
@@ -198,28 +239,25 @@ class NetworkObjective(Objective):
         self._params: Array = None
         self._backprop: dict[int, Backprop] = {}
         self._workspace: Workspace | None = None
-        self._prepared: dict[tuple[int, ...], _Loaded] = {}
+        self._prepared: dict[tuple[tuple[int, ...], bool], _Loaded] = {}
         self._loaded: _Loaded
 
     def select(self, models: Sequence[int]) -> NetworkObjective:
-        for pool in (self._x, self._y, self._weight):
-            if pool is not None:
-                pool.release()
         return NetworkObjective(
             self._b,
             self.network,
-            self._x,
-            self._y,
+            self._x.select(models),
+            self._y.select(models),
             n_models=len(models),
             alpha=self.alpha[list(models)],
-            sample_weight=self._weight,
+            sample_weight=None if self._weight is None else self._weight.select(models),
             label_smoothing=self.label_smoothing[list(models)],
             dropout=self.dropout[list(models)],
             rngs=[self.rngs[k] for k in models] if self.rngs else [],
             statistics=None
             if self.statistics is None
             else self._b.xp.take(self.statistics, self._b.asarray(np.asarray(models)), axis=0),
-            window=self._window,
+            window=self._window[list(models)],
         )
 
     def _make_training(self, statistics: Array) -> Training:
@@ -231,7 +269,8 @@ class NetworkObjective(Objective):
             self.statistics = fresh
             views = [tensor.array for tensor in self.network.statistics.tensors(fresh)]
             kept = list(zip(views[:-1:2], views[1:-1:2], strict=True))
-            running = RunningStatistics(views[-1], self._window or self._y.n_rows)
+            window = self._b.asarray(self._window[:, None, None], dtype=self._grad.dtype)
+            running = RunningStatistics(views[-1], window)
         return Training(self.dropout.tolist(), self.rngs, kept, running)
 
     def _make_smoothing(self) -> tuple[Array, Array] | None:
@@ -266,16 +305,20 @@ class NetworkObjective(Objective):
             loaded = self._prepare(block, y)
         else:
             # Blocks of the same sizes use the same buffers, and so the same views of them.
-            found = self._prepared.get(block.sizes)
+            key = block.sizes, block.counts is None
+            found = self._prepared.get(key)
             loaded = found if found is not None and found.y is y else self._prepare(block, y)
-            self._prepared[block.sizes] = loaded
+            self._prepared[key] = loaded
         for batch, x in zip(loaded.batches, xs, strict=True):
             if batch.x is not x:
                 batch.x, batch.backprop = x, None
         if self._weight is not None:
             weight = self._weight.block(block)
             for batch, rows in zip(loaded.batches, block.slices, strict=True):
-                batch.weight, batch.weight_sum = self._normalised(weight[:, rows, :])
+                batch.set_weight(self._b, weight[:, rows, :])
+        elif block.counts is not None:
+            for batch in loaded.batches:
+                batch.set_weight(self._b, None)
         self._loaded = loaded
         return loaded.batches
 
@@ -291,18 +334,16 @@ class NetworkObjective(Objective):
                 raw=raw[:, rows, :],
                 l2=l2[i, :],
                 weight=b.scalar(1.0 / size, like=self._grad),
+                shares=b.ones((1, 1, size), like=self._grad) / size,
+                real_rows=b.scalar(size, like=self._grad),
             )
             for i, (size, rows) in enumerate(zip(block.sizes, block.slices, strict=True))
         ]
+        if block.counts is not None:
+            for batch, counts in zip(batches, block.counts, strict=True):
+                if (counts != batch.n_rows).any():
+                    batch.count(b, counts)
         return _Loaded(block.sizes, y, raw, l2, batches)
-
-    def _normalised(self, weight: Array) -> tuple[Array, Array]:
-        """Divide weights ``(K or 1, n_rows, 1)`` by their sums, returned as ``(K or 1, 1)``."""
-        xp = self._b.xp
-        total = xp.sum(weight, axis=1, keepdims=True)
-        # A batch whose weights are all zero has no loss and no gradient.
-        total = xp.where(total > 0, total, xp.ones_like(total))
-        return weight / total, total[:, :, 0]
 
     def _prepare_operations(self, params: Array, batch: _Batch) -> Backprop:
         """Bind a batch's operations to these parameters and to the buffers of its size."""
@@ -334,9 +375,9 @@ class NetworkObjective(Objective):
             or backprop is not self._backprop.get(batch.n_rows)
         ):
             backprop = self._prepare_operations(params, batch)
-        b, delta = self._b, backprop.output_delta
-        if self._weight is not None:
-            backprop.shares = batch.weight.mT
+        b, delta, training = self._b, backprop.output_delta, self._training
+        training.shares, training.n_rows = batch.shares, batch.real_rows
+        training.counts = batch.counts
         for operation in batch.forward:
             operation()
         self.network.loss.gradient(b, batch.raw, batch.y, delta)
@@ -353,7 +394,7 @@ class NetworkObjective(Objective):
         part = slice(0, self.network.n_weights)
         weights, grad = params[:, part], self._grad[:, part]
         penalty = self.scratch[:, part]
-        weighted = self._weight is not None
+        weighted = batch.weight_sum is not None
         equal = bool((self.alpha == self.alpha[0]).all())
         alpha = self.alpha[0] if equal else self.alpha[:, None]
         factor = b.asarray(alpha if weighted else alpha / batch.n_rows, dtype=grad.dtype)
@@ -370,14 +411,18 @@ class NetworkObjective(Objective):
         # `grad` has kept the raw outputs, so the losses of all batches are computed at once.
         xp, loaded = self._b.xp, self._loaded
         values = self.network.loss.value(self._b, loaded.raw, loaded.y)
-        if self._weight is not None:
-            weights = [batch.weight[:, :, 0] for batch in loaded.batches]
-            values = values * xp.concat(weights, axis=1)
+        weighted = any(batch.weight_sum is not None for batch in loaded.batches)
+        if weighted:
+            shares = [
+                xp.broadcast_to(batch.shares[:, 0, :], (self.n_models, batch.n_rows))
+                for batch in loaded.batches
+            ]
+            values = values * xp.concat(shares, axis=1)
         n_models, n_full, size = self.n_models, len(loaded.sizes) - 1, loaded.sizes[0]
         full = xp.reshape(values[:, : n_full * size], (n_models, n_full, size))
         last = xp.sum(values[:, n_full * size :], axis=1)
         losses = xp.concat([xp.sum(full, axis=2).mT, last[None, :]])
-        if self._weight is None:
+        if not weighted:
             losses = losses / self._b.asarray(np.array(loaded.sizes), dtype=losses.dtype)[:, None]
         return losses + 0.5 * loaded.l2
 
@@ -385,8 +430,7 @@ class NetworkObjective(Objective):
         batch = self._everything() if batch is None else batch
         grad = self.grad(params, batch)
         values = self.network.loss.value(self._b, batch.raw, batch.y)
-        weight = batch.weight if batch.weight_sum is None else batch.weight[:, :, 0]
-        return self._b.xp.sum(values * weight, axis=1) + 0.5 * batch.l2, grad
+        return self._b.xp.sum(values * batch.shares[:, 0, :], axis=1) + 0.5 * batch.l2, grad
 
     def _everything(self) -> _Batch:
         return self.load(Block(slice(0, self.n_samples), (self.n_samples,)))[0]

@@ -246,8 +246,8 @@ class Stack:
                     self.averages.update(self._predictors())
             losses = xp.stack(seen) if seen else objective.losses()
             first = losses[0, :] if first is None else first
-            sizes = self.b.asarray(np.array(block.sizes), dtype=losses.dtype)
-            part = xp.matmul(sizes, losses)
+            counts = np.array(block.sizes)[:, None] if block.counts is None else block.counts
+            part = xp.sum(self.b.asarray(counts, dtype=losses.dtype) * losses, axis=0)
             total = part if total is None else total + part
         finite = xp.all(xp.isfinite(params), axis=1)
         names = ("loss", "first_loss", "squared_norm", "finite")
@@ -264,9 +264,10 @@ class Stack:
             group.tell_progress()
         eval_params = self._eval_params()
         columns = {} if validate is None else validate(eval_params, [r.index for r in self.runs])
+        n_samples = np.broadcast_to(self.batches.n_samples, len(self.runs))
         for row, run in enumerate(self.runs):
             run.progress.epoch += 1
-            run.progress.n_samples_seen += self.batches.n_samples
+            run.progress.n_samples_seen += int(n_samples[row])
             run.record(
                 loss=figures["loss"][row],
                 **{name: values[row] for name, values in columns.items()},
