@@ -13,6 +13,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from joblib import register_parallel_backend
+
 if TYPE_CHECKING:
     from skopt_dl.estimators import MLPClassifier, MLPRegressor, from_sklearn
     from skopt_dl.learning_rates import learning_rate_range
@@ -40,6 +42,15 @@ _HOMES = {
     "learning_rate_range": "skopt_dl.learning_rates",
     "make_optimizer": "skopt_dl.plugins",
 }
+
+
+def _stacking_backend(**kwargs: Any) -> Any:
+    from skopt_dl.stacking.backend import StackingBackend
+
+    return StackingBackend(**kwargs)
+
+
+register_parallel_backend("skopt_dl", _stacking_backend)
 
 
 def __getattr__(name: str) -> Any:

@@ -98,7 +98,7 @@ def learning_rate_range(
     few_flops = job.network.flops(job.batch_size) < MIN_FLOPS_FOR_THREADS
     with threadpool_limits(1 if few_flops else None, user_api="blas"):
         for first in range(0, len(jobs), width):
-            runs += train(jobs[first : first + width])[0]
+            runs += [outcome.run for outcome in train(jobs[first : first + width])]
     losses = np.full((len(runs), jobs[0].max_epochs), np.nan)
     for row, run in zip(losses, runs, strict=True):
         row[: run.n_epochs] = run.history["loss"]

@@ -169,7 +169,7 @@ def test_prediction_and_validation_run_on_the_array_api(strict):
         pool = DensePool(b, b.asarray(x))
         plain, params = fold(b, problem.network, problem.with_statistics(params, b))
         raw = raw_output(b, plain, params, pool)
-        validation = Validation(b, plain, pool, y, None, lambda raw, params: raw.sum())
+        validation = Validation(b, plain, pool, y, None, lambda raw, params, model: raw.sum())
         figures.append([b.to_numpy(raw), *validation(params, [0, 1, 2]).values()])
     rtol = 100 * np.finfo(problem.dtype).eps
     for ours, numpys in zip(*figures, strict=True):

@@ -43,7 +43,7 @@ from skopt_dl.networks import (
 )
 from skopt_dl.optimizers import Minimizer
 from skopt_dl.plugins import MissingPluginError, find
-from skopt_dl.stacking import FitJob, ValidationSet, train
+from skopt_dl.stacking import FitJob, ValidationSet, run
 from skopt_dl.training import HISTORY_COLUMNS, ModelRun, Stopping
 
 _COUNT = Interval(1, math.inf, "[)", integer=True)
@@ -207,7 +207,7 @@ class BaseMLP(
         return self
 
     def _train(self, job: FitJob, incremental: bool, tasks: EpochTasks | None) -> None:
-        """Run a job, tell of it, and turn what it leaves into attributes."""
+        """Run a job, and tell of it."""
         at_end: list[Callable[[ModelRun], None]] = [print_epoch] if self.verbose else []
         if tasks is not None:
             tasks.attributes = lambda run: self._attributes(run, np.array(run.current()), job)  # type: ignore[misc]
@@ -216,18 +216,21 @@ class BaseMLP(
             at_end.append(tasks.epoch_ended)
         if at_end:
             job.on_epoch_end = _one_after_the_other(at_end)
-        (run,), self.device_ = train([job])
+        finished, self.device_ = run(job)
+        self._finish(finished, job)
+        if not incremental or finished.stop_reason != "max_iter":
+            warn_of_outcome(finished, self.max_iter)
+        if tasks is not None:
+            tasks.fit_ended()
+
+    def _finish(self, run: ModelRun, job: FitJob) -> None:
+        """Turn what a training leaves into attributes."""
         assert run.params is not None
-        n_samples = job.X.shape[0] if job.rows is None else len(job.rows)
         self.n_steps_ += run.progress.step - (job.resume["progress"]["step"] if job.resume else 0)
-        self.t_ += run.n_epochs * n_samples
+        self.t_ += run.n_epochs * job.n_samples
         self.__dict__.update(self._attributes(run, run.params, job))
         # A diverged training leaves nothing to go on from.
         self._resume: dict[str, Any] | None = run.state or None
-        if not incremental or run.stop_reason != "max_iter":
-            warn_of_outcome(run, self.max_iter)
-        if tasks is not None:
-            tasks.fit_ended()
 
     def _job(
         self,

@@ -20,7 +20,6 @@ def run_minimizer(
     run: ModelRun,
     params: Array,
     block: Block,
-    max_epochs: int,
     validate: Callable[[Array, Sequence[int]], Mapping[str, np.ndarray]] | None,
     on_epoch_begin: Callable[[Sequence[ModelRun]], None] | None,
     on_epoch_end: Callable[[Sequence[ModelRun]], None] | None,
@@ -35,7 +34,7 @@ def run_minimizer(
     params : array of shape (K, P)
     block : Block
         All of the model's samples as one batch.
-    max_epochs, validate, on_epoch_begin, on_epoch_end
+    validate, on_epoch_begin, on_epoch_end
         As for `minimise`; an iteration is known only when it is over, so both are called then.
     """
     b = backend_of(params)
@@ -107,7 +106,7 @@ def run_minimizer(
             result = run.optimizer.minimize(
                 value_and_grad,
                 last_good.copy(),
-                max_iter=max_epochs,
+                max_iter=run.max_epochs,
                 tol=tol,
                 callback=callback,
             )

@@ -32,14 +32,14 @@ def minimise(
     optimizers: Optimizer | Minimizer | Sequence[Optimizer | Minimizer],
     params: Array,
     *,
-    max_epochs: int = 100,
+    max_epochs: int | Sequence[int] = 100,
     batches: Batches | None = None,
     stopping: Stopping | Sequence[Stopping | None] | None = None,
     validate: Validate | None = None,
     on_epoch_begin: OnEpoch | None = None,
     on_epoch_end: OnEpoch | None = None,
     resume: Sequence[dict[str, Any]] | None = None,
-    horizon: int | None = None,
+    horizon: int | Sequence[int] | None = None,
     max_grad_norm: float | Sequence[float] = math.inf,
     ema_decay: float | Sequence[float] = 0.0,
 ) -> list[ModelRun]:
@@ -52,7 +52,7 @@ def minimise(
         Neighbours of one class share an update.
     params : array of shape (K, P)
         Where to start; overwritten. Its library and device are those of the training.
-    max_epochs : int, default=100
+    max_epochs : int or sequence of K, default=100
     batches : Batches, default=None
         None makes one step an epoch, over everything.
     stopping : Stopping or sequence of K, default=None
@@ -66,7 +66,7 @@ def minimise(
         ``stop_requested``.
     resume : sequence of K dicts, default=None
         ``ModelRun.state`` of an earlier call, to go on from.
-    horizon : int, default=None
+    horizon : int or sequence of K, default=None
         Epochs that the learning rate schedules are laid out for; None means `max_epochs`.
     max_grad_norm : float or sequence of K, default=inf
         Longer gradients are scaled down to this length (Pascanu et al., 2013, arXiv:1211.5063).
@@ -92,13 +92,20 @@ def minimise(
         state = resume[k] if resume else {}
         progress = Progress()
         vars(progress).update(state.get("progress", {}))
-        progress.n_epochs = horizon or max_epochs
+        epochs = _of(max_epochs, k)
+        progress.n_epochs = epochs if horizon is None else _of(horizon, k)
         progress.n_steps = progress.n_epochs * batches.n_batches
-        optimizer = optimizers[k] if isinstance(optimizers, Sequence) else optimizers
-        rule = stopping[k] if isinstance(stopping, Sequence) else stopping
-        clip = max_grad_norm[k] if isinstance(max_grad_norm, Sequence) else max_grad_norm
-        decay = ema_decay[k] if isinstance(ema_decay, Sequence) else ema_decay
-        run = ModelRun(k, optimizer, rule, progress, clip, decay, state=state)
+        rule = _of(stopping, k)
+        run = ModelRun(
+            k,
+            _of(optimizers, k),
+            rule,
+            progress,
+            epochs,
+            _of(max_grad_norm, k),
+            _of(ema_decay, k),
+            state=state,
+        )
         monitor, *patience = state.get("patience", [""])
         if rule is not None and rule.monitor == monitor:
             run.best, run.n_iter_without_improvement = patience
@@ -106,9 +113,7 @@ def minimise(
     for run in runs:
         if isinstance(run.optimizer, Minimizer):
             block = batches.select([run.index]).everything()
-            run_minimizer(
-                objective, run, params, block, max_epochs, validate, on_epoch_begin, on_epoch_end
-            )
+            run_minimizer(objective, run, params, block, validate, on_epoch_begin, on_epoch_end)
             if run.stop_reason == "interrupted":
                 _interrupt_before_start(runs, b.to_numpy(with_statistics(objective, params)))
                 return runs
@@ -116,8 +121,13 @@ def minimise(
     if stochastic:
         stack = Stack(objective, batches, params, stochastic)
         with b.quiet():
-            stack.train(max_epochs, validate, on_epoch_begin, on_epoch_end)
+            stack.train(validate, on_epoch_begin, on_epoch_end)
     return runs
+
+
+def _of(value: Any, k: int) -> Any:
+    """What belongs to model `k`, of a value for all or a sequence with one for each."""
+    return value[k] if isinstance(value, Sequence) else value
 
 
 def with_statistics(objective: Objective, params: Array) -> Array:
@@ -196,7 +206,6 @@ class Stack:
 
     def train(
         self,
-        max_epochs: int,
         validate: Validate | None,
         on_epoch_begin: OnEpoch | None,
         on_epoch_end: OnEpoch | None,
@@ -214,13 +223,13 @@ class Stack:
                 self._end_epoch(figures, validate, started)
                 if on_epoch_end is not None:
                     on_epoch_end(self.runs)
-                self._leave(max_epochs)
+                self._leave()
         except KeyboardInterrupt:
             for _, group in self.groups:
                 group.tell_progress()
             for run in self.runs:
                 run.stop_reason = run.stop_reason or "interrupted"
-            self._leave(max_epochs)
+            self._leave()
 
     def _epoch(self) -> dict[str, np.ndarray]:
         """One pass over the data; returns figures of shape (K,), fetched from the device once."""
@@ -297,14 +306,14 @@ class Stack:
     def _current(self, row: int) -> np.ndarray:
         return self.b.to_numpy(self._eval_params()[row, :])
 
-    def _leave(self, max_epochs: int) -> None:
+    def _leave(self) -> None:
         """Let the models that are done go, and close the ranks."""
         for run in self.runs:
             if run.stop_reason or run.should_stop():
                 continue
             if run.stop_requested:
                 run.stop_reason = "requested"
-            elif run.n_epochs >= max_epochs:
+            elif run.n_epochs >= run.max_epochs:
                 run.stop_reason = "max_iter"
         staying = [row for row, run in enumerate(self.runs) if not run.stop_reason]
         if len(staying) == len(self.runs):

@@ -59,7 +59,7 @@ class ModelRun:
     optimizer : Optimizer or Minimizer
     stopping : Stopping or None
     progress : Progress
-    max_grad_norm, ema_decay : float
+    max_epochs, max_grad_norm, ema_decay : int, float, float
         As for `minimise`.
     history : dict of str to list of float
         One value an epoch in each column.
@@ -86,6 +86,7 @@ class ModelRun:
     optimizer: Any
     stopping: Stopping | None
     progress: Progress
+    max_epochs: int = 1
     max_grad_norm: float = math.inf
     ema_decay: float = 0.0
     history: History = field(default_factory=dict)

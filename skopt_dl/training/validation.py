@@ -24,8 +24,8 @@ class Validation:
     y : ndarray of shape (n_samples, n_outputs)
     sample_weight : ndarray of shape (n_samples,) or None
     score : callable
-        ``score(raw, params)`` of one model's raw outputs, and of the weights and biases that gave
-        them.
+        ``score(raw, params, model)`` of one model's raw outputs, of the weights and biases that
+        gave them, and of its number.
     rows : ndarray of int, default=None
         Which of the samples in `x` to validate on; None means all.
     """
@@ -37,7 +37,7 @@ class Validation:
         x: DensePool | SparsePool,
         y: np.ndarray,
         sample_weight: np.ndarray | None,
-        score: Callable[[np.ndarray, np.ndarray], float],
+        score: Callable[[np.ndarray, np.ndarray, int], float],
         rows: np.ndarray | None = None,
     ):
         self._b, self._network, self._x, self._rows = b, network, x, rows
@@ -54,6 +54,6 @@ class Validation:
         return {
             "validation_loss": np.average(host_values, axis=1, weights=self._weight),
             "validation_score": np.array(
-                [self._score(*one) for one in zip(host_raw, host_params, strict=True)]
+                [self._score(*one) for one in zip(host_raw, host_params, models, strict=True)]
             ),
         }

@@ -19,7 +19,7 @@ def validation_on(problem, sample_weight=None):
         DensePool(NUMPY, problem.x),
         problem.y,
         sample_weight,
-        lambda raw, params: distance(raw, problem.y) + params[0],
+        lambda raw, params, model: distance(raw, problem.y) + params[0],
     )
 
 

@@ -1,0 +1,118 @@
+"""The joblib backend: ``joblib.parallel_config(backend="skopt_dl", n_jobs=64)``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import joblib
+from joblib.parallel import ParallelBackendBase
+from threadpoolctl import threadpool_limits
+
+from skopt_dl.stacking.coordinator import Coordinator
+
+# Models that train at once where nobody says how many.
+DEFAULT_N_JOBS = 64
+
+
+class StackingBackend(ParallelBackendBase):
+    """Runs tasks in threads; what they train with skopt_dl is trained in stacks.
+
+    Parameters
+    ----------
+    nesting_level : int, default=0
+    coordinator : Coordinator, default=None
+        That of the outer call, for tasks that have tasks of their own.
+    """
+
+    uses_threads = True
+    supports_sharedmem = True
+    supports_retrieve_callback = True
+    default_n_jobs = DEFAULT_N_JOBS
+
+    def __init__(
+        self,
+        nesting_level: int | None = None,
+        coordinator: Coordinator | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(nesting_level=nesting_level, **kwargs)
+        self._outer = coordinator
+        self._coordinator = coordinator
+        self._call: ExitStack | None = None
+        self._submitting: ExitStack | None = None
+
+    def effective_n_jobs(self, n_jobs: int | None) -> int:
+        """Return how many tasks may be under way; negative numbers mean 64."""
+        if n_jobs == 0:
+            raise ValueError("n_jobs == 0 in Parallel has no meaning")
+        if n_jobs is None:
+            return 1
+        return DEFAULT_N_JOBS if n_jobs < 0 else n_jobs
+
+    def configure(self, n_jobs: int = 1, parallel: Any = None, **kwargs: Any) -> int:
+        """Prepare for a call of ``joblib.Parallel``."""
+        self.parallel = parallel
+        self._n_jobs = self.effective_n_jobs(n_jobs)
+        return self._n_jobs
+
+    def start_call(self) -> None:
+        """Begin a call: make the coordinator, unless the outer call has one."""
+        self._call = ExitStack()
+        if self._outer is None:
+            # Stacks are trained side by side; a BLAS with threads of its own would be in the way.
+            self._call.enter_context(threadpool_limits(1, user_api="blas"))
+            verbose = getattr(self.parallel, "verbose", 0)
+            self._coordinator = Coordinator(
+                self._n_jobs, joblib.cpu_count(), print if verbose else None
+            )
+            self._call.callback(self._coordinator.close)
+            self._submitting = ExitStack()
+            self._submitting.enter_context(self._coordinator.submitting())
+
+    def stop_call(self) -> None:
+        """End a call."""
+        if self._submitting is not None:
+            self._submitting.close()
+        if self._call is not None:
+            self._call.close()
+            self._call = None
+
+    def submit(
+        self, func: Callable[[], Any], callback: Callable[[Future[Any]], None] | None = None
+    ) -> Future[Any]:
+        """Schedule a task."""
+        assert self._coordinator is not None
+        future = self._coordinator.submit(func)
+        if callback is not None:
+            future.add_done_callback(callback)
+        return future
+
+    def retrieve_result_callback(self, out: Future[Any]) -> Any:
+        """Return what a task returned, or raise what it raised."""
+        return out.result()
+
+    @contextmanager
+    def retrieval_context(self) -> Iterator[None]:
+        """While results are waited for, tasks may train."""
+        coordinator = self._coordinator
+        assert coordinator is not None
+        if self._outer is not None and coordinator.in_task:
+            with coordinator.awaiting_tasks():
+                yield
+        else:
+            if self._submitting is not None:
+                self._submitting.close()
+            yield
+
+    def abort_everything(self, ensure_ready: bool = True) -> None:
+        """End the tasks: one has raised, or the user has interrupted."""
+        if self._coordinator is not None and self._outer is None:
+            self._coordinator.abort()
+
+    def get_nested_backend(self) -> tuple[ParallelBackendBase, int]:
+        """Tasks of tasks share the coordinator, and so their stacks."""
+        level = (self.nesting_level or 0) + 1
+        return StackingBackend(nesting_level=level, coordinator=self._coordinator), self._n_jobs

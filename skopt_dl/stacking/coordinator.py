@@ -1,0 +1,317 @@
+"""Tasks in threads whose trainings are collected and run as stacks.
+
+A task runs until it has something to train, and waits. When every task that may run waits, or has
+ended, all that is waiting is sorted into stacks and trained; then the tasks go on. So the searches
+of scikit-learn, which know nothing of stacks, train in stacks.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+from skopt_dl.stacking.jobs import FitJob
+from skopt_dl.stacking.stacks import Outcome, share_data, stacks, train
+from skopt_dl.training import ModelRun
+
+# The coordinator of the tasks that this thread's belongs to.
+_active: ContextVar[Coordinator | None] = ContextVar("skopt_dl_coordinator", default=None)
+
+# Seconds without any news after which what waits is trained, whatever the others do: a task may
+# take long over something else, or wait for one that waits.
+PATIENCE = 1.0
+# Bytes of samples that tasks may hold, all together, where there are more than one for each core.
+MEMORY = 1 << 30
+# Work of a stack's step above which NumPy leaves the interpreter free for another thread.
+PARALLEL_FLOPS = 2.5e7
+
+
+def run(job: FitJob) -> tuple[ModelRun, str]:
+    """Train a job: in a stack if it belongs to a stacked search, else alone.
+
+    Returns
+    -------
+    run : ModelRun
+    device : str
+        Where it was trained: ``"cpu"`` or ``"cuda"``.
+    """
+    coordinator = _active.get()
+    outcome = train([job])[0] if coordinator is None else coordinator.train(job)
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome.run, outcome.device
+
+
+class AbortedError(RuntimeError):
+    """The search that a task belongs to has ended, because of an error or an interrupt."""
+
+
+@dataclass(eq=False)
+class _Ticket:
+    """A job that waits for its training."""
+
+    job: FitJob
+    done: threading.Event = field(default_factory=threading.Event)
+    outcome: Outcome | None = None
+    error: BaseException | None = None
+
+
+class Coordinator:
+    """Runs tasks in threads, and their trainings in stacks.
+
+    Parameters
+    ----------
+    n_tasks : int
+        How many tasks may be under way at once: the most models that wait together.
+    n_cores : int
+        How many tasks compute, and stacks train, at the same time.
+    tell : callable, default=None
+        Gets lines about what is trained.
+    """
+
+    def __init__(self, n_tasks: int, n_cores: int, tell: Callable[[str], None] | None = None):
+        self._n_tasks, self._n_cores, self._tell = n_tasks, n_cores, tell
+        self._lock = threading.Condition()
+        self._queue: deque[Callable[[], None]] = deque()
+        self._waiting: list[_Ticket] = []
+        # Threads that may yet bring something to train: tasks, and whoever submits them.
+        self._running = 0
+        self._under_way = 0
+        self._training = 0
+        self._limit = min(n_cores, n_tasks)
+        self._news = time.monotonic()
+        self.aborted = False
+        self._closed = False
+        self._cores = threading.Semaphore(n_cores)
+        self._one_small_stack = threading.Lock()
+        self._task_threads = ThreadPoolExecutor(10_000, thread_name_prefix="skopt_dl-task")
+        self._trainers = ThreadPoolExecutor(n_cores, thread_name_prefix="skopt_dl-stack")
+        self._watch: threading.Thread | None = None
+
+    # Tasks
+
+    def submit(self, function: Callable[[], Any]) -> Future[Any]:
+        """Have a task run as soon as there is room for it."""
+        future: Future[Any] = Future()
+        with self._lock:
+            self._queue.append(lambda: self._perform(function, future))
+            self._proceed()
+        return future
+
+    def _perform(self, function: Callable[[], Any], future: Future[Any]) -> None:
+        token = _active.set(self)
+        try:
+            if not future.set_running_or_notify_cancel():
+                return
+            with self._cores:
+                try:
+                    result = function()
+                except BaseException as error:
+                    future.set_exception(error)
+                else:
+                    # Whoever hears of this may submit the next task, before this one is over.
+                    future.set_result(result)
+        finally:
+            _active.reset(token)
+            with self._lock:
+                self._under_way -= 1
+                self._running -= 1
+                self._proceed()
+
+    @contextmanager
+    def submitting(self) -> Iterator[None]:
+        """Nothing is trained early while somebody is about to submit tasks."""
+        with self._lock:
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running -= 1
+                self._proceed()
+
+    @contextmanager
+    def awaiting_tasks(self) -> Iterator[None]:
+        """A task that waits for tasks of its own leaves its room to them."""
+        with self._lock:
+            self._running -= 1
+            self._under_way -= 1
+            self._proceed()
+        self._cores.release()
+        try:
+            yield
+        finally:
+            self._cores.acquire()
+            with self._lock:
+                self._running += 1
+                self._under_way += 1
+
+    @property
+    def in_task(self) -> bool:
+        """Whether this thread runs one of the tasks."""
+        return _active.get() is self
+
+    # Training
+
+    def train(self, job: FitJob) -> Outcome:
+        """Wait until a job of this thread's task has been trained."""
+        ticket = _Ticket(job)
+        self._cores.release()
+        try:
+            with self._lock:
+                self._running -= 1
+                self._waiting.append(ticket)
+                self._start_watch()
+                self._proceed()
+            ticket.done.wait()
+        finally:
+            self._cores.acquire()
+        if ticket.error is not None:
+            raise ticket.error
+        assert ticket.outcome is not None
+        return ticket.outcome
+
+    def _proceed(self) -> None:
+        """Admit tasks; where all wait, train. The lock is held."""
+        self._news = time.monotonic()
+        if self.aborted:
+            self._give_up()
+        while self._queue and self._under_way < self._limit:
+            self._admit()
+        if self._running or not self._waiting:
+            return
+        if self._queue and self._raise_limit():
+            self._proceed()
+            return
+        self._launch()
+
+    def _admit(self) -> None:
+        self._under_way += 1
+        self._running += 1
+        self._task_threads.submit(self._queue.popleft())
+
+    def _raise_limit(self) -> bool:
+        """Let more tasks in, now that it is known how much each holds."""
+        largest = max(_size(ticket.job) for ticket in self._waiting)
+        room = min(self._n_tasks, max(self._n_cores, MEMORY // max(1, largest)))
+        if room <= self._limit:
+            return False
+        self._limit = room
+        return True
+
+    def _launch(self) -> None:
+        tickets, self._waiting = self._waiting, []
+        self._training += len(tickets)
+        self._trainers.submit(self._train_all, tickets)
+
+    def _train_all(self, tickets: list[_Ticket]) -> None:
+        try:
+            share_data([ticket.job for ticket in tickets])
+            found = stacks(tickets, lambda ticket: ticket.job)
+        except BaseException as error:
+            self._finish(tickets, [error] * len(tickets))
+            return
+        if self._tell is not None:
+            self._tell(_summary(found))
+        for stack in found[1:]:
+            self._trainers.submit(self._train_stack, stack)
+        self._train_stack(found[0])
+
+    def _train_stack(self, tickets: list[_Ticket]) -> None:
+        jobs = [ticket.job for ticket in tickets]
+        job = jobs[0]
+        small = len(jobs) * job.network.flops(job.batch_size) < PARALLEL_FLOPS
+        results: list[Outcome | BaseException]
+        states = [each.rng.bit_generator.state for each in jobs]
+        try:
+            # Small stacks would only take turns with the interpreter.
+            with self._one_small_stack if small else _nothing():
+                results = list(train(jobs, lambda: self.aborted))
+        except BaseException as error:
+            results = [error]
+            if len(jobs) > 1:
+                results = [self._train_alone(*pair) for pair in zip(jobs, states, strict=True)]
+        self._finish(tickets, results)
+
+    def _train_alone(self, job: FitJob, state: Any) -> Outcome | BaseException:
+        """Train one job of a stack that failed, as if it had never been in it."""
+        job.rng.bit_generator.state = state
+        try:
+            return train([job], lambda: self.aborted)[0]
+        except BaseException as error:
+            return error
+
+    def _finish(self, tickets: list[_Ticket], results: list[Any]) -> None:
+        with self._lock:
+            self._training -= len(tickets)
+            self._running += len(tickets)
+            self._news = time.monotonic()
+            for ticket, result in zip(tickets, results, strict=True):
+                if self.aborted:
+                    ticket.error = AbortedError("The search was ended.")
+                elif isinstance(result, BaseException):
+                    ticket.error = result
+                else:
+                    ticket.outcome = result
+                ticket.done.set()
+
+    # Patience and endings
+
+    def _start_watch(self) -> None:
+        if self._watch is None:
+            self._watch = threading.Thread(target=self._be_patient, daemon=True)
+            self._watch.start()
+
+    def _be_patient(self) -> None:
+        """Train what waits when there has been no news for long."""
+        with self._lock:
+            while not self._closed:
+                self._lock.wait(PATIENCE / 2)
+                idle = not self._training and time.monotonic() - self._news > PATIENCE
+                if self._waiting and idle:
+                    self._launch()
+
+    def abort(self) -> None:
+        """End everything: nothing new begins, what trains stops after its epoch."""
+        with self._lock:
+            self.aborted = True
+            self._give_up()
+
+    def _give_up(self) -> None:
+        self._queue.clear()
+        tickets, self._waiting = self._waiting, []
+        self._running += len(tickets)
+        for ticket in tickets:
+            ticket.error = AbortedError("The search was ended.")
+            ticket.done.set()
+
+    def close(self) -> None:
+        """End the threads; those of tasks that are still under way end with them."""
+        with self._lock:
+            self._closed = True
+            self._lock.notify_all()
+        self._task_threads.shutdown(wait=False)
+        self._trainers.shutdown(wait=False)
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+def _size(job: FitJob) -> int:
+    """About how much a task with this job holds, in bytes: the samples, and a copy to score on."""
+    data = job.X.data if hasattr(job.X, "tocsr") else job.X
+    return int(1.5 * data.nbytes)
+
+
+def _summary(found: list[list[_Ticket]]) -> str:
+    sizes = [len(stack) for stack in found]
+    return f"skopt_dl: {sum(sizes)} models in stacks of {', '.join(map(str, sizes))}"

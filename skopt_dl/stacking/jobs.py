@@ -1,0 +1,103 @@
+"""What a training needs, gathered before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from skopt_dl.networks import Network
+from skopt_dl.training import ModelRun, Stopping
+
+
+@dataclass
+class ValidationSet:
+    """What a model is validated on after each epoch.
+
+    Attributes
+    ----------
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+    y : ndarray of shape (n_samples, n_outputs)
+    sample_weight : ndarray of shape (n_samples, 1) or None
+    score : callable
+        ``score(raw, params)`` of one model's raw outputs, ``(n_rows, n_outputs)``, and of the
+        weights and biases that gave them.
+    rows : ndarray of int or None
+        Which samples to take; None means all.
+    """
+
+    X: Any
+    y: np.ndarray
+    sample_weight: np.ndarray | None
+    score: Callable[[np.ndarray, np.ndarray], float]
+    rows: np.ndarray | None = None
+
+
+@dataclass
+class FitJob:
+    """One model to train.
+
+    Attributes
+    ----------
+    network : Network
+    optimizer : Optimizer or Minimizer
+    params : ndarray of shape (P + S,)
+        Where to start, with the statistics of batch normalisation if there is any; gives the
+        precision of the training.
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+    y : ndarray of shape (n_samples, n_outputs)
+        Targets; class labels as indicators.
+    sample_weight : ndarray of shape (n_samples, 1) or None
+    rows : ndarray of int or None
+        Samples to train on; None means all.
+    validation : ValidationSet or None
+    alpha, label_smoothing, dropout : float, float, float or sequence of float
+        As for `NetworkObjective`.
+    batch_size, shuffle, sampling
+        As for `Batches`.
+    max_epochs, horizon, stopping, max_grad_norm, ema_decay
+        As for `minimise`.
+    device : str
+    rng : numpy.random.Generator
+    on_epoch_begin, on_epoch_end : callable or None
+        Called with the `ModelRun`.
+    resume : dict or None
+        ``ModelRun.state`` to go on from.
+    """
+
+    network: Network
+    optimizer: Any
+    params: np.ndarray
+    X: Any
+    y: np.ndarray
+    rng: np.random.Generator
+    alpha: float = 0.0
+    label_smoothing: float = 0.0
+    dropout: float | Sequence[float] = 0.0
+    batch_size: int = 200
+    max_epochs: int = 200
+    horizon: int | None = None
+    shuffle: bool = True
+    sampling: str = "shuffle"
+    stopping: Stopping | None = None
+    max_grad_norm: float = np.inf
+    ema_decay: float = 0.0
+    device: str = "auto"
+    sample_weight: np.ndarray | None = None
+    rows: np.ndarray | None = None
+    validation: ValidationSet | None = None
+    on_epoch_begin: Callable[[ModelRun], None] | None = None
+    on_epoch_end: Callable[[ModelRun], None] | None = None
+    resume: dict[str, Any] | None = field(default=None, repr=False)
+
+    @property
+    def n_samples(self) -> int:
+        """Samples to train on."""
+        return self.X.shape[0] if self.rows is None else len(self.rows)
+
+    @property
+    def n_batches(self) -> int:
+        """Batches of an epoch."""
+        return -(-self.n_samples // self.batch_size)

@@ -1,0 +1,326 @@
+"""Jobs that can be trained together, and their training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from skopt_dl.backends import Backend, get_backend
+from skopt_dl.networks import DensePool, NetworkObjective, SparsePool, TargetPool
+from skopt_dl.networks.batch_norm import WINDOW
+from skopt_dl.optimizers import Minimizer
+from skopt_dl.stacking.jobs import FitJob, ValidationSet
+from skopt_dl.training import Batches, ModelRun, Validation, minimise
+from skopt_dl.training.updates import structure
+
+T = TypeVar("T")
+
+# Bytes that the models of a stack work on in a step, all together: about what stays in a cache.
+WORKING_SET = 6 << 20
+# Arrays like the parameters: themselves, gradient, scratch, two slots.
+ARRAYS_OF_PARAMS = 5
+
+
+class Outcome(NamedTuple):
+    """What became of a job: the model's run and the device, or an error."""
+
+    run: ModelRun
+    device: str
+    error: Exception | None
+
+
+def kind(job: FitJob) -> Hashable:
+    """What must be equal for jobs to share a stack."""
+    network = job.network
+    alone = object() if isinstance(job.optimizer, Minimizer) else None
+    return (
+        network.layer_sizes,
+        tuple(map(repr, network.activations)),
+        repr(network.loss),
+        network.batch_norm,
+        network.input_scaling,
+        job.params.dtype,
+        # One batch may be as large as each model has samples.
+        job.n_batches,
+        job.batch_size if job.n_batches > 1 else None,
+        job.shuffle,
+        job.sampling,
+        hasattr(job.X, "tocsr"),
+        job.validation is None,
+        job.device,
+        alone,
+    )
+
+
+def width(job: FitJob) -> int:
+    """How many models like this one a stack should have."""
+    sizes = job.network.layer_sizes
+    rows = 2 * sum(sizes[1:]) + sizes[0]
+    numbers = ARRAYS_OF_PARAMS * len(job.params) + job.batch_size * rows
+    return max(1, WORKING_SET // (numbers * job.params.dtype.itemsize))
+
+
+def stacks(jobs: Sequence[T], job_of: Callable[[T], FitJob]) -> list[list[T]]:
+    """Sort what has jobs into stacks: of one kind, no wider than is good, evenly filled."""
+    kinds: dict[Hashable, list[T]] = {}
+    for each in jobs:
+        kinds.setdefault(kind(job_of(each)), []).append(each)
+    found = []
+    for members in kinds.values():
+        # Neighbours with one optimizer share an update, those with the same data a gathering.
+        members.sort(key=lambda each: _order(job_of(each)))
+        n_stacks = -(-len(members) // width(job_of(members[0])))
+        edges = np.linspace(0, len(members), n_stacks + 1).astype(int)
+        found += [members[start:stop] for start, stop in pairwise(edges)]
+    return found
+
+
+def _order(job: FitJob) -> tuple[str, int]:
+    if isinstance(job.optimizer, Minimizer):
+        return "", 0
+    return str(structure(job.optimizer)), id(job.X)
+
+
+def share_data(jobs: Sequence[FitJob]) -> None:
+    """Let jobs whose arrays are equal hold the same ones."""
+    known: list[np.ndarray] = []
+    for job in jobs:
+        job.X, job.y = _known(job.X, known), _known(job.y, known)
+        job.sample_weight = _known(job.sample_weight, known)
+        if job.validation is not None:
+            held_out = job.validation
+            held_out.X, held_out.y = _known(held_out.X, known), _known(held_out.y, known)
+
+
+def _known(array: Any, known: list[Any]) -> Any:
+    if not isinstance(array, np.ndarray):
+        return array
+    for other in known:
+        if other is array:
+            return other
+        alike = other.shape == array.shape and other.dtype == array.dtype
+        # The first rows tell most folds apart.
+        if alike and np.array_equal(other[:8], array[:8]) and np.array_equal(other, array):
+            return other
+    known.append(array)
+    return array
+
+
+def train(jobs: Sequence[FitJob], interrupted: Callable[[], bool] | None = None) -> list[Outcome]:
+    """Train models of one `kind` as one stack.
+
+    Parameters
+    ----------
+    jobs : sequence of K FitJob
+    interrupted : callable, default=None
+        Asked before each epoch; true ends the training of all, as Ctrl-C does.
+
+    Returns
+    -------
+    outcomes : list of K Outcome
+        A job's callback or score that raises ends that model alone.
+    """
+    job = jobs[0]
+    numbers = [each.n_samples for each in jobs]
+    batches = Batches(
+        numbers if len(set(numbers)) > 1 else numbers[0],
+        max(each.batch_size for each in jobs),
+        shuffle=job.shuffle,
+        sampling=job.sampling,
+        rngs=[each.rng for each in jobs],
+        rows=_rows(jobs),
+    )
+    b = get_backend(job.device, len(jobs) * job.network.flops(batches.batch_size))
+    params = b.asarray(np.stack([each.params for each in jobs]))
+    dtype, n_params = params.dtype, job.network.layout.size
+    errors: dict[int, Exception] = {}
+    runs = minimise(
+        NetworkObjective(
+            b,
+            job.network,
+            _pool(b, [each.X for each in jobs], dtype),
+            _targets(b, [each.y for each in jobs], dtype),
+            n_models=len(jobs),
+            alpha=[each.alpha for each in jobs],
+            sample_weight=_weights(b, jobs, dtype),
+            label_smoothing=[each.label_smoothing for each in jobs],
+            dropout=np.stack([np.broadcast_to(each.dropout, _n_hidden(job)) for each in jobs]),
+            rngs=[each.rng for each in jobs],
+            statistics=b.xp.asarray(params[:, n_params:], copy=True),
+            window=[min(each.n_samples, WINDOW * each.batch_size) for each in jobs],
+        ),
+        [each.optimizer for each in jobs],
+        params if params.shape[1] == n_params else b.contiguous(params[:, :n_params]),
+        max_epochs=[each.max_epochs for each in jobs],
+        batches=batches,
+        stopping=[each.stopping for each in jobs],
+        validate=None if job.validation is None else _Validations(b, jobs, errors),
+        on_epoch_begin=_guarded([each.on_epoch_begin for each in jobs], errors, interrupted),
+        on_epoch_end=_guarded([each.on_epoch_end for each in jobs], errors),
+        resume=[each.resume or {} for each in jobs],
+        horizon=[each.horizon or each.max_epochs for each in jobs],
+        max_grad_norm=[each.max_grad_norm for each in jobs],
+        ema_decay=[each.ema_decay for each in jobs],
+    )
+    return [Outcome(run, b.device, errors.get(run.index)) for run in runs]
+
+
+def _n_hidden(job: FitJob) -> int:
+    return len(job.network.activations)
+
+
+def _guarded(
+    functions: Sequence[Callable[[ModelRun], None] | None],
+    errors: dict[int, Exception],
+    interrupted: Callable[[], bool] | None = None,
+) -> Callable[[Sequence[ModelRun]], None]:
+    """Call each job's function with its run; one that fails stops its model, not the others."""
+
+    def call(runs: Sequence[ModelRun]) -> None:
+        if interrupted is not None and interrupted():
+            raise KeyboardInterrupt
+        for run in runs:
+            function = functions[run.index]
+            if function is not None and run.index not in errors:
+                try:
+                    function(run)
+                except Exception as error:
+                    errors[run.index] = error
+            if run.index in errors:
+                run.stop_requested = True
+
+    return call
+
+
+def _distinct(arrays: Sequence[Any]) -> tuple[list[Any], list[int]]:
+    """The different arrays, and which of them each was."""
+    numbers: dict[int, int] = {}
+    found: list[Any] = []
+    for array in arrays:
+        if id(array) not in numbers:
+            numbers[id(array)] = len(found)
+            found.append(array)
+    return found, [numbers[id(array)] for array in arrays]
+
+
+def _rows(jobs: Sequence[FitJob]) -> list[np.ndarray] | None:
+    """Where each job's samples are; None where all have all samples of the same arrays."""
+    shared = all(each.X is jobs[0].X and each.rows is None for each in jobs)
+    if shared and all(
+        each.y is jobs[0].y and each.sample_weight is jobs[0].sample_weight for each in jobs
+    ):
+        return None
+    return [np.arange(each.n_samples) if each.rows is None else each.rows for each in jobs]
+
+
+def _pool(b: Backend, arrays: Sequence[Any], dtype: Any) -> DensePool | SparsePool:
+    distinct, sources = _distinct(arrays)
+    if len(distinct) == 1:
+        sources = []
+    if hasattr(distinct[0], "tocsr"):
+        return SparsePool(*map(b.sparse, distinct), sources=sources)
+    return DensePool(b, *(b.asarray(array, dtype=dtype) for array in distinct), sources=sources)
+
+
+def _targets(b: Backend, arrays: Sequence[np.ndarray], dtype: Any) -> TargetPool:
+    distinct, sources = _distinct(arrays)
+    if len(distinct) == 1:
+        return TargetPool(b, b.asarray(distinct[0], dtype=dtype))
+    starts = np.cumsum([0, *(len(array) for array in distinct)])[:-1]
+    together = np.concatenate(distinct).astype(dtype, copy=False)
+    return TargetPool(b, b.asarray(together), starts[sources][:, None])
+
+
+def _weights(b: Backend, jobs: Sequence[FitJob], dtype: Any) -> TargetPool | None:
+    if all(each.sample_weight is None for each in jobs):
+        return None
+    ones: dict[int, np.ndarray] = {}
+    weights = []
+    for each in jobs:
+        n = each.X.shape[0]
+        if each.sample_weight is None:
+            weights.append(ones.setdefault(n, np.ones((n, 1), dtype=dtype)))
+        else:
+            weights.append(each.sample_weight)
+    return _targets(b, weights, dtype)
+
+
+class _Validations:
+    """The ``validate`` of a stack: models with the same held-out samples are validated together."""
+
+    def __init__(self, b: Backend, jobs: Sequence[FitJob], errors: dict[int, Exception]):
+        self._b, self._jobs, self._errors = b, jobs, errors
+        self._groups: list[tuple[list[int], Validation]] = []
+        for members in self._same(jobs):
+            held_out = jobs[members[0]].validation
+            assert held_out is not None
+            self._groups.append((members, self._validation(held_out)))
+
+    @staticmethod
+    def _same(jobs: Sequence[FitJob]) -> Iterator[list[int]]:
+        """Numbers of jobs with the same samples."""
+        groups: list[list[int]] = []
+        for k, job in enumerate(jobs):
+            for members in groups:
+                if _is_same(job.validation, jobs[members[0]].validation):
+                    members.append(k)
+                    break
+            else:
+                groups.append([k])
+        yield from groups
+
+    def _validation(self, held_out: ValidationSet) -> Validation:
+        job, rows = self._jobs[0], held_out.rows
+        dtype, part = job.params.dtype, slice(None) if rows is None else rows
+        weight = held_out.sample_weight
+        return Validation(
+            self._b,
+            job.network,
+            _pool(self._b, [held_out.X], dtype),
+            held_out.y[part].astype(dtype, copy=False),
+            None if weight is None else weight[part, 0],
+            self._score,
+            rows,
+        )
+
+    def _score(self, raw: np.ndarray, params: np.ndarray, model: int) -> float:
+        held_out = self._jobs[model].validation
+        assert held_out is not None
+        if model in self._errors:
+            return np.nan
+        try:
+            return held_out.score(raw, params)
+        except Exception as error:
+            self._errors[model] = error
+            return np.nan
+
+    def __call__(self, params: Any, models: Sequence[int]) -> dict[str, np.ndarray]:
+        columns: dict[str, np.ndarray] = {}
+        for members, validation in self._groups:
+            places = [place for place, model in enumerate(models) if model in members]
+            if not places:
+                continue
+            whole = len(places) == len(models)
+            part = (
+                params
+                if whole
+                else self._b.xp.take(params, self._b.asarray(np.array(places)), axis=0)
+            )
+            for name, values in validation(part, [models[place] for place in places]).items():
+                columns.setdefault(name, np.empty(len(models)))[places] = values
+        return columns
+
+
+def _is_same(a: ValidationSet | None, b: ValidationSet | None) -> bool:
+    assert a is not None
+    assert b is not None
+    if a.X is not b.X or a.y is not b.y:
+        return False
+    return _equal(a.rows, b.rows) and _equal(a.sample_weight, b.sample_weight)
+
+
+def _equal(a: np.ndarray | None, b: np.ndarray | None) -> bool:
+    return a is b or (a is not None and b is not None and np.array_equal(a, b))
