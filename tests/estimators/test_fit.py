@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from skopt_dl import MLPClassifier, MLPRegressor
 from skopt_dl.networks.losses import Quantile
 from skopt_dl.optimizers import LBFGS, SGD, Adam, Momentum
-from skopt_dl.schedules import CosLog4, Cosine, OneCycle, WarmUp
+from skopt_dl.schedules import Cosine, CosLog4, OneCycle, WarmUp
 
 DIGITS, LABELS = load_digits(return_X_y=True)
 DIGITS = StandardScaler().fit_transform(DIGITS)[:600]
