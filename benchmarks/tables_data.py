@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -150,7 +151,7 @@ def _steps() -> Data:
 
 
 def _shipped(name: str) -> Callable[[], Data]:
-    return lambda: getattr(datasets, f"load_{name}")(return_X_y=True)
+    return partial(getattr(datasets, f"load_{name}"), return_X_y=True)
 
 
 TABLES = [

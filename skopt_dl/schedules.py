@@ -53,9 +53,13 @@ class Schedule(Configurable):
     ----------
     per_step : bool
         Whether the value changes within an epoch.
+    spans_training : bool
+        Whether the value is laid out to fall to its end with the last epoch, so that a training
+        that gets there went to plan.
     """
 
     per_step: ClassVar[bool] = False
+    spans_training: ClassVar[bool] = False
 
     def value(self, progress: Progress) -> float:
         """Return the learning rate of the next update."""
@@ -161,6 +165,7 @@ class Cosine(Schedule):
     """
 
     per_step = True
+    spans_training = True
     constraints = {"initial_learning_rate": POSITIVE, "final_learning_rate": NOT_NEGATIVE}
 
     def __init__(self, initial_learning_rate: float = 0.01, final_learning_rate: float = 0.0):
@@ -208,6 +213,10 @@ class WarmUp(Schedule):
     def continues_after_plateau(self, progress: Progress) -> bool:
         return as_schedule(self.schedule).continues_after_plateau(progress)
 
+    @property
+    def spans_training(self) -> bool:  # type: ignore[override]
+        return as_schedule(self.schedule).spans_training
+
 
 class OneCycle(Schedule):
     """Up to a maximum and down to almost nothing, both as half cosines (Smith & Topin, 2018).
@@ -226,6 +235,7 @@ class OneCycle(Schedule):
     """
 
     per_step = True
+    spans_training = True
     constraints = {
         "max_learning_rate": POSITIVE,
         "warmup_fraction": FRACTION,
@@ -266,6 +276,7 @@ class CosLog4(Schedule):
     """
 
     per_step = True
+    spans_training = True
     constraints = {"max_learning_rate": POSITIVE}
 
     def __init__(self, max_learning_rate: float = 0.04):

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -43,6 +44,7 @@ from skopt_dl.networks import (
 )
 from skopt_dl.optimizers import Minimizer
 from skopt_dl.plugins import MissingPluginError, find
+from skopt_dl.preprocessing import SmoothRobustScaler
 from skopt_dl.stacking import FitJob, ValidationSet, run
 from skopt_dl.training import HISTORY_COLUMNS, ModelRun, Stopping
 
@@ -114,6 +116,56 @@ class BaseMLP(
         else:
             tags.transformer_tags.preserves_dtype = [str(self.dtype)]
         return tags
+
+    @classmethod
+    def tabular(cls, **params: Any) -> Pipeline:
+        """Make a model for raw tables: columns of any scale, skewed, some of them irrelevant.
+
+        Scales columns robustly and bends outliers (`SmoothRobustScaler`), gives each a factor that
+        is learnt, and trains a fixed number of epochs at a rate that rises and falls four times:
+        what an ablation over some 100 tables found to matter most (Holzmüller et al., 2024,
+        arXiv:2407.04491). A regressor standardises its target, stops early and averages its
+        weights; a classifier has dropout, weight decay and a little label smoothing. All columns
+        are numbers: encode others first, in a ``ColumnTransformer``.
+
+        Parameters
+        ----------
+        **params
+            Parameters of the model that are to differ.
+
+        Returns
+        -------
+        model : sklearn.pipeline.Pipeline
+            ``SmoothRobustScaler``, then the model.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_wine
+        >>> from sklearn.model_selection import train_test_split
+        >>> from skopt_dl import MLPClassifier
+        >>> X, X_test, y, y_test = train_test_split(*load_wine(return_X_y=True), random_state=0)
+        >>> model = MLPClassifier.tabular(random_state=0).fit(X, y)
+        >>> model.score(X_test, y_test) > 0.9
+        True
+        """
+        defaults = {
+            "hidden_layer_sizes": (128, 128),
+            "activation": "mish",
+            "alpha": 0.0,
+            "batch_size": 64,
+            "max_iter": 100,
+            "tol": 0.0,
+            "n_iter_no_change": math.inf,
+            "input_scaling": True,
+            "dtype": "float32",
+        }
+        model = cls(**(defaults | cls._tabular_params() | params))
+        return make_pipeline(SmoothRobustScaler(), model)
+
+    @classmethod
+    def _tabular_params(cls) -> dict[str, Any]:
+        """What `tabular` sets for this task."""
+        raise NotImplementedError
 
     # Targets: what the classifier and the regressor do differently.
 

@@ -17,6 +17,8 @@ from skopt_dl._params import FRACTION, InstanceOf, Options
 from skopt_dl.estimators.base import BaseMLP, can_partial_fit
 from skopt_dl.estimators.targets import MULTILABEL, JointEncoding, label_encoding
 from skopt_dl.networks import Loss
+from skopt_dl.optimizers import AdamW
+from skopt_dl.schedules import CosLog4
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):
@@ -227,6 +229,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         ),
         "label_smoothing": FRACTION,
     }
+
+    @classmethod
+    def _tabular_params(cls) -> dict[str, Any]:
+        return {
+            "optimizer": AdamW(CosLog4(0.003), beta_2=0.95, weight_decay=0.1),
+            "dropout": 0.3,
+            "label_smoothing": 0.02,
+        }
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

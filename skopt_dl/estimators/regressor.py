@@ -14,6 +14,8 @@ from skopt_dl.backends import get_backend
 from skopt_dl.estimators.base import BaseMLP, can_partial_fit
 from skopt_dl.networks import Loss
 from skopt_dl.networks.losses import OUTPUT_ACTIVATIONS
+from skopt_dl.optimizers import Adam
+from skopt_dl.schedules import CosLog4
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):
@@ -214,6 +216,15 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         self.verbose = verbose
 
     constraints = {**BaseMLP.constraints, "standardize_target": BOOLEAN}
+
+    @classmethod
+    def _tabular_params(cls) -> dict[str, Any]:
+        return {
+            "optimizer": Adam(CosLog4(0.02), beta_2=0.95),
+            "standardize_target": True,
+            "early_stopping": True,
+            "ema_decay": 0.99,
+        }
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

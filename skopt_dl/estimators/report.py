@@ -8,7 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skopt_dl._warnings import warn_user
 from skopt_dl.optimizers import Minimizer
-from skopt_dl.schedules import as_schedule
+from skopt_dl.schedules import Schedule, as_schedule
 from skopt_dl.training import ModelRun
 
 
@@ -35,6 +35,12 @@ def _plateau(run: ModelRun) -> str:
         progress.n_plateaus += 1
         return f"{line} Setting learning rate to {schedule.value(progress):.3g}."
     return f"{line} {'Learning rate too small. ' if run.progress.n_plateaus else ''}Stopping."
+
+
+def _went_to_plan(run: ModelRun) -> bool:
+    """Whether the rate was laid out to end at the last epoch."""
+    rate = getattr(run.optimizer, "learning_rate", None)
+    return isinstance(rate, Schedule) and rate.spans_training
 
 
 def warn_of_outcome(run: ModelRun, max_iter: int) -> None:
@@ -67,7 +73,7 @@ def warn_of_outcome(run: ModelRun, max_iter: int) -> None:
             "(optimizer__max_fun).",
             ConvergenceWarning,
         )
-    elif run.stop_reason == "max_iter":
+    elif run.stop_reason == "max_iter" and not _went_to_plan(run):
         remedy = "Increase max_iter"
         if "learning_rate" in run.history:
             remedy += " or the learning rate"

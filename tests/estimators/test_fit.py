@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from skopt_dl import MLPClassifier, MLPRegressor
 from skopt_dl.networks.losses import Quantile
 from skopt_dl.optimizers import LBFGS, SGD, Adam, Momentum
+from skopt_dl.schedules import Cosine, CosLog4, OneCycle, WarmUp
 
 DIGITS, LABELS = load_digits(return_X_y=True)
 DIGITS = StandardScaler().fit_transform(DIGITS)[:600]
@@ -414,3 +415,9 @@ def test_warnings_point_at_the_line_that_called(method):
     with pytest.warns(ConvergenceWarning) as warned:
         getattr(model, method)(100 * DIGITS, LABELS)
     assert {warning.filename for warning in warned} == {__file__}
+
+
+@pytest.mark.parametrize("schedule", [Cosine(), OneCycle(), CosLog4(), WarmUp(Cosine())])
+def test_reaching_max_iter_with_a_schedule_made_for_it_is_no_reason_to_warn(schedule):
+    model = MLPClassifier(5, optimizer=Adam(schedule), max_iter=3, random_state=0)
+    assert model.fit(DIGITS, LABELS).n_iter_ == 3

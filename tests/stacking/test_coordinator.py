@@ -1,0 +1,268 @@
+"""No lost wake-up, no deadlock: random tasks that compute, train, nest, and raise."""
+
+import random
+import signal
+import threading
+import time
+from types import SimpleNamespace
+
+import joblib
+import numpy as np
+import pytest
+
+import skopt_dl  # noqa: F401  (registers the joblib backend)
+from skopt_dl.stacking import coordinator as module
+from skopt_dl.stacking.coordinator import AbortedError, run
+from skopt_dl.stacking.stacks import Outcome
+
+# Long enough for any schedule here; only a deadlock takes it.
+LONG = 60
+
+
+class FakeJob:
+    """Is trained at once, in stacks of at most five, and tells what it was trained with."""
+
+    def __init__(self, value, fails=False):
+        self.value, self.fails = value, fails
+        self.X = np.zeros(1)
+        self.batch_size = 1
+        self.network = SimpleNamespace(flops=lambda n: 0.0)
+        self.rng = SimpleNamespace(bit_generator=SimpleNamespace(state=value))
+
+
+@pytest.fixture
+def stacks_seen(monkeypatch):
+    """Fake trainings, and impatience switched off: what is forgotten would wait for ever."""
+    seen = []
+
+    def train(jobs, interrupted=None):
+        seen.append(len(jobs))
+        if any(job.fails for job in jobs):
+            raise RuntimeError("cannot train this")
+        return [Outcome(job.value, "cpu", None) for job in jobs]
+
+    def stacks(tickets, job_of):
+        return [tickets[i : i + 5] for i in range(0, len(tickets), 5)]
+
+    monkeypatch.setattr(module, "train", train)
+    monkeypatch.setattr(module, "stacks", stacks)
+    monkeypatch.setattr(module, "share_data", lambda jobs: None)
+    monkeypatch.setattr(module, "PATIENCE", 1e9)
+    return seen
+
+
+def script(rng, depth=0):
+    """A random task: what it does, one after the other."""
+    kinds = ["train"] * 4 + ["compute"] * 2 + ["sleep"] + ["raise", "fail"] * (rng.random() < 0.1)
+    actions = []
+    for _ in range(rng.randrange(4)):
+        kind = rng.choice(kinds)
+        if depth < 2 and rng.random() < 0.1:
+            n_jobs = rng.choice([1, 2, 5])
+            actions.append(
+                ("nest", n_jobs, [script(rng, depth + 1) for _ in range(rng.randrange(5))])
+            )
+        else:
+            actions.append((kind, rng.randrange(10**6)))
+    return actions
+
+
+def perform(actions):
+    results = []
+    for kind, value, *rest in actions:
+        if kind == "train":
+            results.append(run(FakeJob(value))[0])
+        elif kind == "compute":
+            results.append(sum(range(value % 500)))
+        elif kind == "sleep":
+            time.sleep(value % 4 * 1e-4)
+        elif kind == "nest":
+            (scripts,) = rest
+            results.append(joblib.Parallel(n_jobs=value)(map(joblib.delayed(perform), scripts)))
+        elif kind == "fail":
+            try:
+                run(FakeJob(value, fails=True))
+            except RuntimeError as error:
+                results.append(str(error))
+        else:
+            results.append(raise_and_catch())
+    return results
+
+
+def raise_and_catch():
+    try:
+        raise ValueError("caught by the task itself")
+    except ValueError as error:
+        return str(error)
+
+
+def expected(actions):
+    results = []
+    for kind, value, *rest in actions:
+        if kind == "train":
+            results.append(value)
+        elif kind == "compute":
+            results.append(sum(range(value % 500)))
+        elif kind == "nest":
+            results.append([expected(each) for each in rest[0]])
+        elif kind == "fail":
+            results.append("cannot train this")
+        elif kind == "raise":
+            results.append("caught by the task itself")
+    return results
+
+
+def within(seconds, function):
+    """Call a function in a thread of its own; fail where it does not return."""
+    outcome = []
+
+    def call():
+        try:
+            outcome.append((function(), None))
+        except BaseException as error:
+            outcome.append((None, error))
+
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    assert not thread.is_alive(), "deadlock"
+    result, error = outcome[0]
+    if error is not None:
+        raise error
+    return result
+
+
+def in_parallel(scripts, n_jobs, function=perform):
+    with joblib.parallel_config(backend="skopt_dl", n_jobs=n_jobs):
+        return joblib.Parallel()(map(joblib.delayed(function), scripts))
+
+
+@pytest.mark.parametrize("first", range(0, 600, 100))
+def test_random_tasks_end_with_the_results_they_have_alone(stacks_seen, first):
+    for seed in range(first, first + 100):
+        rng = random.Random(seed)
+        scripts = [script(rng) for _ in range(rng.randrange(1, 25))]
+        n_jobs = rng.choice([1, 2, 3, 8, 64])
+        results = within(LONG, lambda scripts=scripts, n=n_jobs: in_parallel(scripts, n))
+        assert results == [expected(each) for each in scripts], seed
+
+
+def test_all_tasks_wait_for_each_other_before_anything_is_trained(stacks_seen):
+    def task(value):
+        time.sleep(0.001 * (value % 3))
+        return run(FakeJob(value))[0]
+
+    assert within(LONG, lambda: in_parallel(range(40), 64, task)) == list(range(40))
+    # The first tasks, one for each core, show how large they are; then all others come in.
+    assert sum(stacks_seen) == 40
+    assert max(stacks_seen) == 5
+    assert len(stacks_seen) == 8
+
+
+def test_no_more_tasks_are_under_way_than_asked_for(stacks_seen):
+    active, most = [], []
+
+    def task(value):
+        active.append(value)
+        most.append(len(active))
+        run(FakeJob(value))
+        active.remove(value)
+
+    within(LONG, lambda: in_parallel(range(30), 6, task))
+    assert max(most) == 6
+
+
+def test_large_samples_limit_the_tasks_under_way(stacks_seen, monkeypatch):
+    monkeypatch.setattr(module, "MEMORY", 10 * 1.5 * 8)
+    most, active = [], []
+
+    def task(value):
+        active.append(value)
+        most.append(len(active))
+        run(FakeJob(value))
+        active.remove(value)
+
+    within(LONG, lambda: in_parallel(range(30), 64, task))
+    assert max(most) == max(10, joblib.cpu_count())
+
+
+def test_error_of_a_task_reaches_the_caller_and_the_others_end(stacks_seen):
+    def task(value):
+        run(FakeJob(value))
+        if value == 7:
+            raise ZeroDivisionError("seven")
+        return run(FakeJob(value))[0]
+
+    with pytest.raises(ZeroDivisionError, match="seven"):
+        within(LONG, lambda: in_parallel(range(20), 64, task))
+    # The backend works on.
+    assert within(LONG, lambda: in_parallel([1, 2], 4, lambda v: run(FakeJob(v))[0])) == [1, 2]
+
+
+def test_stack_that_fails_is_trained_one_by_one(stacks_seen):
+    def task(value):
+        return run(FakeJob(value, fails=value == 3))[0]
+
+    def guarded(value):
+        try:
+            return task(value)
+        except RuntimeError:
+            return "failed"
+
+    results = within(LONG, lambda: in_parallel(range(8), 64, guarded))
+    assert results == [0, 1, 2, "failed", 4, 5, 6, 7]
+
+
+def test_task_that_waits_for_another_that_trains_is_not_waited_for(stacks_seen, monkeypatch):
+    monkeypatch.setattr(module, "PATIENCE", 0.05)
+    trained = threading.Event()
+
+    def task(value):
+        if value:
+            trained.wait(LONG)
+            return value
+        result = run(FakeJob(value))[0]
+        trained.set()
+        return result
+
+    assert within(LONG, lambda: in_parallel([0, 1], 2, task)) == [0, 1]
+
+
+def test_interrupt_ends_what_waits(stacks_seen):
+    endings = []
+
+    def task(value):
+        if value == 0:
+            while not endings:
+                time.sleep(0.01)
+            return
+        try:
+            run(FakeJob(value))
+        except AbortedError:
+            endings.append(value)
+            raise
+
+    threading.Timer(0.3, signal.raise_signal, [signal.SIGINT]).start()
+    with pytest.raises(KeyboardInterrupt):
+        in_parallel(range(10), 64, task)
+    deadline = time.monotonic() + 5
+    while len(endings) < joblib.cpu_count() - 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_results_come_as_a_generator_too(stacks_seen):
+    def consume():
+        with joblib.parallel_config(backend="skopt_dl", n_jobs=8):
+            tasks = (joblib.delayed(lambda v: run(FakeJob(v))[0])(v) for v in range(20))
+            return list(joblib.Parallel(return_as="generator")(tasks))
+
+    assert within(LONG, consume) == list(range(20))
+
+
+def test_threads_end_with_the_call(stacks_seen):
+    within(LONG, lambda: in_parallel(range(20), 64, lambda v: run(FakeJob(v))[0]))
+    deadline = time.monotonic() + 5
+    while any(t.name.startswith("skopt_dl") for t in threading.enumerate()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
