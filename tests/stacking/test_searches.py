@@ -1,0 +1,251 @@
+"""A stacked search gives the results of one that trains model by model."""
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_diabetes, load_digits
+from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import (
+    GridSearchCV,
+    HalvingGridSearchCV,
+    RandomizedSearchCV,
+    cross_validate,
+    learning_curve,
+)
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import MultiOutputClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from skopt_dl import MLPClassifier, MLPRegressor, available_optimizers
+from skopt_dl.optimizers import Momentum
+from skopt_dl.schedules import Cosine
+
+# Most of these trainings are short on purpose.
+pytestmark = pytest.mark.filterwarnings("ignore:Maximum iterations", "ignore:LBFGS stopped")
+
+DIGITS, LABELS = load_digits(return_X_y=True)
+DIGITS, LABELS = DIGITS[:203] / 16, LABELS[:203]
+DIABETES, PROGRESSION = load_diabetes(return_X_y=True)
+
+
+def stacked(n_jobs=64):
+    return joblib.parallel_config(backend="skopt_dl", n_jobs=n_jobs)
+
+
+def model(**params):
+    return MLPClassifier(
+        **{
+            "hidden_layer_sizes": (12,),
+            "max_iter": 6,
+            "batch_size": 32,
+            "random_state": 0,
+            **params,
+        }
+    )
+
+
+def assert_same_models(ours, others, rtol=1e-9):
+    for one, other in zip(ours, others, strict=True):
+        assert one.n_iter_ == other.n_iter_
+        assert one.t_ == other.t_
+        assert one.history_.keys() == other.history_.keys()
+        for name in one.history_.keys() - {"seconds"}:
+            np.testing.assert_allclose(
+                one.history_[name], other.history_[name], rtol=rtol, atol=1e-12
+            )
+        for a, b in zip(
+            [*one.coefs_, *one.intercepts_], [*other.coefs_, *other.intercepts_], strict=True
+        ):
+            np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol)
+
+
+def check(estimator, X, y, rtol=1e-9, cv=5, **kwargs):
+    results = []
+    for context in (stacked(), joblib.parallel_config(n_jobs=1)):
+        with context:
+            results.append(cross_validate(estimator, X, y, cv=cv, return_estimator=True, **kwargs))
+    assert_same_models(*(each["estimator"] for each in results), rtol=rtol)
+    np.testing.assert_array_equal(*(each["test_score"] for each in results))
+
+
+FEATURES = {
+    "plain": {},
+    "early stopping": {"early_stopping": True, "n_iter_no_change": 2, "max_iter": 30},
+    "by loss": {"early_stopping": True, "scoring": "neg_log_loss", "max_iter": 20},
+    "dropout": {"dropout": 0.3},
+    "batch norm": {"batch_norm": True, "input_scaling": True},
+    "averaged": {"ema_decay": 0.9, "max_grad_norm": 0.5, "label_smoothing": 0.1},
+    "weights": {"class_weight": "balanced"},
+    "several layers": {"hidden_layer_sizes": (12, 8), "activation": ["mish", "tanh"]},
+    "replacement": {"sampling": "replacement"},
+    "in order": {"shuffle": False},
+    "one batch": {"batch_size": "full"},
+    "sooner": {"tol": 1e-1, "n_iter_no_change": 1, "max_iter": 40},
+}
+
+
+@pytest.mark.parametrize("features", FEATURES)
+def test_models_of_folds_equal_those_trained_alone(features):
+    # 203 samples in 5 folds: 162 or 163 to train on, in batches of which the last is short.
+    check(model(**FEATURES[features]), DIGITS, LABELS)
+
+
+@pytest.mark.parametrize("name", available_optimizers())
+def test_every_optimizer_gives_the_models_it_gives_alone(name):
+    check(model(optimizer=name), DIGITS, LABELS, cv=3)
+
+
+def test_single_precision_agrees_to_its_rounding():
+    check(model(dtype="float32"), DIGITS, LABELS, rtol=1e-3)
+
+
+def test_regressors_and_sample_weights():
+    weight = np.random.default_rng(0).uniform(0.5, 2.0, len(PROGRESSION))
+    regressor = MLPRegressor(10, max_iter=6, standardize_target=True, random_state=0)
+    check(regressor, DIABETES, PROGRESSION, params={"sample_weight": weight})
+
+
+def test_sparse_samples():
+    from scipy import sparse
+
+    check(model(), sparse.csr_matrix(DIGITS), LABELS, cv=3)
+
+
+GRIDS = {
+    "numbers": {
+        "mlpclassifier__alpha": [1e-4, 1e-1],
+        "mlpclassifier__optimizer__learning_rate": [1e-3, 1e-1],
+        "mlpclassifier__dropout": [0.0, 0.2],
+        "mlpclassifier__random_state": [0, 1],
+    },
+    "optimizers": {"mlpclassifier__optimizer": ["adam", "sgd", "lbfgs", Momentum(Cosine(0.1))]},
+    "architectures": {
+        "mlpclassifier__hidden_layer_sizes": [(5,), (8, 4), ()],
+        "mlpclassifier__batch_size": [16, 64],
+        "mlpclassifier__max_iter": [3, 5],
+    },
+}
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+def test_grid_search_over_a_pipeline_gives_the_same_table(grid):
+    search = GridSearchCV(make_pipeline(StandardScaler(), model()), GRIDS[grid], cv=3)
+    serial = clone(search).fit(DIGITS, LABELS)
+    with stacked():
+        search.fit(DIGITS, LABELS)
+    for column in ("mean_test_score", "std_test_score", "rank_test_score"):
+        np.testing.assert_array_equal(search.cv_results_[column], serial.cv_results_[column])
+    assert search.best_params_ == serial.best_params_
+    assert_same_models([search.best_estimator_[-1]], [serial.best_estimator_[-1]])
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2, 7, -1])
+def test_number_of_jobs_does_not_matter(n_jobs):
+    search = GridSearchCV(model(), {"alpha": np.logspace(-4, 0, 5)}, cv=3)
+    with stacked(n_jobs):
+        scores = search.fit(DIGITS, LABELS).cv_results_["mean_test_score"]
+    np.testing.assert_array_equal(
+        scores, clone(search).fit(DIGITS, LABELS).cv_results_["mean_test_score"]
+    )
+
+
+META = {
+    "bagging": BaggingClassifier(model(), n_estimators=8, random_state=0),
+    "one against the rest": OneVsRestClassifier(model()),
+    "voting": VotingClassifier([("a", model()), ("b", model(alpha=1.0))], voting="soft"),
+    "stacking": StackingClassifier(
+        [("a", model()), ("b", SVC())], LogisticRegression(max_iter=500), cv=3
+    ),
+    "random search": RandomizedSearchCV(
+        model(), {"alpha": np.logspace(-4, 0, 9)}, n_iter=4, random_state=0
+    ),
+    "halving search": HalvingGridSearchCV(
+        model(),
+        {"alpha": np.logspace(-4, 0, 4)},
+        resource="max_iter",
+        max_resources=8,
+        random_state=0,
+        cv=3,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", META)
+def test_meta_estimators_gain_without_knowing(name):
+    serial = clone(META[name]).fit(DIGITS, LABELS)
+    with stacked():
+        together = clone(META[name]).fit(DIGITS, LABELS)
+    np.testing.assert_allclose(
+        together.predict_proba(DIGITS), serial.predict_proba(DIGITS), rtol=1e-8, atol=1e-10
+    )
+
+
+def test_several_outputs_and_learning_curves():
+    Y = np.column_stack([LABELS % 3, LABELS % 2])
+    with stacked():
+        together = MultiOutputClassifier(model()).fit(DIGITS, Y).predict(DIGITS)
+        curve = learning_curve(model(), DIGITS, LABELS, cv=3, train_sizes=[0.3, 1.0])
+    np.testing.assert_array_equal(
+        together, MultiOutputClassifier(model()).fit(DIGITS, Y).predict(DIGITS)
+    )
+    expected = learning_curve(model(), DIGITS, LABELS, cv=3, train_sizes=[0.3, 1.0])
+    np.testing.assert_array_equal(curve[2], expected[2])
+
+
+def test_nested_searches_share_their_stacks():
+    search = GridSearchCV(model(), {"alpha": [1e-4, 1.0]}, cv=3)
+    serial = cross_validate(search, DIGITS, LABELS, cv=3)["test_score"]
+    with stacked():
+        together = cross_validate(search, DIGITS, LABELS, cv=3)["test_score"]
+    np.testing.assert_array_equal(together, serial)
+
+
+def test_models_really_train_together(monkeypatch):
+    from skopt_dl.stacking import coordinator
+
+    sizes, train = [], coordinator.train
+
+    def recorded(jobs, *args):
+        sizes.append(len(jobs))
+        return train(jobs, *args)
+
+    monkeypatch.setattr(coordinator, "train", recorded)
+    with stacked():
+        GridSearchCV(model(), {"alpha": np.logspace(-4, 0, 8)}, cv=4, refit=False).fit(
+            DIGITS, LABELS
+        )
+    assert max(sizes) >= 16
+
+
+def test_diverging_model_does_not_touch_its_neighbours():
+    rates = [1e-3, 1e200, 1e-2]
+    search = GridSearchCV(
+        model(optimizer="sgd", dropout=0.1), {"optimizer__learning_rate": rates}, cv=3, refit=False
+    )
+    with stacked(), pytest.warns(Warning, match="Training diverged"):
+        together = search.fit(DIGITS, LABELS).cv_results_["mean_test_score"]
+    with pytest.warns(Warning, match="Training diverged"):
+        serial = clone(search).fit(DIGITS, LABELS).cv_results_["mean_test_score"]
+    np.testing.assert_array_equal(together, serial)
+
+
+def test_failing_scorer_ends_its_own_model_only():
+    def fails(model, X, y):
+        raise LookupError("no such figure")
+
+    search = GridSearchCV(
+        model(early_stopping=True),
+        {"scoring": [None, fails]},
+        cv=3,
+        refit=False,
+        error_score=np.nan,
+    )
+    with stacked(), pytest.warns(Warning, match="no such figure|non-finite"):
+        scores = search.fit(DIGITS, LABELS).cv_results_["mean_test_score"]
+    assert np.isfinite(scores[0])
+    assert np.isnan(scores[1])
