@@ -167,11 +167,12 @@ class Configurable(BaseEstimator):
         ValueError
             Naming the parameter, its value and what is allowed.
         """
+        known = self._get_param_names()
         for name, allowed in self.constraints.items():
-            if name not in self._get_param_names():
+            if name not in known:
                 raise ValueError(
                     f"constraints of {type(self).__name__} has {name!r}, which is no parameter."
-                    f"{did_you_mean(name, self._get_param_names())}"
+                    f"{did_you_mean(name, known)}"
                 )
             value = getattr(self, name)
             if isinstance(value, Configurable):

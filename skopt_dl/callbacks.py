@@ -21,6 +21,13 @@ from sklearn.callback import CallbackContext
 from skopt_dl._params import NOT_NEGATIVE, Configurable, InstanceOf, Interval, did_you_mean
 from skopt_dl.training import HISTORY_COLUMNS
 
+# Where scikit-learn keeps callbacks and contexts in an estimator that is being fitted.
+_OF_CALLBACKS = (
+    "_skl_callbacks",
+    "_skl_callbacks_to_teardown",
+    "_callback_fit_ctx",
+    "_parent_callback_ctx",
+)
 MONITOR = InstanceOf((str, Callable), "a column of history_, or a function of the fitted model")  # type: ignore[arg-type]
 
 
@@ -211,7 +218,7 @@ class Checkpoint(_Monitor):
             return
         memory["best"], path = figure, memory["path"]
         # The copy was made in mid-fit; callbacks and their contexts are not to be saved with it.
-        model.__dict__ = {k: v for k, v in vars(model).items() if "callback" not in k}
+        model.__dict__ = {k: v for k, v in vars(model).items() if k not in _OF_CALLBACKS}
         beside = path.with_name(path.name + ".part")
         joblib.dump(model, beside)
         beside.replace(path)

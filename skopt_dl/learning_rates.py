@@ -99,6 +99,8 @@ def learning_rate_range(
     with threadpool_limits(1 if few_flops else None, user_api="blas"):
         for first in range(0, len(jobs), width):
             runs += [outcome.run for outcome in train(jobs[first : first + width])]
+    if any(run.stop_reason == "interrupted" for run in runs):
+        raise KeyboardInterrupt
     losses = np.full((len(runs), jobs[0].max_epochs), np.nan)
     for row, run in zip(losses, runs, strict=True):
         row[: run.n_epochs] = run.history["loss"]

@@ -35,6 +35,7 @@ from skopt_dl.estimators.scoring import validation_score
 from skopt_dl.networks import (
     Activation,
     DensePool,
+    FromFitted,
     Loss,
     Network,
     SparsePool,
@@ -46,7 +47,7 @@ from skopt_dl.optimizers import Minimizer
 from skopt_dl.plugins import MissingPluginError, find
 from skopt_dl.preprocessing import SmoothRobustScaler
 from skopt_dl.stacking import FitJob, ValidationSet, run
-from skopt_dl.training import HISTORY_COLUMNS, ModelRun, Stopping
+from skopt_dl.training import HISTORY_COLUMNS, History, ModelRun, Stopping
 
 _COUNT = Interval(1, math.inf, "[)", integer=True)
 _NONE = Options((None,))
@@ -75,6 +76,24 @@ def _one_after_the_other(
             function(run)
 
     return call
+
+
+def _extras(network: Network) -> dict[str, bool]:
+    """What a network has besides plain layers: weights are alike only where this is."""
+    return {"batch_norm": network.batch_norm, "input_scaling": network.input_scaling}
+
+
+def _joined(before: History, after: History) -> History:
+    """Put one history behind the other; a column that one lacks is NaN there."""
+    lengths = [len(next(iter(history.values()), [])) for history in (before, after)]
+    return {
+        name: [
+            *before.get(name, [math.nan] * lengths[0]),
+            *after.get(name, [math.nan] * lengths[1]),
+        ]
+        for name in HISTORY_COLUMNS
+        if name in before or name in after
+    }
 
 
 class BaseMLP(
@@ -169,7 +188,9 @@ class BaseMLP(
 
     # Targets: what the classifier and the regressor do differently.
 
-    def _prepare_targets(self, y: Any, reset: bool, incremental: bool, classes: Any) -> None:
+    def _prepare_targets(
+        self, y: Any, sample_weight: Any, reset: bool, incremental: bool, classes: Any
+    ) -> None:
         """Learn what there is to know of the targets, or check that they fit what is known."""
 
     def _encode_targets(self, y: Any, dtype: Any) -> np.ndarray:
@@ -195,6 +216,9 @@ class BaseMLP(
     def _in_target_units(self, *arrays: np.ndarray) -> list[np.ndarray]:
         """Return raw outputs, or last weights and biases, for targets as the user has them."""
         return list(arrays)
+
+    def _to_training_units(self, weights: np.ndarray, biases: np.ndarray) -> None:
+        """Turn last weights and biases for the user's targets into those for the network's."""
 
     @property
     def _has_own_target_units(self) -> bool:
@@ -262,7 +286,13 @@ class BaseMLP(
         """Run a job, and tell of it."""
         at_end: list[Callable[[ModelRun], None]] = [print_epoch] if self.verbose else []
         if tasks is not None:
-            tasks.attributes = lambda run: self._attributes(run, np.array(run.current()), job)  # type: ignore[misc]
+            network, dtype = job.network, job.X.dtype
+
+            def attributes(run: ModelRun) -> dict[str, Any]:
+                assert run.current is not None
+                return self._attributes(run, np.array(run.current()), network, dtype)
+
+            tasks.attributes = attributes
             tasks.fit_begins()
             job.on_epoch_begin = tasks.epoch_begins
             at_end.append(tasks.epoch_ended)
@@ -278,9 +308,8 @@ class BaseMLP(
     def _finish(self, run: ModelRun, job: FitJob) -> None:
         """Turn what a training leaves into attributes."""
         assert run.params is not None
-        self.n_steps_ += run.progress.step - (job.resume["progress"]["step"] if job.resume else 0)
-        self.t_ += run.n_epochs * job.n_samples
-        self.__dict__.update(self._attributes(run, run.params, job))
+        attributes = self._attributes(run, run.params, job.network, job.X.dtype)
+        self.__dict__.update(attributes)
         # A diverged training leaves nothing to go on from.
         self._resume: dict[str, Any] | None = run.state or None
 
@@ -307,7 +336,7 @@ class BaseMLP(
         reset = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         dtypes = self._dtypes(reset)
         X, labels, sample_weight = training_data(self, X, y, sample_weight, dtypes, reset)
-        self._prepare_targets(labels, reset, incremental, classes)
+        self._prepare_targets(labels, sample_weight, reset, incremental, classes)
         form = self._loss_form(loss)
         y = self._encode_targets(labels, X.dtype)
         form.check_targets(y)
@@ -327,6 +356,8 @@ class BaseMLP(
             init.fill(
                 network.layout, params[: network.layout.size], self._rng, network.glorot_gains
             )
+            if isinstance(init, FromFitted):
+                self._scale_last_layer(network, params)
             self._forget()
         resume = self._resumable(optimizer, network) if incremental else None
         if not reset:
@@ -334,10 +365,18 @@ class BaseMLP(
             if resume is None:
                 # All begins anew but the rates that follow the samples seen so far.
                 resume = {"progress": {"step": 0, "n_samples_seen": self.t_}}
-        rows, validation = self._validation(X, y, labels, sample_weight, held_out, random_state)
+        rows, validation = self._validation(
+            X, y, labels, sample_weight, held_out, form, random_state
+        )
         self.out_activation_ = form.output_activation
         self.optimizer_ = optimizer
         self._fitted_activations, self._fitted_loss = activations, form
+        batch_size = self._batch_size(len(y) if rows is None else len(rows))
+        if network.batch_norm and batch_size < 2:
+            raise ValueError(
+                "batch_norm=True needs batches of at least two samples to normalise over; got "
+                f"batch_size={self.batch_size!r} and {len(y)} samples."
+            )
         return FitJob(
             network=network,
             optimizer=optimizer,
@@ -350,7 +389,7 @@ class BaseMLP(
             alpha=float(self.alpha),
             label_smoothing=float(self.label_smoothing),
             dropout=dropout,
-            batch_size=self._batch_size(len(y) if rows is None else len(rows)),
+            batch_size=batch_size,
             max_epochs=1 if incremental else self.max_iter,
             horizon=self.max_iter,
             shuffle=bool(self.shuffle),
@@ -370,6 +409,7 @@ class BaseMLP(
         labels: Any,
         sample_weight: np.ndarray | None,
         held_out: tuple[Any, Any],
+        form: Loss,
         random_state: np.random.RandomState,
     ) -> tuple[np.ndarray | None, ValidationSet | None]:
         """Choose the rows to train on, None for all, and what to validate on."""
@@ -381,7 +421,11 @@ class BaseMLP(
         if X_val is not None:
             try:
                 X, labels = samples_and_targets(self, X_val, y_val, [X.dtype])
-                y = self._encode_targets(labels, X.dtype)
+                targets = self._encode_targets(labels, X.dtype)
+                if targets.shape[1] != y.shape[1]:
+                    raise ValueError(f"y_val has {targets.shape[1]} targets, y {y.shape[1]}.")
+                form.check_targets(targets)
+                y = targets
             except ValueError as error:
                 raise ValueError(f"X_val and y_val do not fit X and y: {error}") from error
             sample_weight = None
@@ -391,6 +435,13 @@ class BaseMLP(
             )
         else:
             return None, None
+        if sample_weight is not None and rows is not None:
+            for part, use in ((rows, "train on"), (validation_rows, "validate on")):
+                if not sample_weight[part].any():
+                    raise ValueError(
+                        f"sample_weight is zero for all samples to {use}. Pass X_val and y_val, or "
+                        "change validation_fraction or random_state."
+                    )
         score = validation_score(self, X, labels, y, sample_weight, validation_rows)
         weights = self._weigh(labels, sample_weight, X.dtype)
         return rows, ValidationSet(X, y, weights, score, validation_rows)
@@ -416,7 +467,7 @@ class BaseMLP(
         given = self.dropout
         several = np.iterable(given) and not isinstance(given, str)
         rates = list(given) if several else [given] * len(hidden)
-        if not all(FRACTION.accepts(rate) for rate in rates if rate != 0):
+        if not all(FRACTION.accepts(rate) for rate in (rates if several else [given])):
             raise ValueError(
                 f"dropout of {type(self).__name__} must be {FRACTION}, or a sequence of them with "
                 f"one for each hidden layer; got {given!r}."
@@ -478,12 +529,13 @@ class BaseMLP(
         self.t_ = self.n_steps_ = 0
         self._resume = None
 
-    def _attributes(self, run: ModelRun, weights: np.ndarray, job: FitJob) -> dict[str, Any]:
+    def _attributes(
+        self, run: ModelRun, weights: np.ndarray, network: Network, dtype: Any
+    ) -> dict[str, Any]:
         """Return the attributes of a model that predicts with `weights`, ``(P + S,)``."""
-        network, folded = fold(get_backend("cpu"), job.network, weights[None])
-        coefs, intercepts = self._cut(network, folded.astype(job.X.dtype, copy=False)[0])
-        columns = [name for name in HISTORY_COLUMNS if name in run.history]
-        history = {name: self.history_.get(name, []) + run.history[name] for name in columns}
+        plain, folded = fold(get_backend("cpu"), network, weights[None])
+        coefs, intercepts = self._cut(plain, folded.astype(dtype, copy=False)[0])
+        history = _joined(self.history_, run.history)
         losses, scores = history.get("loss", []), history.get("validation_score")
         return {
             "coefs_": coefs,
@@ -491,6 +543,9 @@ class BaseMLP(
             "n_layers_": len(network.layer_sizes),
             "n_outputs_": network.layer_sizes[-1],
             "n_iter_": run.n_epochs,
+            "n_steps_": self.n_steps_ + run.n_steps,
+            "t_": self.t_ + run.n_samples,
+            "_resume": None,
             "history_": history,
             "loss_curve_": losses,
             "loss_": losses[-1] if losses else run.first_loss,
@@ -504,7 +559,8 @@ class BaseMLP(
             if scores
             else None,
             # What to train on from, where it is not what predicts.
-            "_trained": weights if self._has_own_target_units or not job.network.is_plain else None,
+            "_trained": weights if self._has_own_target_units or not network.is_plain else None,
+            "_trained_with": _extras(network),
         }
 
     def _cut(
@@ -522,6 +578,8 @@ class BaseMLP(
         state = getattr(self, "_resume", None)
         if state is None or type(self.optimizer_) is not type(optimizer):
             return None
+        if self._trained_with != _extras(network):
+            return None
         sizes = {slot: len(array) for slot, array in state["slots"].items()}
         return state if sizes == dict.fromkeys(optimizer.slots, network.layout.size) else None
 
@@ -530,11 +588,17 @@ class BaseMLP(
         plain = self._pack(Network(network.layer_sizes, network.activations, network.loss), dtype)
         n = network.layout.size + network.statistics.size
         trained = (resume or {}).get("params", self._trained)
-        if trained is not None and len(trained) == n:
+        if trained is not None and self._trained_with == _extras(network):
             return trained.astype(dtype)
         params = np.zeros(n, dtype=dtype)
         params[: len(plain)] = plain
+        self._scale_last_layer(network, params)
         return params
+
+    def _scale_last_layer(self, network: Network, params: np.ndarray) -> None:
+        """Give weights that were made for the user's targets the units of the network's."""
+        parts = network.parts(params[None, : network.layout.size])
+        self._to_training_units(parts.weights[-1], parts.biases[-1])
 
     def _pack(self, network: Network, dtype: Any) -> np.ndarray:
         """The fitted weights in one row, ``(P,)``."""
@@ -610,7 +674,7 @@ class BaseMLP(
             Activations of the last hidden layer; without hidden layers, `X`.
         """
         activations = self.hidden_activations(X)
-        return activations[-1] if activations else self._validated(X)
+        return activations[-1] if activations else self._as_input(self._validated(X), X)
 
     def hidden_activations(self, X: Any) -> list[np.ndarray]:
         """Activations of all hidden layers.

@@ -10,12 +10,17 @@ from scipy import sparse
 from sklearn.base import ClassifierMixin
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted
 
 from skopt_dl._params import FRACTION, InstanceOf, Options
 from skopt_dl.estimators.base import BaseMLP, can_partial_fit
-from skopt_dl.estimators.targets import MULTILABEL, JointEncoding, label_encoding
+from skopt_dl.estimators.targets import (
+    MULTILABEL,
+    JointEncoding,
+    is_multilabel,
+    label_encoding,
+    sorted_classes,
+)
 from skopt_dl.networks import Loss
 from skopt_dl.optimizers import AdamW
 from skopt_dl.schedules import CosLog4
@@ -336,7 +341,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             return [self._as_input(each, X) for each in result]
         return self._as_input(result, X)
 
-    def _prepare_targets(self, y: Any, reset: bool, incremental: bool, classes: Any) -> None:
+    def _prepare_targets(
+        self, y: Any, sample_weight: Any, reset: bool, incremental: bool, classes: Any
+    ) -> None:
         if incremental and isinstance(self.class_weight, str):
             raise ValueError(
                 f"partial_fit does not know all of the data that class_weight="
@@ -345,7 +352,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 "y=y)))."
             )
         if reset:
-            if incremental and classes is None and type_of_target(y) != MULTILABEL:
+            if incremental and classes is None and not is_multilabel(y):
                 raise ValueError(
                     "classes must be passed on the first call to partial_fit: all the labels that "
                     "later calls will bring, classes=numpy.unique(y_all)."
@@ -354,9 +361,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             self.classes_ = self._labels.classes
         elif self._labels.target_type == MULTILABEL:
             return
-        elif classes is not None and not _same(self.classes_, _sorted(classes)):
+        elif classes is not None and not _same(self.classes_, sorted_classes(classes)):
             raise ValueError(
-                f"classes={_sorted(classes)} differs from that of the first call to "
+                f"classes={sorted_classes(classes)} differs from that of the first call to "
                 f"partial_fit, {self.classes_}."
             )
         elif not incremental:
@@ -377,8 +384,27 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if self.class_weight is None:
             return sample_weight
         dense = y.toarray() if sparse.issparse(y) else y
-        weight = compute_sample_weight(self.class_weight, dense).astype(dtype)[:, None]
+        given = self._class_weights()
+        weight = compute_sample_weight(given, dense).astype(dtype)[:, None]
         return weight if sample_weight is None else sample_weight * weight
+
+    def _class_weights(self) -> Any:
+        """`class_weight` with a weight for every class: 1 for those that it does not name."""
+        given = self.class_weight
+        if isinstance(given, str):
+            return given
+        if self._labels.target_type == MULTILABEL:
+            classes = [np.array([0, 1])] * self._labels.n_outputs
+        else:
+            classes = self.classes_ if isinstance(self.classes_, list) else [self.classes_]
+        weights = given if isinstance(given, list) else [given] * len(classes)
+        if len(weights) != len(classes):
+            raise ValueError(
+                f"class_weight has {len(weights)} dicts for the {len(classes)} labels of y: give "
+                "one for each."
+            )
+        complete = [_complete(*pair) for pair in zip(weights, classes, strict=True)]
+        return complete if isinstance(given, list) or len(complete) > 1 else complete[0]
 
     def _strata(self, y: np.ndarray) -> np.ndarray | None:
         return self._labels.strata(y)
@@ -389,10 +415,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return float(np.average(self._labels.correct(raw, y), weights=sample_weight))
 
 
-def _sorted(classes: Any) -> Any:
-    """Sort given classes; those of several labels are a list of arrays."""
-    several = len(classes) > 0 and np.iterable(classes[0]) and not isinstance(classes[0], str)
-    return [np.unique(each) for each in classes] if several else np.unique(classes)
+def _complete(weights: dict[Any, float], classes: np.ndarray) -> dict[Any, float]:
+    """Weights of all classes."""
+    known = classes.tolist()
+    for label, weight in weights.items():
+        if label not in known:
+            raise ValueError(f"class_weight names the class {label!r}; y has {known}.")
+        if not weight >= 0:
+            raise ValueError(f"class_weight of {label!r} must not be negative; got {weight!r}.")
+    return dict.fromkeys(known, 1.0) | weights
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -133,6 +133,7 @@ def from_sklearn(model: Any) -> MLPClassifier | MLPRegressor:
         twin.best_loss_, twin.best_validation_score_ = model.loss_, None
     twin.n_steps_ = _n_steps(model)
     twin._resume, twin._trained = _resume(model, twin), None
+    twin._trained_with = {"batch_norm": False, "input_scaling": False}
     return twin
 
 

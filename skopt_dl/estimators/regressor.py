@@ -265,14 +265,23 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         OUTPUT_ACTIVATIONS[self.out_activation_](get_backend("cpu"), raw)
         return raw
 
-    def _prepare_targets(self, y: Any, reset: bool, incremental: bool, classes: Any) -> None:
+    def _prepare_targets(
+        self, y: Any, sample_weight: Any, reset: bool, incremental: bool, classes: Any
+    ) -> None:
         if not reset:
+            if self.standardize_target != self._has_own_target_units:
+                raise ValueError(
+                    f"standardize_target={self.standardize_target} differs from the first fit. "
+                    "Leave it, or start anew with warm_start=False."
+                )
             return
         self._target_moments = None
         if self.standardize_target:
             table = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
-            deviation = table.std(axis=0)
-            self._target_moments = table.mean(axis=0), np.where(deviation > 0, deviation, 1.0)
+            weights = None if sample_weight is None else sample_weight[:, 0]
+            mean = np.average(table, axis=0, weights=weights)
+            deviation = np.sqrt(np.average((table - mean) ** 2, axis=0, weights=weights))
+            self._target_moments = mean, np.where(deviation > 0, deviation, 1.0)
 
     def _loss_form(self, loss: Loss) -> Loss:
         form = loss.for_targets("continuous")
@@ -299,9 +308,21 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             for array, shift in zip(arrays, shifts, strict=True)
         ]
 
+    def _to_training_units(self, weights: np.ndarray, biases: np.ndarray) -> None:
+        if self._target_moments is not None:
+            mean, deviation = self._target_moments
+            weights /= deviation
+            biases -= mean
+            biases /= deviation
+
     def _encode_targets(self, y: Any, dtype: Any) -> np.ndarray:
         if self._target_moments is not None:
             mean, deviation = self._target_moments
+            n_outputs = 1 if np.ndim(y) == 1 else np.shape(y)[1]
+            if n_outputs != len(mean):
+                raise ValueError(
+                    f"y has {n_outputs} targets; this model was fitted on {len(mean)}."
+                )
             y = (np.asarray(y, dtype=np.float64).reshape(len(y), -1) - mean) / deviation
         with np.errstate(over="ignore"):
             targets = np.asarray(y, dtype=dtype).reshape(len(y), -1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 
 from sklearn.exceptions import ConvergenceWarning
 
@@ -45,6 +46,13 @@ def _went_to_plan(run: ModelRun) -> bool:
 
 def warn_of_outcome(run: ModelRun, max_iter: int) -> None:
     """Warn of a training that did not end as it should."""
+    if run.stopping is not None and run.stop_reason == "no_improvement" and math.isnan(run.best):
+        name = run.stopping.monitor.replace("_", " ")
+        warn_user(
+            f"Training stopped after {run.n_epochs} epochs because the {name} was never a number: "
+            "there was nothing to choose the best epoch by. Look at `scoring` and the validation "
+            "data."
+        )
     if run.stop_reason == "diverged":
         rates = run.history.get("learning_rate")
         rate = f" at learning rate {rates[-1]:.3g}" if rates else ""

@@ -54,6 +54,6 @@ def validation_score(
     def score(raw: np.ndarray, params: np.ndarray) -> float:
         if not np.isfinite(raw).all():
             return np.nan
-        return float(scorer(estimator._snapshot(params, X, raw), X, y, **kwargs))
+        return float(scorer(estimator._snapshot(params.copy(), X, raw), X, y, **kwargs))
 
     return score

@@ -28,11 +28,10 @@ def label_encoding(y: Any, classes: Any = None) -> LabelEncoding | JointEncoding
         such arrays.
     """
     check_classification_targets(y)
-    kind = type_of_target(y, input_name="y")
-    if kind == MULTILABEL:
+    if is_multilabel(y, classes):
         return LabelEncoding(y)
-    if kind == "multiclass-multioutput":
-        columns = np.asarray(y).T
+    if type_of_target(y) in (MULTILABEL, "multiclass-multioutput"):
+        columns = (y.toarray() if sparse.issparse(y) else np.asarray(y)).T
         given = columns if classes is None else classes
         if len(given) != len(columns):
             raise ValueError(
@@ -41,6 +40,37 @@ def label_encoding(y: Any, classes: Any = None) -> LabelEncoding | JointEncoding
             )
         return JointEncoding([LabelEncoding(column) for column in given])
     return LabelEncoding(y if classes is None else classes)
+
+
+def is_multilabel(y: Any, classes: Any = None) -> bool:
+    """Whether targets are indicators of labels: columns of zeros and ones, and nothing else.
+
+    Two columns with two labels each, but others than 0 and 1, are labels with classes of their own.
+    """
+    if type_of_target(y, input_name="y") != MULTILABEL:
+        return False
+    given = [np.asarray(each).ravel() for each in classes] if _are_several(classes) else []
+    values = np.concatenate([np.unique(_values(y)), *given])
+    return set(values.tolist()) <= {0, 1}
+
+
+def _values(y: Any) -> np.ndarray:
+    return y.data if sparse.issparse(y) else np.asarray(y)
+
+
+def _are_several(classes: Any) -> bool:
+    """Whether classes are a list of arrays, one for each of several labels."""
+    return (
+        classes is not None
+        and len(classes) > 0
+        and np.iterable(classes[0])
+        and not isinstance(classes[0], str)
+    )
+
+
+def sorted_classes(classes: Any) -> Any:
+    """Sort given classes, or those of each label in a list."""
+    return [np.unique(each) for each in classes] if _are_several(classes) else np.unique(classes)
 
 
 class LabelEncoding:
@@ -90,7 +120,13 @@ class LabelEncoding:
                     f"y has shape {dense.shape}; this model was fitted on {len(self.classes)} "
                     "labels, one column each."
                 )
-            return (dense != 0).astype(dtype)
+            strange = np.setdiff1d(dense, [0, 1])
+            if strange.size:
+                raise ValueError(
+                    f"y has {strange[:5]}; this model was fitted on indicators of labels, which "
+                    "are 0 or 1."
+                )
+            return dense.astype(dtype)
         labels = np.asarray(y)
         if labels.ndim != 1:
             raise ValueError(
@@ -178,7 +214,10 @@ class JointEncoding:
 
     def loss_form(self, loss: Loss) -> Loss:
         """The sum of the labels' losses."""
-        return PerOutput([label.loss_form(loss) for label in self.labels], self._sizes)
+        form = PerOutput([label.loss_form(loss) for label in self.labels], self._sizes)
+        if all(label.target_type == "binary" for label in self.labels):
+            form.output_activation = "logistic"
+        return form
 
     def _split(self, array: np.ndarray) -> list[np.ndarray]:
         return np.split(array, list(accumulate(self._sizes))[:-1], axis=1)

@@ -201,7 +201,8 @@ class Backprop(Forward):
             self._weights = [scaling.weights, *self._weights[1:]]
             after.append(scaling.backward)
         if self._norms:
-            self._before.append(self._count_rows)
+            running = self._running
+            self._before.append(lambda: running.begin(b.xp, training.n_rows, training.shares))
         # Output-major memory, as the raw outputs have; see `TargetPool`.
         output = workspace.array("output delta", n_rows, n_outputs)
         self.output_delta = delta = b.xp.reshape(output, (n_models, n_outputs, n_rows)).mT
@@ -211,7 +212,7 @@ class Backprop(Forward):
         for i in range(len(grads.weights) - 1, -1, -1):
             self._down.append(b.product(ones, delta, grads.biases[i]))
             if self._norms and i < len(self._norms):
-                self._down.append(partial(self._normalise_gradient, i, delta))
+                self._down.append(self._normalise_gradient(i, delta))
             if i:
                 (z, a), activation = self._layers[i - 1], network.activations[i - 1]
                 self._down.append(b.product_tn(self.outputs[i - 1], delta, grads.weights[i]))
@@ -235,19 +236,22 @@ class Backprop(Forward):
             *self._training.kept[layer],
         )
         self._norms.append(norm)
-        self._between.append(lambda: norm.forward(self._training.shares, self._running))
+        # Operations refer to what they need but not to this object, which holds them: the buffers
+        # go when the last reference to it does.
+        training, running = self._training, self._running
+        self._between.append(lambda: norm.forward(training.shares, running))
         return norm.output
-
-    def _count_rows(self) -> None:
-        self._running.begin(self._b.xp, self._training.n_rows)
 
     @property
     def _running(self) -> RunningStatistics:
         assert self._training.running is not None
         return self._training.running
 
-    def _normalise_gradient(self, layer: int, delta: Array) -> None:
-        self._norms[layer].backward(delta, self._grads.biases[layer], self._training.shares)
+    def _normalise_gradient(self, layer: int, delta: Array) -> Operation:
+        """What turns the gradient at a normalised layer into that at its product."""
+        training, backward = self._training, self._norms[layer].backward
+        grad_bias = self._grads.biases[layer]
+        return lambda: backward(delta, grad_bias, training.shares)
 
     def _drop_out(self, layer: int, activations: Array) -> Array:
         rates = [row[layer] for row in self._training.dropout]
@@ -255,7 +259,8 @@ class Backprop(Forward):
             return activations
         dropout = Dropout(self._b, rates, self._training.rngs, activations)
         self._dropouts[layer] = dropout
-        self._between.append(lambda: dropout.forward(self._training.counts))
+        training = self._training
+        self._between.append(lambda: dropout.forward(training.counts))
         return dropout.output
 
     def backward(self, x: DenseRows | SparseRows) -> list[Operation]:

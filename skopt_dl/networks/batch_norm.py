@@ -40,15 +40,16 @@ class RunningStatistics:
         self._window = window
         self._share: Array = None
 
-    def begin(self, xp: Any, n_rows: Array) -> None:
-        """Count a batch's rows, a 0-d array or ``(K, 1, 1)``."""
-        seen = xp.minimum(self._n_samples + n_rows, xp.maximum(self._window, n_rows))
+    def begin(self, xp: Any, n_rows: Array, shares: Array) -> None:
+        """Count a batch's rows, a 0-d array or ``(K, 1, 1)``; none if all `shares` are zero."""
+        counted = n_rows * xp.sum(shares, axis=2, keepdims=True)
+        seen = xp.minimum(self._n_samples + counted, xp.maximum(self._window, counted))
         self._n_samples[...] = seen
-        self._share = n_rows / seen
+        self._share = counted / xp.maximum(seen, 1.0)
 
-    def average(self, kept: Array, value: Array, total: Array) -> None:
-        """Move `kept` towards `value`; a batch whose weights have no `total` moves nothing."""
-        kept += self._share * (value - total * kept)
+    def average(self, kept: Array, value: Array) -> None:
+        """Move `kept` towards a batch's `value`."""
+        kept += self._share * (value - kept)
 
 
 class BatchNorm:
@@ -94,13 +95,12 @@ class BatchNorm:
             Has counted this batch.
         """
         xp, z = self._xp, self._z
-        total = xp.sum(shares, axis=2, keepdims=True)
         mean = xp.matmul(shares, z)
         xp.subtract(z, mean, out=z)
         xp.multiply(z, z, out=self.output)
         variance = xp.matmul(shares, self.output)
-        running.average(self._mean, mean, total)
-        running.average(self._variance, variance, total)
+        running.average(self._mean, mean)
+        running.average(self._variance, variance)
         inverse = 1.0 / xp.sqrt(variance + EPSILON)
         xp.multiply(z, inverse, out=z)
         scale = 1.0 + self._scale

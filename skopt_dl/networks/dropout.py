@@ -48,7 +48,7 @@ class Dropout:
         self.output = b.xp.empty_like(activations)
         self._mask = b.ones(activations.shape, like=activations)
         self._drawing = [
-            (k, rng, round(rate * _LEVELS))
+            (k, rng, min(round(rate * _LEVELS), _LEVELS - 1))
             for k, (rate, rng) in enumerate(zip(rates, rngs, strict=True))
             if rate > 0
         ]

@@ -41,6 +41,8 @@ def fold(b: Backend, network: Network, params: Array) -> tuple[Network, Array]:
     kept = [tensor.array for tensor in network.statistics.tensors(statistics)]
     for i, scale in enumerate(source.norms):
         mean, variance = kept[2 * i : 2 * i + 2]
+        # Before the first batch there is nothing to normalise by.
+        variance = xp.where(kept[-1] > 0, variance, xp.ones_like(variance))
         factor = (1.0 + scale) / xp.sqrt(variance + EPSILON)
         target.weights[i][...] = target.weights[i] * factor
         target.biases[i][...] = target.biases[i] - mean * factor

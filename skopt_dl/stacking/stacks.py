@@ -136,6 +136,9 @@ def train(jobs: Sequence[FitJob], interrupted: Callable[[], bool] | None = None)
     b = get_backend(job.device, len(jobs) * job.network.flops(batches.batch_size))
     params = b.asarray(np.stack([each.params for each in jobs]))
     dtype, n_params = params.dtype, job.network.layout.size
+    if len(jobs) == 1:
+        # Nobody goes back to where a model alone began.
+        job.params = params[0, :0]
     errors: dict[int, Exception] = {}
     runs = minimise(
         NetworkObjective(
@@ -150,7 +153,7 @@ def train(jobs: Sequence[FitJob], interrupted: Callable[[], bool] | None = None)
             dropout=np.stack([np.broadcast_to(each.dropout, _n_hidden(job)) for each in jobs]),
             rngs=[each.rng for each in jobs],
             statistics=b.xp.asarray(params[:, n_params:], copy=True),
-            window=[min(each.n_samples, WINDOW * each.batch_size) for each in jobs],
+            window=[_window(each) for each in jobs],
         ),
         [each.optimizer for each in jobs],
         params if params.shape[1] == n_params else b.contiguous(params[:, :n_params]),
@@ -166,6 +169,11 @@ def train(jobs: Sequence[FitJob], interrupted: Callable[[], bool] | None = None)
         ema_decay=[each.ema_decay for each in jobs],
     )
     return [Outcome(run, b.device, errors.get(run.index)) for run in runs]
+
+
+def _window(job: FitJob) -> int:
+    """Samples that statistics of batch normalisation are averaged over."""
+    return job.n_samples if isinstance(job.optimizer, Minimizer) else WINDOW * job.batch_size
 
 
 def _n_hidden(job: FitJob) -> int:

@@ -2,7 +2,15 @@
 
 from skopt_dl.training.batches import Batches
 from skopt_dl.training.loop import minimise
-from skopt_dl.training.run import HISTORY_COLUMNS, ModelRun, Stopping
+from skopt_dl.training.run import HISTORY_COLUMNS, History, ModelRun, Stopping
 from skopt_dl.training.validation import Validation
 
-__all__ = ["HISTORY_COLUMNS", "Batches", "ModelRun", "Stopping", "Validation", "minimise"]
+__all__ = [
+    "HISTORY_COLUMNS",
+    "Batches",
+    "History",
+    "ModelRun",
+    "Stopping",
+    "Validation",
+    "minimise",
+]

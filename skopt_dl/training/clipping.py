@@ -21,4 +21,6 @@ def clip_norm(b: Backend, grad: Array, limits: Array) -> None:
     """
     xp = b.xp
     norm = xp.sqrt(b.row_dot(grad, grad))[:, None]
-    xp.multiply(grad, xp.minimum(limits / norm, 1.0), out=grad)
+    # A norm beyond the precision's range has to be seen as a divergence: 0 times it is no number.
+    factor = xp.where(norm > limits, limits / norm + 0.0 * norm, xp.ones_like(norm))
+    xp.multiply(grad, factor, out=grad)

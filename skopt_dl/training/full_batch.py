@@ -71,6 +71,7 @@ def run_minimizer(
             on_epoch_begin([run])
         run.progress.epoch += 1
         run.progress.step += 1
+        run.progress.n_samples_seen += block.sizes[0]
         columns: Mapping[str, np.ndarray] = {}
         if validate is not None:
             columns = validate(predictor(x), [run.index])
@@ -82,22 +83,21 @@ def run_minimizer(
         )
         if not (np.isfinite(loss) and np.isfinite(x).all()):
             run.stop_reason = "diverged"
-            return True
-        last_good = x.copy()
-        if run.judge():
-            best = last_good
-        # For the loss the method has a criterion of its own; the rule judges validation figures.
-        rule = run.stopping
-        patience = np.inf if rule is None or rule.monitor == "loss" else rule.n_iter_no_change
-        if run.n_iter_without_improvement > patience:
-            run.stop_reason = "no_improvement"
-            return True
+        else:
+            last_good = x.copy()
+            if run.judge():
+                best = last_good
+            # For the loss the method has a criterion of its own; the rule judges validation
+            # figures.
+            monitored = run.stopping is not None and run.stopping.monitor != "loss"
+            if monitored and run.out_of_patience:
+                run.stop_reason = "no_improvement"
         if on_epoch_end is not None:
             run.current = lambda: b.to_numpy(predictor(x)[0, :])
             on_epoch_end([run])
             run.current = None
         if run.stop_requested:
-            run.stop_reason = "requested"
+            run.stop_reason = run.stop_reason or "requested"
         return bool(run.stop_reason)
 
     tol = run.stopping.tol if run.stopping is not None else 1e-4

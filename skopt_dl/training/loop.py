@@ -104,6 +104,7 @@ def minimise(
             epochs,
             _of(max_grad_norm, k),
             _of(ema_decay, k),
+            (progress.step, progress.n_samples_seen),
             state=state,
         )
         monitor, *patience = state.get("patience", [""])
@@ -258,7 +259,7 @@ class Stack:
             counts = np.array(block.sizes)[:, None] if block.counts is None else block.counts
             part = xp.sum(self.b.asarray(counts, dtype=losses.dtype) * losses, axis=0)
             total = part if total is None else total + part
-        finite = xp.all(xp.isfinite(params), axis=1)
+        finite = xp.all(xp.isfinite(with_statistics(objective, params)), axis=1)
         names = ("loss", "first_loss", "squared_norm", "finite")
         figures = dict(zip(names, self.b.fetch(total, first, norm, finite), strict=True))
         figures["loss"] = figures["loss"] / self.batches.n_samples

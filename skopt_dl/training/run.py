@@ -61,6 +61,8 @@ class ModelRun:
     progress : Progress
     max_epochs, max_grad_norm, ema_decay : int, float, float
         As for `minimise`.
+    start : tuple of int
+        Steps and samples seen before.
     history : dict of str to list of float
         One value an epoch in each column.
     best : float
@@ -89,6 +91,7 @@ class ModelRun:
     max_epochs: int = 1
     max_grad_norm: float = math.inf
     ema_decay: float = 0.0
+    start: tuple[int, int] = (0, 0)
     history: History = field(default_factory=dict)
     first_loss: float = np.nan
     best: float = np.nan
@@ -99,6 +102,16 @@ class ModelRun:
     params: np.ndarray | None = None
     current: Callable[[], np.ndarray] | None = None
     state: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def n_steps(self) -> int:
+        """Updates of this run, those of an earlier one not counted."""
+        return self.progress.step - self.start[0]
+
+    @property
+    def n_samples(self) -> int:
+        """Samples seen in this run."""
+        return self.progress.n_samples_seen - self.start[1]
 
     @property
     def n_epochs(self) -> int:

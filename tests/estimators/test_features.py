@@ -1,17 +1,23 @@
 """What scikit-learn's MLPs lack, at the level of the estimators."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 from scipy.special import expit
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_diabetes, load_digits, make_classification
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import balanced_accuracy_score, get_scorer, log_loss
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from skopt_dl import MLPClassifier, MLPRegressor
+from skopt_dl.callbacks import LearningRatePrinter
+from skopt_dl.networks import FromFitted
 from skopt_dl.networks.losses import Focal
 from skopt_dl.optimizers import SGD, Adam
 
@@ -78,7 +84,13 @@ def test_smoothed_labels_are_the_probabilities_of_separable_data(n_classes, labe
     X = np.repeat(np.eye(n_classes), 5, axis=0)
     y = np.repeat(np.arange(n_classes), 5)
     model = MLPClassifier(
-        (), optimizer="lbfgs", alpha=0.0, label_smoothing=label_smoothing, tol=1e-8, max_iter=500
+        (),
+        optimizer="lbfgs",
+        alpha=0.0,
+        label_smoothing=label_smoothing,
+        tol=1e-8,
+        max_iter=500,
+        random_state=0,
     ).fit(X, y)
     expected = 1 - label_smoothing + label_smoothing / n_classes
     np.testing.assert_allclose(model.predict_proba(X).max(axis=1), expected, atol=1e-5)
@@ -406,3 +418,143 @@ def test_warm_starts_hold_out_the_samples_that_the_first_fit_held_out():
     )
     model.fit(DIGITS, LABELS).fit(DIGITS, LABELS)
     np.testing.assert_array_equal(*seen)
+
+
+def test_score_that_is_never_a_number_is_reported():
+    model = MLPClassifier(
+        5, early_stopping=True, scoring=lambda *_: np.nan, n_iter_no_change=2, random_state=0
+    )
+    with pytest.warns(UserWarning, match="validation score was never a number"):
+        model.fit(DIGITS, LABELS)
+
+
+@pytest.mark.parametrize("change", [{"batch_norm": True}, {"input_scaling": True}, EVERYTHING])
+@pytest.mark.parametrize("standardize_target", [False, True])
+def test_features_can_be_switched_between_warm_starts(change, standardize_target):
+    model = MLPRegressor(
+        20, optimizer=Adam(0.01), standardize_target=standardize_target, warm_start=True,
+        max_iter=150, random_state=0,
+    )  # fmt: skip
+    X, y = StandardScaler().fit_transform(DIABETES), 0.01 * PROGRESSION
+    y = 1000 + 500 * y if standardize_target else y
+    before = model.fit(X, y).score(X, y)
+    for params in (change, dict.fromkeys(change, 0) | {"max_grad_norm": None, "ema_decay": None}):
+        switched = {
+            k: bool(v) if k in ("batch_norm", "input_scaling") else v for k, v in params.items()
+        }
+        model.set_params(**switched, max_iter=10).fit(X, y)
+        assert model.score(X, y) > before - 0.4
+        model.partial_fit(X, y)
+
+
+def test_warm_start_from_a_fitted_model_keeps_its_predictions_in_their_units():
+    first = MLPRegressor(10, standardize_target=True, max_iter=100, random_state=0)
+    first.fit(DIABETES, PROGRESSION)
+    second = clone(first).set_params(init=FromFitted(first), optimizer=SGD(1e-12), max_iter=1)
+    np.testing.assert_allclose(
+        second.fit(DIABETES, PROGRESSION).predict(DIABETES), first.predict(DIABETES), rtol=1e-8
+    )
+
+
+def test_units_of_targets_cannot_change_between_warm_starts():
+    model = MLPRegressor(5, max_iter=2, warm_start=True).fit(DIABETES, PROGRESSION)
+    with pytest.raises(ValueError, match="standardize_target=True differs from the first fit"):
+        model.set_params(standardize_target=True).fit(DIABETES, PROGRESSION)
+
+
+def test_samples_of_no_weight_have_no_part_in_standardisation():
+    X = np.vstack([DIABETES, DIABETES[:3]])
+    y, weight = np.append(PROGRESSION, [1e9] * 3), np.append(np.ones(len(PROGRESSION)), [0.0] * 3)
+    model = MLPRegressor(5, standardize_target=True, batch_size="full", max_iter=20, random_state=0)
+    expected = clone(model).fit(DIABETES, PROGRESSION).predict(DIABETES)
+    np.testing.assert_allclose(
+        model.fit(X, y, sample_weight=weight).predict(DIABETES), expected, rtol=1e-9
+    )
+
+
+def test_partial_fit_predicts_with_statistics_of_several_chunks():
+    rng = np.random.default_rng(0)
+    model = MLPRegressor(
+        10, batch_norm=True, activation="identity", optimizer=SGD(1e-300), random_state=0
+    )
+    chunks = [rng.normal(size=(50, 3)) for _ in range(8)]
+    for chunk in chunks:
+        model.partial_fit(chunk, chunk[:, 0])
+    hidden = model.transform(np.vstack(chunks))
+    np.testing.assert_allclose(hidden.mean(axis=0), 0.0, atol=1e-10)
+
+
+def test_normalisation_needs_two_samples_a_batch():
+    with pytest.raises(ValueError, match="batch_norm=True needs batches of at least two samples"):
+        MLPClassifier(batch_norm=True, batch_size=1).fit(DIGITS, LABELS)
+
+
+def test_diverged_normalised_network_keeps_finite_predictions():
+    model = MLPClassifier((10, 10), batch_norm=True, optimizer=SGD(1e30), random_state=0)
+    with pytest.warns(ConvergenceWarning, match="Training diverged"):
+        model.fit(DIGITS, LABELS)
+    assert np.isfinite(model.predict_proba(DIGITS)).all()
+
+
+def test_classes_without_a_weight_of_their_own_have_weight_one():
+    model = MLPClassifier(5, max_iter=2, random_state=0)
+    some = clone(model).set_params(class_weight={3: 5.0}).fit(DIGITS, LABELS)
+    every = clone(model).set_params(class_weight={k: 5.0 if k == 3 else 1.0 for k in range(10)})
+    np.testing.assert_array_equal(weights(some), weights(every.fit(DIGITS, LABELS)))
+    some.partial_fit(DIGITS[LABELS != 3], LABELS[LABELS != 3])
+
+
+@pytest.mark.parametrize(
+    ("class_weight", "message"),
+    [
+        ({11: 2.0}, r"class_weight names the class 11; y has \[0, 1"),
+        ({1: -2.0}, "class_weight of 1 must not be negative; got -2.0"),
+        ([{1: 2.0}] * 2, "class_weight has 2 dicts for the 1 labels of y"),
+    ],
+)
+def test_bad_class_weights_are_named(class_weight, message):
+    with pytest.raises(ValueError, match=message):
+        MLPClassifier(class_weight=class_weight).fit(DIGITS, LABELS)
+
+
+def test_two_labels_of_two_classes_that_are_no_indicators_are_learnt_as_they_are():
+    Y = 1 + np.column_stack([LABELS > 4, LABELS % 2]).astype(int)
+    model = MLPClassifier(20, optimizer="lbfgs", random_state=0).fit(DIGITS, Y)
+    assert model.score(DIGITS, Y) > 0.95
+    assert [list(classes) for classes in model.classes_] == [[1, 2], [1, 2]]
+    model = MLPClassifier(20, random_state=0)
+    model.partial_fit(DIGITS, Y - 1, classes=[range(3), range(2)])
+    assert [len(classes) for classes in model.classes_] == [3, 2]
+    indicators = MLPClassifier(20, max_iter=2).fit(DIGITS, Y - 1)
+    with pytest.raises(ValueError, match=r"y has .*2.*; this model was fitted on indicators"):
+        indicators.partial_fit(DIGITS, Y)
+
+
+@pytest.mark.parametrize("standardize_target", [False, True])
+def test_validation_targets_have_to_be_as_many(standardize_target):
+    two = np.column_stack([PROGRESSION, PROGRESSION])
+    model = MLPRegressor(5, standardize_target=standardize_target, max_iter=2)
+    with pytest.raises(ValueError, match="X_val and y_val do not fit X and y: y"):
+        model.fit(DIABETES, two, X_val=DIABETES, y_val=PROGRESSION)
+
+
+def test_history_keeps_its_columns_in_line_over_warm_starts():
+    model = MLPClassifier(5, max_iter=2, warm_start=True, random_state=0)
+    model.fit(DIGITS, LABELS)
+    model.fit(DIGITS, LABELS, X_val=DIGITS, y_val=LABELS)
+    model.fit(DIGITS, LABELS)
+    assert np.isnan(model.validation_loss_curve_).tolist() == [True, True, False, False, True, True]
+    assert {len(column) for column in model.history_.values()} == {6}
+
+
+def test_nothing_keeps_a_model_alive():
+    model = MLPClassifier(20, max_iter=2, random_state=0, **EVERYTHING)
+    gc.collect()
+    gc.disable()
+    try:
+        model.set_callbacks(LearningRatePrinter()).fit(DIGITS, LABELS)
+        dead = weakref.ref(model.coefs_[0].base if model.coefs_[0].base is not None else model)
+        del model
+        assert dead() is None
+    finally:
+        gc.enable()
