@@ -18,6 +18,7 @@ from joblib import register_parallel_backend
 if TYPE_CHECKING:
     from skopt_dl.estimators import MLPClassifier, MLPRegressor, from_sklearn
     from skopt_dl.learning_rates import learning_rate_range
+    from skopt_dl.many import fit_many
     from skopt_dl.plugins import available_optimizers, hookimpl, make_optimizer
 
 __version__ = "0.1.0"
@@ -26,6 +27,7 @@ __all__ = [
     "MLPClassifier",
     "MLPRegressor",
     "available_optimizers",
+    "fit_many",
     "from_sklearn",
     "hookimpl",
     "learning_rate_range",
@@ -37,6 +39,7 @@ _HOMES = {
     "MLPClassifier": "skopt_dl.estimators",
     "MLPRegressor": "skopt_dl.estimators",
     "available_optimizers": "skopt_dl.plugins",
+    "fit_many": "skopt_dl.many",
     "from_sklearn": "skopt_dl.estimators",
     "hookimpl": "skopt_dl.plugins.hookspecs",
     "learning_rate_range": "skopt_dl.learning_rates",

@@ -7,6 +7,7 @@ import math
 import numbers
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
@@ -132,6 +133,12 @@ def did_you_mean(name: str, options: Iterable[str]) -> str:
     return f" Did you mean {nearest[0]!r}?" if nearest else ""
 
 
+@cache
+def _param_names(cls: type[BaseEstimator]) -> list[str]:
+    """Names of a class's parameters: reading its signature takes longer than all that follows."""
+    return BaseEstimator._get_param_names.__func__(cls)
+
+
 class Configurable(BaseEstimator):
     """scikit-learn parameters, with constraints and suggestions for misspelled names.
 
@@ -140,6 +147,10 @@ class Configurable(BaseEstimator):
     """
 
     constraints: ClassVar[Constraints] = {}
+
+    @classmethod
+    def _get_param_names(cls) -> list[str]:
+        return _param_names(cls)
 
     def __reduce__(self) -> tuple[Any, ...]:
         from skopt_dl._pickling import reduce_component

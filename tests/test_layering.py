@@ -22,7 +22,7 @@ LAYERS = [
     {"preprocessing"},
     {"estimators"},
     {"displays"},
-    {"callbacks", "cli", "lab", "learning_rates", "testing"},
+    {"callbacks", "cli", "lab", "learning_rates", "many", "testing"},
 ]
 FORBIDDEN = {"torch", "jax", "tensorflow", "keras", "flax", "mlx"}
 

@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from skopt_dl.estimators.base import BaseMLP
 from skopt_dl.estimators.classifier import MLPClassifier
 from skopt_dl.estimators.regressor import MLPRegressor
-from skopt_dl.estimators.targets import LabelEncoding
+from skopt_dl.estimators.targets import MULTILABEL, LabelEncoding
 from skopt_dl.networks import activations, losses
 from skopt_dl.optimizers import LBFGS, SGD, Adam, Minimizer, Momentum, Nesterov, Optimizer
 from skopt_dl.schedules import Constant, InverseScaling, Progress, ReduceOnPlateau, as_schedule
@@ -115,7 +115,8 @@ def from_sklearn(model: Any) -> MLPClassifier | MLPRegressor:
 
     _copy_attributes(model, twin)
     if isinstance(twin, MLPClassifier):
-        twin._labels = LabelEncoding(_labels(model))
+        multilabel = model.out_activation_ == "logistic" and model.n_outputs_ > 1
+        twin._labels = LabelEncoding(model.classes_, MULTILABEL if multilabel else None)
     else:
         twin._target_moments = None
     twin.optimizer_ = twin._component("optimizer")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 from scipy.special import expit, log_expit, log_softmax, softmax
-from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
 from skopt_dl.networks import Loss
 from skopt_dl.networks.losses import PerOutput
@@ -27,10 +27,10 @@ def label_encoding(y: Any, classes: Any = None) -> LabelEncoding | JointEncoding
         All the classes, where `y` may not have them all; for several labels a sample, a list of
         such arrays.
     """
-    check_classification_targets(y)
-    if is_multilabel(y, classes):
-        return LabelEncoding(y)
-    if type_of_target(y) in (MULTILABEL, "multiclass-multioutput"):
+    kind = type_of_target(y, input_name="y", raise_unknown=True)
+    if is_multilabel(y, classes, kind):
+        return LabelEncoding(np.arange(y.shape[1]), MULTILABEL)
+    if kind in (MULTILABEL, "multiclass-multioutput"):
         columns = (y.toarray() if sparse.issparse(y) else np.asarray(y)).T
         given = columns if classes is None else classes
         if len(given) != len(columns):
@@ -38,16 +38,20 @@ def label_encoding(y: Any, classes: Any = None) -> LabelEncoding | JointEncoding
                 f"classes must be a list of {len(columns)} arrays, one for each column of y; got "
                 f"{len(given)}."
             )
-        return JointEncoding([LabelEncoding(column) for column in given])
-    return LabelEncoding(y if classes is None else classes)
+        return JointEncoding([LabelEncoding(np.unique(column)) for column in given])
+    if kind not in ("binary", "multiclass"):
+        # Says what is wrong with it.
+        check_classification_targets(y)
+    return LabelEncoding(np.unique(y if classes is None else classes))
 
 
-def is_multilabel(y: Any, classes: Any = None) -> bool:
+def is_multilabel(y: Any, classes: Any = None, kind: str = "") -> bool:
     """Whether targets are indicators of labels: columns of zeros and ones, and nothing else.
 
     Two columns with two labels each, but others than 0 and 1, are labels with classes of their own.
+    `kind` is what `type_of_target` says, where that is known.
     """
-    if type_of_target(y, input_name="y") != MULTILABEL:
+    if (kind or type_of_target(y, input_name="y")) != MULTILABEL:
         return False
     given = [np.asarray(each).ravel() for each in classes] if _are_several(classes) else []
     values = np.concatenate([np.unique(_values(y)), *given])
@@ -80,21 +84,15 @@ class LabelEncoding:
 
     Parameters
     ----------
-    y : array-like of shape (n_samples,) or (n_samples, n_labels)
-        Labels to learn the classes from.
-
-    Attributes
-    ----------
-    target_type : {"binary", "multiclass", "multilabel-indicator"}
     classes : ndarray
         The labels in order; for multilabel targets the numbers of the columns.
+    target_type : {"binary", "multiclass", "multilabel-indicator"}, default=None
+        None means one of the first two, by the number of classes.
     """
 
-    def __init__(self, y: Any):
-        self.target_type: str = type_of_target(y, input_name="y")
-        self.classes: np.ndarray = unique_labels(y)
-        if self.target_type != MULTILABEL:
-            self.target_type = "multiclass" if len(self.classes) > 2 else "binary"
+    def __init__(self, classes: np.ndarray, target_type: str | None = None):
+        self.classes = classes
+        self.target_type = target_type or ("multiclass" if len(classes) > 2 else "binary")
 
     @property
     def n_outputs(self) -> int:

@@ -1,0 +1,95 @@
+"""Many models, fitted together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import joblib
+import numpy as np
+
+# The most models that train at once, unless the caller says otherwise.
+N_JOBS = 64
+
+
+def fit_many(
+    estimators: Sequence[Any],
+    X: Any,
+    y: Any,
+    sample_weight: Any = None,
+    *,
+    n_jobs: int = N_JOBS,
+) -> list[Any]:
+    """Fit many models; those of skopt_dl in stacks.
+
+    The results are those of ``[each.fit(X, y) for each in estimators]``.
+
+    Parameters
+    ----------
+    estimators : sequence of estimators
+        Models, or whatever contains some, such as pipelines; fitted in place.
+    X : array-like of shape (n_samples, n_features), or list of such arrays
+        One data set for all, or a list with one for each estimator.
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs), or list of such arrays
+        As `X`.
+    sample_weight : array-like of shape (n_samples,), or list of such arrays, default=None
+        As `X`.
+    n_jobs : int, default=64
+        How many may be under way at once.
+
+    Returns
+    -------
+    estimators : list
+        The same objects, in order.
+
+    Raises
+    ------
+    ValueError
+        If lists of data are not as long as `estimators`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skopt_dl import MLPClassifier, fit_many
+    >>> X, y = load_iris(return_X_y=True)
+    >>> models = [MLPClassifier(10, optimizer="lbfgs", random_state=seed) for seed in range(5)]
+    >>> [model.score(X, y) > 0.9 for model in fit_many(models, X, y)]
+    [True, True, True, True, True]
+    """
+    estimators = list(estimators)
+    if _is_list_of_tables(X):
+        given = {"X": X, "y": y, "sample_weight": sample_weight}
+        columns = {name: value for name, value in given.items() if value is not None}
+        for name, value in columns.items():
+            if len(value) != len(estimators):
+                raise ValueError(
+                    f"{name} is a list of {len(value)} arrays for {len(estimators)} estimators: "
+                    "pass one array for all, or one for each."
+                )
+    else:
+        shared = {"X": X, "y": y, "sample_weight": sample_weight}
+        columns = {
+            name: [value] * len(estimators) for name, value in shared.items() if value is not None
+        }
+    tasks = [
+        dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
+    ]
+    with joblib.parallel_config(backend="skopt_dl", n_jobs=n_jobs):
+        return joblib.Parallel()(
+            joblib.delayed(_fit)(estimator, data)
+            for estimator, data in zip(estimators, tasks, strict=True)
+        )
+
+
+def _is_list_of_tables(X: Any) -> bool:
+    """Whether `X` is a list of data sets, and not one written as a list of rows."""
+    if not isinstance(X, list | tuple) or not len(X):
+        return False
+    return (
+        all(hasattr(each, "shape") or np.ndim(each) == 2 for each in X)
+        and len(getattr(X[0], "shape", (0, 0))) == 2
+    )
+
+
+def _fit(estimator: Any, data: dict[str, Any]) -> Any:
+    return estimator.fit(**data)
