@@ -134,7 +134,7 @@ def did_you_mean(name: str, options: Iterable[str]) -> str:
 
 
 @cache
-def _param_names(cls: type[BaseEstimator]) -> list[str]:
+def _param_names(cls: Any) -> list[str]:
     """Names of a class's parameters: reading its signature takes longer than all that follows."""
     return BaseEstimator._get_param_names.__func__(cls)
 
@@ -150,7 +150,8 @@ class Configurable(BaseEstimator):
 
     @classmethod
     def _get_param_names(cls) -> list[str]:
-        return _param_names(cls)
+        own: Any = cls
+        return _param_names(own)
 
     def __reduce__(self) -> tuple[Any, ...]:
         from skopt_dl._pickling import reduce_component

@@ -96,7 +96,7 @@ class MissingPluginObject(Configurable):
         self._reference = reference
         self._reason = reason
 
-    def _get_param_names(self) -> list[str]:
+    def _get_param_names(self) -> list[str]:  # type: ignore[override]
         return list(self._reference.parameters)
 
     @property

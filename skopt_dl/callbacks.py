@@ -19,6 +19,7 @@ import numpy as np
 from sklearn.callback import CallbackContext
 
 from skopt_dl._params import NOT_NEGATIVE, Configurable, InstanceOf, Interval, did_you_mean
+from skopt_dl.estimators.base import BaseMLP
 from skopt_dl.training import HISTORY_COLUMNS
 
 # Where scikit-learn keeps callbacks and contexts in an estimator that is being fitted.
@@ -36,6 +37,21 @@ class EpochCallback(Configurable):
 
     A subclass implements `after_epoch`, and may override `before_fit`, which returns what is to be
     remembered during one fit.
+
+    Examples
+    --------
+    >>> from skopt_dl.callbacks import EpochCallback
+    >>> class StopBelow(EpochCallback):
+    ...     def __init__(self, loss=0.1):
+    ...         self.loss = loss
+    ...
+    ...     def after_epoch(self, model, memory):
+    ...         return model.history_["loss"][-1] < self.loss
+    >>> from sklearn.datasets import load_iris
+    >>> from skopt_dl import MLPClassifier
+    >>> model = MLPClassifier(max_iter=500, random_state=0).set_callbacks(StopBelow(0.5))
+    >>> 0.4 < model.fit(*load_iris(return_X_y=True)).loss_ < 0.5
+    True
     """
 
     @property
@@ -46,6 +62,13 @@ class EpochCallback(Configurable):
     def setup(self, estimator: Any, context: CallbackContext) -> None:
         """Begin a fit."""
         self.check_params()
+        if not isinstance(estimator, BaseMLP):
+            name = type(self).__name__
+            raise TypeError(
+                f"{name} watches the training of a network, and was set on a "
+                f"{type(estimator).__name__}, which would not pass it on. Set it on the network "
+                f"inside: MLPClassifier().set_callbacks({name}(...))."
+            )
         self._memories[context] = self.before_fit(context)
 
     def teardown(self, estimator: Any, context: CallbackContext) -> None:
@@ -107,8 +130,10 @@ class _Monitor(EpochCallback):
     def _no_such_column(self, model: Any) -> str:
         message = (
             f"monitor={self.monitor!r} of {type(self).__name__} is no column of history_, which "
-            f"has {', '.join(model.history_)}.{did_you_mean(str(self.monitor), HISTORY_COLUMNS)}"
+            f"has {', '.join(model.history_)}."
         )
+        if self.monitor not in HISTORY_COLUMNS:
+            message += did_you_mean(str(self.monitor), HISTORY_COLUMNS)
         if str(self.monitor).startswith("validation"):
             message += " Pass validation data, fit(X, y, X_val=..., y_val=...)."
         return message
@@ -209,6 +234,10 @@ class Checkpoint(_Monitor):
             numbers.append(str(task.task_id))
             task = task.parent
         path = Path(self.path)
+        if not path.parent.is_dir() or path.is_dir():
+            raise ValueError(
+                f"path of Checkpoint must be a file in a folder that exists; got {self.path!r}."
+            )
         name = "-".join([path.stem, *reversed(numbers)])
         return {"best": np.inf, "path": path.with_name(name + path.suffix)}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import numbers
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -43,10 +44,13 @@ def learning_rate_range(
     Parameters
     ----------
     estimator : MLPClassifier, MLPRegressor, or Pipeline that ends in one
-        Left as it is. If its optimizer has a schedule, constant rates take its place.
+        Left as it is. If its optimizer has a schedule, constant rates take its place: a schedule's
+        highest rate may be two or three times the suggestion.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Of many samples, as many are drawn as the steps need.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        The loss that is looked at is that of training: where there are few samples, a smaller rate
+        may generalise better.
     sample_weight : array-like of shape (n_samples,), default=None
     learning_rates : array-like of shape (n_rates,), default=None
         None tries six in every factor of ten from 1e-6 to 10.
@@ -83,11 +87,12 @@ def learning_rate_range(
     if not isinstance(estimator, BaseMLP):
         raise TypeError(
             "learning_rate_range needs an MLPClassifier, an MLPRegressor or a Pipeline that ends "
-            f"in one; got {type(estimator).__name__}."
+            f"in one, of skopt_dl; got {type(estimator).__module__.partition('.')[0]}'s "
+            f"{type(estimator).__name__}."
         )
-    rates = np.geomspace(1e-6, 10, 43) if learning_rates is None else np.sort(learning_rates)
-    if rates.ndim != 1 or not len(rates) or not (np.isfinite(rates) & (rates > 0)).all():
-        raise ValueError(f"learning_rates must be positive numbers; got {learning_rates!r}.")
+    rates = _checked(np.geomspace(1e-6, 10, 43) if learning_rates is None else learning_rates)
+    if not isinstance(n_steps, numbers.Integral) or n_steps < 1:
+        raise ValueError(f"n_steps must be an int, at least 1; got {n_steps!r}.")
     model = clone(estimator).set_params(early_stopping=False, warm_start=False)
     job = model._job(X, y, sample_weight, (None, None), incremental=False, classes=None)
     if isinstance(job.optimizer, Minimizer):
@@ -107,6 +112,15 @@ def learning_rate_range(
         if run.stop_reason == "diverged":
             row[run.n_epochs - 1 :] = np.nan
     return LearningRateRangeDisplay(rates, losses[1:], float(losses[0, 0]))
+
+
+def _checked(learning_rates: Any) -> np.ndarray:
+    """Learning rates in rising order."""
+    rates = np.asarray(learning_rates)
+    numeric = rates.dtype.kind in "iuf" and rates.ndim == 1 and rates.size > 0
+    if not numeric or not (np.isfinite(rates) & (rates > 0)).all():
+        raise ValueError(f"learning_rates must be positive numbers; got {learning_rates!r}.")
+    return np.sort(rates).astype(float)
 
 
 def _jobs(job: FitJob, rates: Sequence[float], n_steps: int) -> list[FitJob]:

@@ -83,9 +83,16 @@ def test_rates_that_all_diverge_leave_no_suggestion():
     ("estimator", "options", "error", "message"),
     [
         (MLPClassifier(optimizer="lbfgs"), {}, ValueError, "LBFGS.* has no learning rate to look"),
-        (LogisticRegression(), {}, TypeError, "needs an MLPClassifier.*got LogisticRegression"),
-        (TransformedTargetRegressor(), {}, TypeError, "got TransformedTargetRegressor"),
+        (
+            LogisticRegression(),
+            {},
+            TypeError,
+            "needs an MLPClassifier.*got sklearn's LogisticRegression",
+        ),
+        (TransformedTargetRegressor(), {}, TypeError, "got sklearn's TransformedTargetRegressor"),
         (MLPClassifier(), {"learning_rates": [0.1, 0.0]}, ValueError, "must be positive numbers"),
+        (MLPClassifier(), {"learning_rates": "a"}, ValueError, "must be positive numbers"),
+        (MLPClassifier(), {"n_steps": 0}, ValueError, "n_steps must be an int, at least 1; got 0"),
     ],
 )
 def test_what_cannot_be_tried_is_named(estimator, options, error, message):
@@ -104,7 +111,7 @@ def test_range_is_drawn_with_its_region_and_suggestion():
     assert display.stable_range == (pytest.approx(1e-3), pytest.approx(0.1))
     assert display.suggestion == pytest.approx(1e-2)
     assert display.plot(color="black") is display
-    np.testing.assert_allclose(display.line_.get_xdata(), np.logspace(-4, -1, 4))
+    np.testing.assert_array_equal(display.line_.get_ydata(), [8.9, 5.0, 1.0, 0.9, *[np.nan] * 2])
     assert display.ax_.get_xscale() == "log"
     labels = display.ax_.get_legend_handles_labels()[1]
     assert labels == ["after training", "before training", "diverged or worse", "stable",

@@ -74,8 +74,9 @@ class LearningRateRangeDisplay:
             rates = f"{self.learning_rates[0]:.2g} to {self.learning_rates[-1]:.2g}"
             return f"LearningRateRangeDisplay(no stable learning rate from {rates})"
         low, high = self.stable_range
+        most = "at least " if high == self.learning_rates[-1] else ""
         return (
-            f"LearningRateRangeDisplay(stable from {low:.2g} to {high:.2g}, "
+            f"LearningRateRangeDisplay(stable from {low:.2g} to {most}{high:.2g}, "
             f"suggestion {self.suggestion:.2g})"
         )
 
@@ -96,8 +97,10 @@ class LearningRateRangeDisplay:
         ceiling = self.initial_loss + 0.5 * abs(self.initial_loss)
         with np.errstate(invalid="ignore"):
             shown = final <= ceiling
+        # Gaps where trainings diverged.
+        visible = np.where(shown, final, np.nan)
         (self.line_,) = ax.plot(
-            rates[shown], final[shown], **{"marker": ".", "label": "after training", **line_kw}
+            rates, visible, **{"marker": ".", "label": "after training", **line_kw}
         )
         ax.axhline(self.initial_loss, color="gray", linestyle=":", label="before training")
         if not shown.all():

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skopt_dl.displays._axes import axes
+from skopt_dl.estimators.base import BaseMLP
 
 LABELS = {"loss": "training", "validation_loss": "validation"}
 
@@ -49,12 +50,18 @@ class LossCurveDisplay:
 
         Parameters
         ----------
-        estimator : fitted MLPClassifier, MLPRegressor, or Pipeline that ends in one
+        estimator : fitted MLPClassifier, MLPRegressor, or Pipeline or search with one
         ax : matplotlib Axes, default=None
         **line_kw
             Passed to ``ax.plot``.
         """
-        model = estimator[-1] if hasattr(estimator, "steps") else estimator
+        model = getattr(estimator, "best_estimator_", estimator)
+        model = model[-1] if hasattr(model, "steps") else model
+        if not isinstance(model, BaseMLP):
+            raise TypeError(
+                "LossCurveDisplay shows an MLPClassifier or MLPRegressor of skopt_dl, or a "
+                f"pipeline or search with one; got {type(model).__name__}."
+            )
         check_is_fitted(model, "history_")
         history = model.history_
         curves = {
@@ -76,7 +83,8 @@ class LossCurveDisplay:
         self.lines_ = []
         for label, curve in self.curves.items():
             epochs = np.arange(1, len(curve) + 1)
-            self.lines_ += ax.plot(epochs, curve, **{"label": label, **line_kw})
+            marker = "." if len(curve) == 1 else None
+            self.lines_ += ax.plot(epochs, curve, **{"label": label, "marker": marker, **line_kw})
         ax.set(xlabel="Epoch", ylabel="Loss")
         ax.legend()
         return self

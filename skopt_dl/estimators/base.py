@@ -11,6 +11,8 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
+from sklearn.impute import SimpleImputer
+from sklearn.metrics import check_scoring
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -150,12 +152,12 @@ class BaseMLP(
         Parameters
         ----------
         **params
-            Parameters of the model that are to differ.
+            Parameters of the model that are to differ, nested ones included.
 
         Returns
         -------
         model : sklearn.pipeline.Pipeline
-            ``SmoothRobustScaler``, then the model.
+            ``SmoothRobustScaler``, ``SimpleImputer`` for missing values, and the model.
 
         Examples
         --------
@@ -178,8 +180,12 @@ class BaseMLP(
             "input_scaling": True,
             "dtype": "float32",
         }
-        model = cls(**(defaults | cls._tabular_params() | params))
-        return make_pipeline(SmoothRobustScaler(), model)
+        model = cls(**(defaults | cls._tabular_params())).set_params(**params)
+        # Zero is the median now; a column of its own says where values were missing.
+        missing = SimpleImputer(
+            strategy="constant", fill_value=0.0, add_indicator=True, keep_empty_features=True
+        )
+        return make_pipeline(SmoothRobustScaler(), missing, model)
 
     @classmethod
     def _tabular_params(cls) -> dict[str, Any]:
@@ -328,6 +334,8 @@ class BaseMLP(
         optimizer, loss, init = (self._component(name) for name in ("optimizer", "loss", "init"))
         activations, dropout = self._activations(hidden), self._dropout(hidden)
         self._check_components(optimizer, loss, dropout)
+        if self.scoring is not None and self.scoring != "loss":
+            check_scoring(self, self.scoring)
         if incremental and self.early_stopping:
             raise ValueError(
                 "partial_fit does not support early_stopping=True: the data of one call is no "
@@ -371,7 +379,7 @@ class BaseMLP(
         self.out_activation_ = form.output_activation
         self.optimizer_ = optimizer
         self._fitted_activations, self._fitted_loss = activations, form
-        batch_size = self._batch_size(len(y) if rows is None else len(rows))
+        batch_size = self._batch_size(len(y) if rows is None else len(rows), incremental)
         if network.batch_norm and batch_size < 2:
             raise ValueError(
                 "batch_norm=True needs batches of at least two samples to normalise over; got "
@@ -501,12 +509,12 @@ class BaseMLP(
             return [self.dtype]
         return [np.float64, np.float32] if reset else [self.coefs_[0].dtype]
 
-    def _batch_size(self, n_samples: int) -> int:
+    def _batch_size(self, n_samples: int, incremental: bool) -> int:
         if self.batch_size == "full":
             return n_samples
         if self.batch_size == "auto":
             return min(200, n_samples)
-        if self.batch_size > n_samples:
+        if self.batch_size > n_samples and not incremental:
             warn_user(
                 f"batch_size={self.batch_size} is larger than the {n_samples} training samples; "
                 "every batch will hold all of them."

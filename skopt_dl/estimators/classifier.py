@@ -59,7 +59,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     tol : float, default=1e-4
         What counts as an improvement; for full-batch methods, the gradient component to stop at.
     n_iter_no_change : int, default=10
-        Epochs without improvement after which training stops.
+        Epochs without improvement after which training stops; ``math.inf`` runs all epochs.
     early_stopping : bool, default=False
         Hold out a validation set, stop when its accuracy no longer improves, and keep the weights
         of the best epoch.
@@ -67,7 +67,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Share of the training data to hold out; classes keep their shares where there are enough.
     scoring : str, callable or None, default=None
         What ``early_stopping`` goes by: None for accuracy, ``"loss"`` for the loss, or any of
-        scikit-learn's scorers, by name or as ``scorer(model, X_val, y_val)``.
+        scikit-learn's scorers, by name or as ``scorer(model, X_val, y_val)``. Recorded, too, where
+        ``X_val`` is given.
     class_weight : dict, "balanced", list of dicts or None, default=None
         Weights of the classes in the loss, multiplied with ``sample_weight``; ``"balanced"`` gives
         all classes the same sum of weights. A list has one for each label of multilabel targets.
@@ -82,7 +83,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Whether each feature gets a factor that is learnt, so that irrelevant ones fade
         (Holzmüller et al., 2024, arXiv:2407.04491). Folded into ``coefs_``.
     init : str or Initializer, default="glorot_uniform"
-        Initial weights; ``skopt_dl.networks.FromFitted(model)`` takes those of a fitted model.
+        Initial weights: ``"glorot_uniform"``, ``"glorot_normal"``, ``"he_uniform"``,
+        ``"he_normal"``, ``"lecun_uniform"``, ``"lecun_normal"``, ``"orthogonal"``, ``"uniform"``,
+        ``"normal"``, ``"zeros"``; ``skopt_dl.networks.FromFitted(model)`` takes those of a fitted
+        model.
     label_smoothing : float, default=0.0
         Share of each label that goes to all classes equally (Szegedy et al., 2016,
         arXiv:1512.00567).

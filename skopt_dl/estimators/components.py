@@ -58,6 +58,11 @@ class NamedComponents(Configurable):
         nested = {key.partition("__")[0] for key in params if "__" in key}
         for parameter in nested & set(NAMED):
             value = params.get(parameter, getattr(self, parameter))
+            if isinstance(value, list | tuple):
+                raise ValueError(
+                    f"{parameter} of {type(self).__name__} is a list, {value!r}, whose parts have "
+                    f"no parameters by name. Set {parameter} to objects with other parameters."
+                )
             if isinstance(value, str):
                 params = {**params, parameter: self._make(parameter, value)}
         return super().set_params(**params)

@@ -81,7 +81,7 @@ def samples_and_targets(
 def _is_single_precision(X: Any) -> bool:
     """Whether `X` is a data frame of single precision columns."""
     dtypes = getattr(X, "dtypes", None)
-    return dtypes is not None and all(str(dtype).lower() == "float32" for dtype in dtypes)
+    return np.iterable(dtypes) and all(str(dtype).lower() == "float32" for dtype in dtypes)
 
 
 def split(
@@ -92,15 +92,15 @@ def split(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw rows to train on and rows to validate on.
 
-    Strata keep their shares in both where each has enough samples.
+    At least two to validate on. Strata keep their shares in both where each has enough samples.
     """
-    n_validation = math.ceil(validation_fraction * n_samples)
+    n_validation = max(2, math.ceil(validation_fraction * n_samples))
     n_train = n_samples - n_validation
-    if n_validation < 2 or n_train < 1:
+    if n_train < 1:
         raise ValueError(
-            f"validation_fraction={validation_fraction} of {n_samples} samples leaves "
-            f"{n_validation} to validate and {n_train} to train on; at least 2 and 1 are needed. "
-            "Change validation_fraction or set early_stopping=False."
+            f"validation_fraction={validation_fraction} of {n_samples} samples leaves none to "
+            "train on: at least 2 are held out. Change validation_fraction or set "
+            "early_stopping=False."
         )
     if strata is not None:
         _, counts = np.unique(strata, return_counts=True)
@@ -108,7 +108,7 @@ def split(
             strata = None
     rows, validation_rows = train_test_split(
         np.arange(n_samples),
-        test_size=validation_fraction,
+        test_size=n_validation,
         stratify=strata,
         random_state=random_state,
     )

@@ -53,7 +53,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     tol : float, default=1e-4
         What counts as an improvement; for full-batch methods, the gradient component to stop at.
     n_iter_no_change : int, default=10
-        Epochs without improvement after which training stops.
+        Epochs without improvement after which training stops; ``math.inf`` runs all epochs.
     early_stopping : bool, default=False
         Hold out a validation set, stop when its R² no longer improves, and keep the weights
         of the best epoch.
@@ -61,10 +61,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Share of the training data to hold out.
     scoring : str, callable or None, default=None
         What ``early_stopping`` goes by: None for R², ``"loss"`` for the loss, or any of
-        scikit-learn's scorers, by name or as ``scorer(model, X_val, y_val)``.
+        scikit-learn's scorers, by name or as ``scorer(model, X_val, y_val)``. Recorded, too, where
+        ``X_val`` is given.
     standardize_target : bool, default=False
         Whether to train on targets with mean 0 and variance 1. Predictions, ``coefs_`` and
         ``intercepts_`` are for targets as given; losses in ``history_`` are for standardised ones.
+        The first fit, or ``partial_fit``, decides on mean and variance.
     dropout : float or sequence of float, default=0.0
         Share of hidden units that each step leaves out (Srivastava et al., 2014); a sequence has
         one for each hidden layer.
@@ -76,7 +78,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Whether each feature gets a factor that is learnt, so that irrelevant ones fade
         (Holzmüller et al., 2024, arXiv:2407.04491). Folded into ``coefs_``.
     init : str or Initializer, default="glorot_uniform"
-        Initial weights; ``skopt_dl.networks.FromFitted(model)`` takes those of a fitted model.
+        Initial weights: ``"glorot_uniform"``, ``"glorot_normal"``, ``"he_uniform"``,
+        ``"he_normal"``, ``"lecun_uniform"``, ``"lecun_normal"``, ``"orthogonal"``, ``"uniform"``,
+        ``"normal"``, ``"zeros"``; ``skopt_dl.networks.FromFitted(model)`` takes those of a fitted
+        model.
     max_grad_norm : float or None, default=None
         Longer gradients are scaled down to this length (Pascanu et al., 2013, arXiv:1211.5063).
         Full-batch methods make no use of it, nor of `ema_decay`.

@@ -44,6 +44,16 @@ def _went_to_plan(run: ModelRun) -> bool:
     return isinstance(rate, Schedule) and rate.spans_training
 
 
+# Times its first value that the loss of a training may rise to before that is called divergence.
+EXPLOSION = 10.0
+
+
+def _exploded(run: ModelRun) -> bool:
+    """Whether the loss has risen far without becoming infinite."""
+    losses = run.history.get("loss", [0.0])
+    return losses[-1] > EXPLOSION * abs(losses[0]) > 0
+
+
 def warn_of_outcome(run: ModelRun, max_iter: int) -> None:
     """Warn of a training that did not end as it should."""
     if run.stopping is not None and run.stop_reason == "no_improvement" and math.isnan(run.best):
@@ -53,7 +63,7 @@ def warn_of_outcome(run: ModelRun, max_iter: int) -> None:
             "there was nothing to choose the best epoch by. Look at `scoring` and the validation "
             "data."
         )
-    if run.stop_reason == "diverged":
+    if run.stop_reason == "diverged" or _exploded(run):
         rates = run.history.get("learning_rate")
         rate = f" at learning rate {rates[-1]:.3g}" if rates else ""
         remedy = "Scale"
@@ -62,11 +72,15 @@ def warn_of_outcome(run: ModelRun, max_iter: int) -> None:
                 "Lower the learning rate (optimizer__learning_rate; "
                 "skopt_dl.learning_rate_range(model, X, y) shows which are stable), or scale"
             )
+        what = (
+            "the loss or the weights are no longer finite. The model keeps the last finite weights."
+            if run.stop_reason == "diverged"
+            else f"the loss has risen from {run.history['loss'][0]:.3g} to "
+            f"{run.history['loss'][-1]:.3g}."
+        )
         warn_user(
-            f"Training diverged in epoch {max(1, run.n_epochs)}{rate}: the loss or the weights are "
-            f"no longer finite. The model keeps the last finite weights. {remedy} the features "
-            "(StandardScaler) and the targets (TransformedTargetRegressor, "
-            "standardize_target=True).",
+            f"Training diverged in epoch {max(1, run.n_epochs)}{rate}: {what} {remedy} the "
+            "features (StandardScaler) and the targets (standardize_target=True).",
             ConvergenceWarning,
         )
     elif run.stop_reason == "interrupted":

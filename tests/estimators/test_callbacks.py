@@ -223,3 +223,15 @@ def test_regressors_have_callbacks_too():
     record = Record()
     MLPRegressor(5, max_iter=2).set_callbacks(record).fit(X, Y)
     assert record.calls.count("epoch ends") == 2
+
+
+def test_callback_set_on_what_does_not_pass_it_on_says_where_to_set_it(tmp_path):
+    search = GridSearchCV(model(), {"alpha": [1e-4]}, cv=2)
+    with pytest.raises(TypeError, match=r"EarlyStopping watches .* set on a GridSearchCV"):
+        search.set_callbacks(EarlyStopping()).fit(X, Y)
+
+
+def test_checkpoint_needs_a_folder_that_exists(tmp_path):
+    estimator = model().set_callbacks(Checkpoint(tmp_path / "no" / "best.joblib"))
+    with pytest.raises(ValueError, match="path of Checkpoint must be a file in a folder that ex"):
+        estimator.fit(X, Y)

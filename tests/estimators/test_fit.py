@@ -292,8 +292,8 @@ def test_early_stopping_regressor_scores_by_r2():
 
 
 def test_early_stopping_says_when_there_are_too_few_samples():
-    with pytest.raises(ValueError, match=r"validation_fraction=0.1 of 6 samples leaves 1"):
-        MLPClassifier(early_stopping=True).fit(DIGITS[:6], LABELS[:6])
+    with pytest.raises(ValueError, match=r"validation_fraction=0.1 of 2 samples leaves none to"):
+        MLPClassifier(early_stopping=True).fit(DIGITS[:2], LABELS[:2])
 
 
 def test_reaching_max_iter_warns():
@@ -421,3 +421,11 @@ def test_warnings_point_at_the_line_that_called(method):
 def test_reaching_max_iter_with_a_schedule_made_for_it_is_no_reason_to_warn(schedule):
     model = MLPClassifier(5, optimizer=Adam(schedule), max_iter=3, random_state=0)
     assert model.fit(DIGITS, LABELS).n_iter_ == 3
+
+
+def test_loss_that_explodes_without_becoming_infinite_is_reported():
+    X, y = make_regression(100, 5, random_state=0)
+    model = MLPRegressor(5, activation="identity", optimizer=SGD(0.01), random_state=0, max_iter=3)
+    with pytest.warns(ConvergenceWarning, match="the loss has risen from .* to .*e"):
+        model.fit(30 * X, y)
+    assert np.isfinite(model.loss_)

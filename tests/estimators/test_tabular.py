@@ -31,6 +31,20 @@ def test_pipeline_scales_and_takes_parameters():
     assert clone(model)[-1].optimizer.learning_rate.max_learning_rate == 0.1
 
 
+def test_missing_values_and_tiny_tables_are_no_obstacle():
+    X, y = load_diabetes(return_X_y=True)
+    X = np.where(np.random.default_rng(0).random(X.shape) < 0.2, np.nan, X)
+    model = MLPRegressor.tabular(max_iter=60, random_state=0)
+    assert r2_score(y, cross_val_predict(model, X, y, cv=3)) > 0.2
+    tiny = MLPRegressor.tabular(max_iter=2, batch_size=8, random_state=0)
+    assert tiny.fit(X[:10], y[:10]).predict(X[:3]).shape == (3,)
+
+
+def test_nested_parameters_may_differ_too():
+    model = MLPClassifier.tabular(optimizer__learning_rate__max_learning_rate=0.1)
+    assert model[-1].optimizer.learning_rate.max_learning_rate == 0.1
+
+
 def test_two_pipelines_share_nothing():
     first, second = MLPRegressor.tabular(), MLPRegressor.tabular()
     first.set_params(mlpregressor__optimizer__beta_2=0.5)
