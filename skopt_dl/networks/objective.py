@@ -235,6 +235,8 @@ class NetworkObjective(Objective):
         self._grad = y.empty((n_models, self.layout.size))
         self.scratch = b.xp.empty_like(self._grad)
         self._training = self._make_training(statistics)
+        # Whether any layer needs to know of the present batch.
+        self._tells = network.batch_norm or bool(self.dropout.any())
         self._smoothing = self._make_smoothing()
         self._params: Array = None
         self._backprop: dict[int, Backprop] = {}
@@ -375,9 +377,11 @@ class NetworkObjective(Objective):
             or backprop is not self._backprop.get(batch.n_rows)
         ):
             backprop = self._prepare_operations(params, batch)
-        b, delta, training = self._b, backprop.output_delta, self._training
-        training.shares, training.n_rows = batch.shares, batch.real_rows
-        training.counts = batch.counts
+        b, delta = self._b, backprop.output_delta
+        if self._tells:
+            training = self._training
+            training.shares, training.n_rows = batch.shares, batch.real_rows
+            training.counts = batch.counts
         for operation in batch.forward:
             operation()
         self.network.loss.gradient(b, batch.raw, batch.y, delta)
