@@ -1,4 +1,4 @@
-"""``python -m benchmarks [speed | memory | import | features | all]``."""
+"""``python -m benchmarks [speed | memory | import | features | search | all]``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ def main() -> int:
         description="Measure skopt_dl against its floors; exits with 1 when one is missed.",
     )
     parser.add_argument(
-        "what", nargs="?", default="speed", choices=("speed", "memory", "import", "features", "all")
+        "what",
+        nargs="?",
+        default="speed",
+        choices=("speed", "memory", "import", "features", "search", "all"),
     )
     parser.add_argument(
         "--rounds", type=int, default=15, help="of speed, import and features (default: 15)"
@@ -24,7 +27,7 @@ def main() -> int:
     parser.add_argument("--save", action="store_true", help="write benchmarks/results/*.json")
     args = parser.parse_args()
 
-    from benchmarks import features, imports, memory, report, speed, workloads
+    from benchmarks import features, imports, memory, report, search, speed, workloads
 
     known = [work.name for work in workloads.WORKLOADS]
     for name in args.workload or ():
@@ -42,6 +45,8 @@ def main() -> int:
         ok &= speed.run(args.rounds, args.workload, args.save)
     if args.what in ("features", "all"):
         ok &= features.run(args.rounds, args.save)
+    if args.what in ("search", "all"):
+        ok &= search.run(min(args.rounds, 3), args.save)
     return 0 if ok else 1
 
 
