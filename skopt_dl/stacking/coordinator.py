@@ -17,6 +17,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+from skopt_dl.optimizers import Minimizer
 from skopt_dl.stacking.jobs import FitJob
 from skopt_dl.stacking.stacks import Outcome, share_data, stacks, train
 from skopt_dl.training import ModelRun
@@ -313,5 +314,22 @@ def _size(job: FitJob) -> int:
 
 
 def _summary(found: list[list[_Ticket]]) -> str:
-    sizes = [len(stack) for stack in found]
-    return f"skopt_dl: {sum(sizes)} models in stacks of {', '.join(map(str, sizes))}"
+    """How jobs were grouped, and why some train alone, in words."""
+    groups: dict[str, list[int]] = {}
+    for tickets in found:
+        job = tickets[0].job
+        sizes = "-".join(map(str, job.network.layer_sizes))
+        what = f"{sizes}, {job.params.dtype}, batches of {job.batch_size}"
+        if isinstance(job.optimizer, Minimizer):
+            what += f"; {type(job.optimizer).__name__} minimises one model at a time"
+        elif len(tickets) == 1:
+            what += "; no other like it, or too large to share a cache"
+        groups.setdefault(what, []).append(len(tickets))
+    parts = [
+        f"{sum(sizes)} in stacks of {', '.join(map(str, sizes))} ({what})"
+        if max(sizes) > 1
+        else f"{len(sizes)} alone ({what})"
+        for what, sizes in groups.items()
+    ]
+    total = sum(len(tickets) for tickets in found)
+    return f"[skopt_dl] {total} models: {'; '.join(parts)}"

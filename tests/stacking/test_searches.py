@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from skopt_dl import MLPClassifier, MLPRegressor, available_optimizers
+from skopt_dl import MLPClassifier, MLPRegressor, available_optimizers, fit_many
 from skopt_dl.optimizers import Momentum
 from skopt_dl.schedules import Cosine
 
@@ -249,3 +249,46 @@ def test_failing_scorer_ends_its_own_model_only():
         scores = search.fit(DIGITS, LABELS).cv_results_["mean_test_score"]
     assert np.isfinite(scores[0])
     assert np.isnan(scores[1])
+
+
+def test_verbose_says_how_models_were_grouped_and_why_some_train_alone(capsys):
+    grid = [{"alpha": [1e-4, 1e-2], "hidden_layer_sizes": [(5,), (7,)]}, {"optimizer": ["lbfgs"]}]
+    with joblib.parallel_config(backend="skopt_dl", n_jobs=64, verbose=1):
+        GridSearchCV(model(), grid, cv=3, refit=False).fit(DIGITS, LABELS)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("[skopt_dl]")]
+    assert sum(int(line.split()[1]) for line in lines) == 15
+    text = " ".join(lines)
+    assert "in stacks of" in text
+    assert "(64-5-10, float64, batches of 32)" in text
+    assert "LBFGS minimises one model at a time" in text
+
+
+def test_many_models_are_fitted_in_place_and_in_order():
+    models = [model(random_state=seed, alpha=0.1 * seed) for seed in range(7)]
+    alone = [clone(each).fit(DIGITS, LABELS) for each in models]
+    together = fit_many(models, DIGITS, LABELS)
+    assert all(a is b for a, b in zip(together, models, strict=True))
+    assert_same_models(together, alone)
+
+
+def test_many_models_may_have_data_of_their_own():
+    parts = [slice(0, 120), slice(60, 203), slice(0, 120)]
+    weights = [np.linspace(1, 2, part.stop - part.start) for part in parts]
+    pipelines = [make_pipeline(StandardScaler(), model(random_state=seed)) for seed in range(3)]
+    alone = [
+        clone(each).fit(DIGITS[part], LABELS[part])
+        for each, part in zip(pipelines, parts, strict=True)
+    ]
+    together = fit_many(
+        pipelines, [DIGITS[part] for part in parts], [LABELS[part] for part in parts]
+    )
+    assert_same_models([each[-1] for each in together], [each[-1] for each in alone])
+    models = [model(random_state=seed) for seed in range(3)]
+    expected = clone(models[1]).fit(DIGITS[parts[1]], LABELS[parts[1]], weights[1])
+    fit_many(models, [DIGITS[p] for p in parts], [LABELS[p] for p in parts], weights)
+    assert_same_models([models[1]], [expected])
+
+
+def test_lists_of_data_have_to_be_as_many_as_the_models():
+    with pytest.raises(ValueError, match="X is a list of 2 arrays for 3 estimators"):
+        fit_many([model()] * 3, [DIGITS] * 2, [LABELS] * 2)
