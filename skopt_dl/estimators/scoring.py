@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn import config_context, get_config
 from sklearn.metrics import check_scoring
 
 if TYPE_CHECKING:
@@ -50,10 +51,13 @@ def validation_score(
     scorer = check_scoring(estimator, scoring)
     X, y = X[part], y[part]
     kwargs = {} if weight is None else {"sample_weight": weight}
+    # A stacked search scores in other threads, or processes, than the user has configured.
+    config = get_config()
 
     def score(raw: np.ndarray, params: np.ndarray) -> float:
         if not np.isfinite(raw).all():
             return np.nan
-        return float(scorer(estimator._snapshot(params.copy(), X, raw), X, y, **kwargs))
+        with config_context(**config):
+            return float(scorer(estimator._snapshot(params.copy(), X, raw), X, y, **kwargs))
 
     return score

@@ -1,4 +1,7 @@
-"""The joblib backend: ``joblib.parallel_config(backend="skopt_dl", n_jobs=64)``."""
+"""The joblib backend: ``joblib.parallel_config(backend="skopt_dl", n_jobs=64)``.
+
+With ``client=Client(...)`` the stacks are trained by a Dask cluster.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import joblib
 from joblib.parallel import ParallelBackendBase
 from threadpoolctl import threadpool_limits
 
+from skopt_dl.stacking.cluster import Cluster
 from skopt_dl.stacking.coordinator import Coordinator
 
 # Models that train at once where nobody says how many.
@@ -25,6 +29,11 @@ class StackingBackend(ParallelBackendBase):
     nesting_level : int, default=0
     coordinator : Coordinator, default=None
         That of the outer call, for tasks that have tasks of their own.
+    client : dask.distributed.Client, default=None
+        Where stacks are trained; None means here. The tasks themselves, all that is no training,
+        run here in any case, and so do the trainings of models with callbacks or ``verbose``.
+        Workers need skopt_dl, and plugins and modules that the models use; those with one thread
+        each are best.
     """
 
     uses_threads = True
@@ -36,9 +45,11 @@ class StackingBackend(ParallelBackendBase):
         self,
         nesting_level: int | None = None,
         coordinator: Coordinator | None = None,
+        client: Any = None,
         **kwargs: Any,
     ):
         super().__init__(nesting_level=nesting_level, **kwargs)
+        self._cluster = None if client is None else Cluster(client)
         self._outer = coordinator
         self._coordinator = coordinator
         self._call: ExitStack | None = None
@@ -66,7 +77,7 @@ class StackingBackend(ParallelBackendBase):
             self._call.enter_context(threadpool_limits(1, user_api="blas"))
             verbose = getattr(self.parallel, "verbose", 0)
             self._coordinator = Coordinator(
-                self._n_jobs, joblib.cpu_count(), print if verbose else None
+                self._n_jobs, joblib.cpu_count(), print if verbose else None, self._cluster
             )
             self._call.callback(self._coordinator.close)
             self._submitting = ExitStack()

@@ -15,12 +15,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from skopt_dl.optimizers import Minimizer
 from skopt_dl.stacking.jobs import FitJob
-from skopt_dl.stacking.stacks import Outcome, share_data, stacks, train
+from skopt_dl.stacking.stacks import Outcome, share_data, spread, stacks, train
 from skopt_dl.training import ModelRun
+
+if TYPE_CHECKING:
+    from skopt_dl.stacking.cluster import Cluster
 
 # The coordinator of the tasks that this thread's belongs to.
 _active: ContextVar[Coordinator | None] = ContextVar("skopt_dl_coordinator", default=None)
@@ -75,10 +78,20 @@ class Coordinator:
         How many tasks compute, and stacks train, at the same time.
     tell : callable, default=None
         Gets lines about what is trained.
+    cluster : Cluster, default=None
+        Trains the stacks it can; the others are trained here.
     """
 
-    def __init__(self, n_tasks: int, n_cores: int, tell: Callable[[str], None] | None = None):
+    def __init__(
+        self,
+        n_tasks: int,
+        n_cores: int,
+        tell: Callable[[str], None] | None = None,
+        cluster: Cluster | None = None,
+    ):
         self._n_tasks, self._n_cores, self._tell = n_tasks, n_cores, tell
+        self._cluster = cluster
+        self._n_remote = 0 if cluster is None else cluster.n_threads
         self._lock = threading.Condition()
         self._queue: deque[Callable[[], None]] = deque()
         self._waiting: list[_Ticket] = []
@@ -92,8 +105,11 @@ class Coordinator:
         self._closed = False
         self._cores = threading.Semaphore(n_cores)
         self._one_small_stack = threading.Lock()
+        self._large_stacks = threading.Semaphore(n_cores)
         self._task_threads = ThreadPoolExecutor(10_000, thread_name_prefix="skopt_dl-task")
-        self._trainers = ThreadPoolExecutor(n_cores, thread_name_prefix="skopt_dl-stack")
+        self._trainers = ThreadPoolExecutor(
+            max(n_cores, self._n_remote), thread_name_prefix="skopt_dl-stack"
+        )
         self._watch: threading.Thread | None = None
 
     # Tasks
@@ -215,7 +231,7 @@ class Coordinator:
     def _train_all(self, tickets: list[_Ticket]) -> None:
         try:
             share_data([ticket.job for ticket in tickets])
-            found = stacks(tickets, lambda ticket: ticket.job)
+            found = spread(stacks(tickets, lambda ticket: ticket.job), self._n_remote)
         except BaseException as error:
             self._finish(tickets, [error] * len(tickets))
             return
@@ -227,17 +243,13 @@ class Coordinator:
 
     def _train_stack(self, tickets: list[_Ticket]) -> None:
         jobs = [ticket.job for ticket in tickets]
-        job = jobs[0]
-        small = len(jobs) * job.network.flops(job.batch_size) < PARALLEL_FLOPS
         results: list[Outcome | BaseException]
         states = [each.rng.bit_generator.state for each in jobs]
         try:
-            # Small stacks would only take turns with the interpreter.
-            with self._one_small_stack if small else _nothing():
-                results = list(train(jobs, lambda: self.aborted))
+            results = list(self._train_jobs(jobs))
         except BaseException as error:
-            results = [error]
-            if len(jobs) > 1:
+            results = [error] * len(jobs)
+            if len(jobs) > 1 and not self.aborted:
                 results = [self._train_alone(*pair) for pair in zip(jobs, states, strict=True)]
         self._finish(tickets, results)
 
@@ -245,9 +257,23 @@ class Coordinator:
         """Train one job of a stack that failed, as if it had never been in it."""
         job.rng.bit_generator.state = state
         try:
-            return train([job], lambda: self.aborted)[0]
+            return self._train_jobs([job])[0]
         except BaseException as error:
             return error
+
+    def _train_jobs(self, jobs: list[FitJob]) -> list[Outcome]:
+        """Train one stack, on the cluster if there is one and it can."""
+        if self.aborted:
+            raise AbortedError("The search was ended.")
+        outcomes = None
+        if self._cluster is not None:
+            outcomes = self._cluster.train(jobs, lambda: self.aborted)
+        if outcomes is None:
+            # Small stacks would only take turns with the interpreter.
+            work = len(jobs) * jobs[0].network.flops(jobs[0].batch_size)
+            with self._one_small_stack if work < PARALLEL_FLOPS else self._large_stacks:
+                outcomes = train(jobs, lambda: self.aborted)
+        return outcomes
 
     def _finish(self, tickets: list[_Ticket], results: list[Any]) -> None:
         with self._lock:
@@ -300,11 +326,6 @@ class Coordinator:
             self._lock.notify_all()
         self._task_threads.shutdown(wait=False)
         self._trainers.shutdown(wait=False)
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
 
 
 def _size(job: FitJob) -> int:

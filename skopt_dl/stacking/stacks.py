@@ -78,6 +78,19 @@ def stacks(jobs: Sequence[T], job_of: Callable[[T], FitJob]) -> list[list[T]]:
     return found
 
 
+def spread(found: Sequence[list[T]], number: int) -> list[list[T]]:
+    """Halve the largest stacks until there are as many as asked for, so that nobody is idle."""
+    found = list(found)
+    while len(found) < number:
+        largest = max(range(len(found)), key=lambda place: len(found[place]))
+        stack = found[largest]
+        middle = len(stack) // 2
+        if not middle:
+            break
+        found[largest : largest + 1] = [stack[:middle], stack[middle:]]
+    return found
+
+
 def _order(job: FitJob) -> tuple[str, int]:
     if isinstance(job.optimizer, Minimizer):
         return "", 0

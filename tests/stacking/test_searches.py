@@ -3,6 +3,7 @@
 import joblib
 import numpy as np
 import pytest
+from sklearn import config_context, get_config
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_digits
 from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
@@ -232,6 +233,18 @@ def test_diverging_model_does_not_touch_its_neighbours():
     with pytest.warns(Warning, match="Training diverged"):
         serial = clone(search).fit(DIGITS, LABELS).cv_results_["mean_test_score"]
     np.testing.assert_array_equal(together, serial)
+
+
+def test_scorers_see_the_configuration_of_the_user():
+    seen = set()
+
+    def score(model, X, y):
+        seen.add(get_config()["transform_output"])
+        return 0.5
+
+    with stacked(), config_context(transform_output="pandas"):
+        cross_validate(model(early_stopping=True, scoring=score), DIGITS, LABELS, cv=3)
+    assert seen == {"pandas"}
 
 
 def test_failing_scorer_ends_its_own_model_only():
