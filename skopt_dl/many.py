@@ -19,6 +19,7 @@ def fit_many(
     sample_weight: Any = None,
     *,
     n_jobs: int = N_JOBS,
+    client: Any = None,
 ) -> list[Any]:
     """Fit many models; those of skopt_dl in stacks.
 
@@ -36,6 +37,8 @@ def fit_many(
         As `X`.
     n_jobs : int, default=64
         How many may be under way at once.
+    client : dask.distributed.Client, default=None
+        Trains the stacks; None trains them here.
 
     Returns
     -------
@@ -74,7 +77,8 @@ def fit_many(
     tasks = [
         dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
     ]
-    with joblib.parallel_config(backend="skopt_dl", n_jobs=n_jobs):
+    cluster = {} if client is None else {"client": client}
+    with joblib.parallel_config(backend="skopt_dl", n_jobs=n_jobs, **cluster):
         return joblib.Parallel()(
             joblib.delayed(_fit)(estimator, data)
             for estimator, data in zip(estimators, tasks, strict=True)

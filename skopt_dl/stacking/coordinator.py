@@ -31,6 +31,9 @@ _active: ContextVar[Coordinator | None] = ContextVar("skopt_dl_coordinator", def
 # Seconds without any news after which what waits is trained, whatever the others do: a task may
 # take long over something else, or wait for one that waits.
 PATIENCE = 1.0
+# Seconds that tasks of a search that was ended early are waited for. scikit-learn's tasks put the
+# filters of warnings back when they end, which should not happen under the user's feet.
+GRACE = 5.0
 # Bytes of samples that tasks may hold, all together, where there are more than one for each core.
 MEMORY = 1 << 30
 # Work of a stack's step above which NumPy leaves the interpreter free for another thread.
@@ -141,6 +144,7 @@ class Coordinator:
                 self._under_way -= 1
                 self._running -= 1
                 self._proceed()
+                self._lock.notify_all()
 
     @contextmanager
     def submitting(self) -> Iterator[None]:
@@ -320,10 +324,12 @@ class Coordinator:
             ticket.done.set()
 
     def close(self) -> None:
-        """End the threads; those of tasks that are still under way end with them."""
+        """End the threads, once the tasks of a search that was ended early have noticed."""
         with self._lock:
             self._closed = True
             self._lock.notify_all()
+            if self.aborted:
+                self._lock.wait_for(lambda: self._under_way <= 0, timeout=GRACE)
         self._task_threads.shutdown(wait=False)
         self._trainers.shutdown(wait=False)
 
