@@ -83,6 +83,19 @@ class InstanceOf:
 
 
 @dataclass(frozen=True)
+class Function:
+    """Something to be called, named `description` in messages."""
+
+    description: str
+
+    def accepts(self, value: Any) -> bool:
+        return callable(value)
+
+    def __str__(self) -> str:
+        return self.description
+
+
+@dataclass(frozen=True)
 class Precision:
     """A dtype to train in, or None to follow the data."""
 

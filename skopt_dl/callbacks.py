@@ -18,7 +18,14 @@ import joblib
 import numpy as np
 from sklearn.callback import CallbackContext
 
-from skopt_dl._params import NOT_NEGATIVE, Configurable, InstanceOf, Interval, did_you_mean
+from skopt_dl._params import (
+    NOT_NEGATIVE,
+    Configurable,
+    Function,
+    InstanceOf,
+    Interval,
+    did_you_mean,
+)
 from skopt_dl.estimators.base import BaseMLP
 from skopt_dl.training import HISTORY_COLUMNS
 
@@ -29,7 +36,7 @@ _OF_CALLBACKS = (
     "_callback_fit_ctx",
     "_parent_callback_ctx",
 )
-MONITOR = InstanceOf((str, Callable), "a column of history_, or a function of the fitted model")  # type: ignore[arg-type]
+MONITOR = (InstanceOf(str, "a column of history_"), Function("a function of the fitted model"))
 
 
 class EpochCallback(Configurable):

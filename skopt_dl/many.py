@@ -8,8 +8,7 @@ from typing import Any
 import joblib
 import numpy as np
 
-# The most models that train at once, unless the caller says otherwise.
-N_JOBS = 64
+from skopt_dl.stacking.backend import DEFAULT_N_JOBS
 
 
 def fit_many(
@@ -18,7 +17,7 @@ def fit_many(
     y: Any,
     sample_weight: Any = None,
     *,
-    n_jobs: int = N_JOBS,
+    n_jobs: int = DEFAULT_N_JOBS,
     client: Any = None,
 ) -> list[Any]:
     """Fit many models; those of skopt_dl in stacks.
@@ -60,9 +59,9 @@ def fit_many(
     [True, True, True, True, True]
     """
     estimators = list(estimators)
+    given = {"X": X, "y": y, "sample_weight": sample_weight}
+    columns = {name: value for name, value in given.items() if value is not None}
     if _is_list_of_tables(X):
-        given = {"X": X, "y": y, "sample_weight": sample_weight}
-        columns = {name: value for name, value in given.items() if value is not None}
         for name, value in columns.items():
             if len(value) != len(estimators):
                 raise ValueError(
@@ -70,10 +69,7 @@ def fit_many(
                     "pass one array for all, or one for each."
                 )
     else:
-        shared = {"X": X, "y": y, "sample_weight": sample_weight}
-        columns = {
-            name: [value] * len(estimators) for name, value in shared.items() if value is not None
-        }
+        columns = {name: [value] * len(estimators) for name, value in columns.items()}
     tasks = [
         dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
     ]
@@ -87,12 +83,7 @@ def fit_many(
 
 def _is_list_of_tables(X: Any) -> bool:
     """Whether `X` is a list of data sets, and not one written as a list of rows."""
-    if not isinstance(X, list | tuple) or not len(X):
-        return False
-    return (
-        all(hasattr(each, "shape") or np.ndim(each) == 2 for each in X)
-        and len(getattr(X[0], "shape", (0, 0))) == 2
-    )
+    return isinstance(X, list | tuple) and len(X) > 0 and all(len(np.shape(t)) == 2 for t in X)
 
 
 def _fit(estimator: Any, data: dict[str, Any]) -> Any:

@@ -12,7 +12,6 @@ from scipy import sparse
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.impute import SimpleImputer
-from sklearn.metrics import check_scoring
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -22,6 +21,7 @@ from skopt_dl._params import (
     FRACTION,
     NOT_NEGATIVE,
     POSITIVE,
+    Function,
     InstanceOf,
     Interval,
     Options,
@@ -33,7 +33,7 @@ from skopt_dl.estimators.components import NamedComponents
 from skopt_dl.estimators.data import samples_and_targets, split, training_data
 from skopt_dl.estimators.epochs import EpochTasks
 from skopt_dl.estimators.report import print_epoch, warn_of_outcome
-from skopt_dl.estimators.scoring import validation_score
+from skopt_dl.estimators.scoring import is_by_loss, scorer_of, validation_score
 from skopt_dl.networks import (
     Activation,
     DensePool,
@@ -112,7 +112,7 @@ class BaseMLP(
         "n_iter_no_change": (_COUNT, Options((math.inf,))),
         "early_stopping": BOOLEAN,
         "validation_fraction": Interval(0, 1, "()"),
-        "scoring": (_NONE, InstanceOf(str, "a scorer's name"), InstanceOf(Callable, "a scorer")),  # type: ignore[arg-type]
+        "scoring": (_NONE, InstanceOf(str, "a scorer's name"), Function("a scorer")),
         "batch_norm": BOOLEAN,
         "input_scaling": BOOLEAN,
         "max_grad_norm": (_NONE, POSITIVE),
@@ -334,8 +334,7 @@ class BaseMLP(
         optimizer, loss, init = (self._component(name) for name in ("optimizer", "loss", "init"))
         activations, dropout = self._activations(hidden), self._dropout(hidden)
         self._check_components(optimizer, loss, dropout)
-        if self.scoring is not None and self.scoring != "loss":
-            check_scoring(self, self.scoring)
+        scorer = scorer_of(self)
         if incremental and self.early_stopping:
             raise ValueError(
                 "partial_fit does not support early_stopping=True: the data of one call is no "
@@ -373,8 +372,9 @@ class BaseMLP(
             if resume is None:
                 # All begins anew but the rates that follow the samples seen so far.
                 resume = {"progress": {"step": 0, "n_samples_seen": self.t_}}
+        weights = self._weigh(labels, sample_weight, X.dtype)
         rows, validation = self._validation(
-            X, y, labels, sample_weight, held_out, form, random_state
+            X, y, labels, sample_weight, weights, held_out, form, scorer, random_state
         )
         self.out_activation_ = form.output_activation
         self.optimizer_ = optimizer
@@ -391,7 +391,7 @@ class BaseMLP(
             params=params.astype(optimizer.dtype or X.dtype, copy=False),
             X=X,
             y=y,
-            sample_weight=self._weigh(labels, sample_weight, X.dtype),
+            sample_weight=weights,
             rows=rows,
             validation=validation,
             alpha=float(self.alpha),
@@ -416,8 +416,10 @@ class BaseMLP(
         y: np.ndarray,
         labels: Any,
         sample_weight: np.ndarray | None,
+        weights: np.ndarray | None,
         held_out: tuple[Any, Any],
         form: Loss,
+        scorer: Any,
         random_state: np.random.RandomState,
     ) -> tuple[np.ndarray | None, ValidationSet | None]:
         """Choose the rows to train on, None for all, and what to validate on."""
@@ -436,7 +438,7 @@ class BaseMLP(
                 y = targets
             except ValueError as error:
                 raise ValueError(f"X_val and y_val do not fit X and y: {error}") from error
-            sample_weight = None
+            sample_weight, weights = None, self._weigh(labels, None, X.dtype)
         elif self.early_stopping:
             rows, validation_rows = split(
                 self._strata(y), len(y), self.validation_fraction, random_state
@@ -450,8 +452,7 @@ class BaseMLP(
                         f"sample_weight is zero for all samples to {use}. Pass X_val and y_val, or "
                         "change validation_fraction or random_state."
                     )
-        score = validation_score(self, X, labels, y, sample_weight, validation_rows)
-        weights = self._weigh(labels, sample_weight, X.dtype)
+        score = validation_score(self, scorer, X, labels, y, sample_weight, validation_rows)
         return rows, ValidationSet(X, y, weights, score, validation_rows)
 
     def _hidden_layer_sizes(self) -> list[int]:
@@ -525,7 +526,7 @@ class BaseMLP(
         common = {"tol": self.tol, "n_iter_no_change": self.n_iter_no_change}
         if not self.early_stopping:
             return Stopping(**common)
-        by_loss = isinstance(self.scoring, str) and self.scoring == "loss"
+        by_loss = is_by_loss(self.scoring)
         monitor = "validation_loss" if by_loss else "validation_score"
         return Stopping(monitor=monitor, larger_is_better=not by_loss, restore_best=True, **common)
 
@@ -593,12 +594,11 @@ class BaseMLP(
 
     def _start(self, network: Network, resume: dict[str, Any] | None, dtype: Any) -> np.ndarray:
         """The weights to go on from, ``(P + S,)``."""
-        plain = self._pack(Network(network.layer_sizes, network.activations, network.loss), dtype)
-        n = network.layout.size + network.statistics.size
+        plain = self._pack(network.plain, dtype)
         trained = (resume or {}).get("params", self._trained)
         if trained is not None and self._trained_with == _extras(network):
             return trained.astype(dtype)
-        params = np.zeros(n, dtype=dtype)
+        params = np.zeros(network.layout.size + network.statistics.size, dtype=dtype)
         params[: len(plain)] = plain
         self._scale_last_layer(network, params)
         return params

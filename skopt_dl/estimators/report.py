@@ -12,6 +12,9 @@ from skopt_dl.optimizers import Minimizer
 from skopt_dl.schedules import Schedule, as_schedule
 from skopt_dl.training import ModelRun
 
+# Times its first value that the loss of a training may rise to before that is called divergence.
+EXPLOSION = 10.0
+
 
 def print_epoch(run: ModelRun) -> None:
     """Print a model's last epoch."""
@@ -42,10 +45,6 @@ def _went_to_plan(run: ModelRun) -> bool:
     """Whether the rate was laid out to end at the last epoch."""
     rate = getattr(run.optimizer, "learning_rate", None)
     return isinstance(rate, Schedule) and rate.spans_training
-
-
-# Times its first value that the loss of a training may rise to before that is called divergence.
-EXPLOSION = 10.0
 
 
 def _exploded(run: ModelRun) -> bool:

@@ -15,8 +15,28 @@ if TYPE_CHECKING:
 Score = Callable[[np.ndarray, np.ndarray], float]
 
 
+def is_by_loss(scoring: Any) -> bool:
+    """Whether ``scoring`` asks for the loss."""
+    return isinstance(scoring, str) and scoring == "loss"
+
+
+def scorer_of(estimator: BaseMLP) -> Any:
+    """The scorer that ``scoring`` means; None for the task's own score, and for the loss.
+
+    Raises
+    ------
+    ValueError
+        If there is no such scorer.
+    """
+    scoring = estimator.scoring
+    if scoring is None or is_by_loss(scoring):
+        return None
+    return check_scoring(estimator, scoring)
+
+
 def validation_score(
     estimator: BaseMLP,
+    scorer: Any,
     X: Any,
     y: Any,
     targets: np.ndarray,
@@ -28,7 +48,9 @@ def validation_score(
     Parameters
     ----------
     estimator : BaseMLP
-        Its ``scoring`` says how; knows its targets already.
+        Knows its targets already.
+    scorer : callable or None
+        From `scorer_of`.
     X, y : array
         Validated samples, and labels or targets as the user has them.
     targets : ndarray of shape (n_samples, n_outputs)
@@ -44,11 +66,9 @@ def validation_score(
     """
     part = slice(None) if rows is None else rows
     weight = None if sample_weight is None else sample_weight[part, 0]
-    scoring = estimator.scoring
-    if scoring is None or (isinstance(scoring, str) and scoring == "loss"):
+    if scorer is None:
         targets = targets[part]
         return lambda raw, params: estimator._score_raw(raw, targets, weight)
-    scorer = check_scoring(estimator, scoring)
     X, y = X[part], y[part]
     kwargs = {} if weight is None else {"sample_weight": weight}
     # A stacked search scores in other threads, or processes, than the user has configured.

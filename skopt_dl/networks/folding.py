@@ -32,7 +32,7 @@ def fold(b: Backend, network: Network, params: Array) -> tuple[Network, Array]:
     if network.is_plain:
         return network, params
     xp = b.xp
-    plain = Network(network.layer_sizes, network.activations, network.loss)
+    plain = network.plain
     folded = xp.asarray(params[:, : plain.layout.size], copy=True)
     source, target = network.parts(params[:, : network.layout.size]), plain.parts(folded)
     if source.input_scale is not None:

@@ -107,7 +107,7 @@ class SoftmaxLogLoss(LogLoss):
         b.xp.subtract(out, y, out=out)
 
 
-class Focal(Loss):
+class Focal(LogLoss):
     """Cross-entropy that hardly counts samples which are already predicted well.
 
     A sample's cross-entropy is multiplied by ``(1 - p) ** gamma``, with the probability `p` of its
@@ -119,7 +119,6 @@ class Focal(Loss):
         0 gives the cross-entropy.
     """
 
-    task = "classification"
     constraints = {"gamma": NOT_NEGATIVE}
 
     def __init__(self, gamma: float = 2.0):
@@ -128,9 +127,6 @@ class Focal(Loss):
     def for_targets(self, target_type: str) -> Loss:
         cls = SoftmaxFocal if target_type == "multiclass" else LogisticFocal
         return cls(self.gamma)
-
-    def uniform_target(self, n_outputs: int) -> float:
-        return 0.5 if self.output_activation == "logistic" else 1.0 / n_outputs
 
 
 class LogisticFocal(Focal):

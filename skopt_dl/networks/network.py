@@ -104,6 +104,11 @@ class Network:
         """Whether there is nothing but weights, biases and activations."""
         return not (self.batch_norm or self.input_scaling)
 
+    @property
+    def plain(self) -> Network:
+        """The same layers without anything else."""
+        return Network(self.layer_sizes, self.activations, self.loss)
+
     def flops(self, n_rows: int) -> float:
         """Floating-point operations of the matrix products of one step over `n_rows` rows."""
         products = sum(n * m for n, m in pairwise(self.layer_sizes))

@@ -59,6 +59,9 @@ def run(job: FitJob) -> tuple[ModelRun, str]:
 class AbortedError(RuntimeError):
     """The search that a task belongs to has ended, because of an error or an interrupt."""
 
+    def __init__(self, message: str = "The search was ended."):
+        super().__init__(message)
+
 
 @dataclass(eq=False)
 class _Ticket:
@@ -109,6 +112,8 @@ class Coordinator:
         self._cores = threading.Semaphore(n_cores)
         self._one_small_stack = threading.Lock()
         self._large_stacks = threading.Semaphore(n_cores)
+        # More threads than ever run: tasks are admitted by `_limit`, and those that wait for tasks
+        # of their own come on top.
         self._task_threads = ThreadPoolExecutor(10_000, thread_name_prefix="skopt_dl-task")
         self._trainers = ThreadPoolExecutor(
             max(n_cores, self._n_remote), thread_name_prefix="skopt_dl-stack"
@@ -268,7 +273,7 @@ class Coordinator:
     def _train_jobs(self, jobs: list[FitJob]) -> list[Outcome]:
         """Train one stack, on the cluster if there is one and it can."""
         if self.aborted:
-            raise AbortedError("The search was ended.")
+            raise AbortedError()
         outcomes = None
         if self._cluster is not None:
             outcomes = self._cluster.train(jobs, lambda: self.aborted)
@@ -286,7 +291,7 @@ class Coordinator:
             self._news = time.monotonic()
             for ticket, result in zip(tickets, results, strict=True):
                 if self.aborted:
-                    ticket.error = AbortedError("The search was ended.")
+                    ticket.error = AbortedError()
                 elif isinstance(result, BaseException):
                     ticket.error = result
                 else:
@@ -320,7 +325,7 @@ class Coordinator:
         tickets, self._waiting = self._waiting, []
         self._running += len(tickets)
         for ticket in tickets:
-            ticket.error = AbortedError("The search was ended.")
+            ticket.error = AbortedError()
             ticket.done.set()
 
     def close(self) -> None:

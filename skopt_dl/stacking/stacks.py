@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
 
@@ -229,10 +229,8 @@ def _distinct(arrays: Sequence[Any]) -> tuple[list[Any], list[int]]:
 
 def _rows(jobs: Sequence[FitJob]) -> list[np.ndarray] | None:
     """Where each job's samples are; None where all have all samples of the same arrays."""
-    shared = all(each.X is jobs[0].X and each.rows is None for each in jobs)
-    if shared and all(
-        each.y is jobs[0].y and each.sample_weight is jobs[0].sample_weight for each in jobs
-    ):
+    arrays = {(id(each.X), id(each.y), id(each.sample_weight)) for each in jobs}
+    if len(arrays) == 1 and all(each.rows is None for each in jobs):
         return None
     return [np.arange(each.n_samples) if each.rows is None else each.rows for each in jobs]
 
@@ -274,24 +272,17 @@ class _Validations:
 
     def __init__(self, b: Backend, jobs: Sequence[FitJob], errors: dict[int, Exception]):
         self._b, self._jobs, self._errors = b, jobs, errors
-        self._groups: list[tuple[list[int], Validation]] = []
-        for members in self._same(jobs):
-            held_out = jobs[members[0]].validation
-            assert held_out is not None
-            self._groups.append((members, self._validation(held_out)))
-
-    @staticmethod
-    def _same(jobs: Sequence[FitJob]) -> Iterator[list[int]]:
-        """Numbers of jobs with the same samples."""
-        groups: list[list[int]] = []
+        groups: list[tuple[ValidationSet, list[int]]] = []
         for k, job in enumerate(jobs):
-            for members in groups:
-                if _is_same(job.validation, jobs[members[0]].validation):
+            held_out = job.validation
+            assert held_out is not None
+            for known, members in groups:
+                if _is_same(held_out, known):
                     members.append(k)
                     break
             else:
-                groups.append([k])
-        yield from groups
+                groups.append((held_out, [k]))
+        self._groups = [(members, self._validation(held_out)) for held_out, members in groups]
 
     def _validation(self, held_out: ValidationSet) -> Validation:
         job, rows = self._jobs[0], held_out.rows
@@ -335,9 +326,7 @@ class _Validations:
         return columns
 
 
-def _is_same(a: ValidationSet | None, b: ValidationSet | None) -> bool:
-    assert a is not None
-    assert b is not None
+def _is_same(a: ValidationSet, b: ValidationSet) -> bool:
     if a.X is not b.X or a.y is not b.y:
         return False
     return _equal(a.rows, b.rows) and _equal(a.sample_weight, b.sample_weight)
