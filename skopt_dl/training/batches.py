@@ -96,6 +96,8 @@ class Batches:
 
     def _counts(self, firsts: Sequence[int], sizes: Sequence[int]) -> np.ndarray | None:
         """How many rows of each batch each model has; None where all have all of them."""
+        if (self.n_samples == self._longest).all():
+            return None
         left = self.n_samples[None] - np.array(firsts)[:, None]
         counts = np.minimum(left, np.array(sizes)[:, None])
         return None if (counts == np.array(sizes)[:, None]).all() else counts
