@@ -26,6 +26,9 @@ Array = Any
 
 # Several small batches are gathered at once, up to about the size of a second-level cache.
 BLOCK_BYTES = 1024 * 1024
+# Parameters of a model up to which the penalty takes them all, biases by a factor of zero: rows
+# without gaps are one loop, where those of the weights alone would be a short one for each model.
+FEW = 4096
 
 
 class Objective:
@@ -395,13 +398,17 @@ class NetworkObjective(Objective):
         if not self.alpha.any():
             return []
         b, xp = self._b, self._b.xp
-        part = slice(0, self.network.n_weights)
-        weights, grad = params[:, part], self._grad[:, part]
-        penalty = self.scratch[:, part]
+        n_weights, n_params = self.network.n_weights, params.shape[1]
         weighted = batch.weight_sum is not None
         equal = bool((self.alpha == self.alpha[0]).all())
         alpha = self.alpha[0] if equal else self.alpha[:, None]
-        factor = b.asarray(alpha if weighted else alpha / batch.n_rows, dtype=grad.dtype)
+        factor = b.asarray(alpha if weighted else alpha / batch.n_rows, dtype=params.dtype)
+        part = slice(0, n_weights)
+        if self.n_models > 1 and n_params < FEW:
+            factors = b.zeros((self.n_models, n_params), like=params)
+            factors[:, part] = factor
+            part, factor = slice(0, n_params), factors
+        weights, grad, penalty = params[:, part], self._grad[:, part], self.scratch[:, part]
         operations: list[Operation] = [
             b.prepare(xp.multiply, weights, factor, out=penalty),
             b.prepare(b.row_dot, weights, penalty, out=batch.l2),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
@@ -13,21 +14,49 @@ from skopt_dl.backends import Backend
 
 Array = Any
 
+# Models for each product of their own rows, on average, below which they get copies of shared ones.
+MODELS_OF_A_RUN = 4
+
 
 class DenseRows:
-    """Rows in one array, ``(K, n_rows, n)``, or ``(1, n_rows, n)`` shared by all models."""
+    """Rows in one array, ``(R, n_rows, n)``: of each model, of all models, or of runs of models.
 
-    def __init__(self, b: Backend, array: Array):
+    Parameters
+    ----------
+    b : Backend
+    array : array of shape (R, n_rows, n)
+    runs : sequence of R slice, default=()
+        The models that share each of the rows, where it is neither one nor all.
+    """
+
+    def __init__(self, b: Backend, array: Array, runs: Sequence[slice] = ()):
         self._b = b
         self._array = array
+        self._runs = runs
 
     def product(self, weights: Array, out: Array) -> Callable[[], Any]:
         """Prepare the product with ``weights``, ``(K, n, n_out)``."""
-        return self._b.product(self._array, weights, out)
+        return self._for_runs(self._b.product, weights, out)
 
     def transposed_product(self, delta: Array, out: Array) -> Callable[[], Any]:
         """Prepare the product of the transposed rows with ``delta``, ``(K, n_rows, n_out)``."""
-        return self._b.product_tn(self._array, delta, out)
+        return self._for_runs(self._b.product_tn, delta, out)
+
+    def _for_runs(
+        self, product: Callable[..., Callable[[], Any]], right: Array, out: Array
+    ) -> Callable[[], Any]:
+        if not self._runs:
+            return product(self._array, right, out)
+        products = [
+            product(self._array[i : i + 1, :, :], right[run, :, :], out[run, :, :])
+            for i, run in enumerate(self._runs)
+        ]
+
+        def call() -> None:
+            for each in products:
+                each()
+
+        return call
 
 
 class SparseRows:
@@ -55,18 +84,21 @@ class Block(NamedTuple):
 
     Parameters
     ----------
-    rows : slice or ndarray of int of shape (K, n_rows)
-        Rows used where they lie, by all models; or the rows of each model.
+    rows : slice or ndarray of int of shape (U, n_rows)
+        Rows used where they lie, by all models; or different selections of them.
     sizes : tuple of int
         Rows of each batch; all but the last are equal.
     counts : ndarray of int of shape (n_batches, K) or None
         How many of a batch's rows count, from the first, where models have different numbers; the
         others fill up.
+    orders : tuple of K int or None
+        Which of ``rows`` is each model's; None where each has its own, or all have the only one.
     """
 
     rows: slice | np.ndarray
     sizes: tuple[int, ...]
     counts: np.ndarray | None = None
+    orders: tuple[int, ...] | None = None
 
     @property
     def n_rows(self) -> int:
@@ -98,10 +130,7 @@ class DensePool:
         self._b = b
         self._arrays = arrays
         self._sources = list(sources)
-        # Neighbouring models with one source are gathered together.
-        ends = [k + 1 for k in range(len(sources)) if sources[k + 1 : k + 2] != [sources[k]]]
-        self._runs = [slice(*pair) for pair in pairwise([0, *ends])] if ends else [slice(None)]
-        self._gathered: dict[tuple[int, tuple[int, ...]], tuple[Array, list[DenseRows]]] = {}
+        self._gathered: dict[Hashable, _Gathered] = {}
 
     def select(self, models: Sequence[int]) -> DensePool:
         """The samples of some of the models, with buffers for so many."""
@@ -114,19 +143,56 @@ class DensePool:
         if isinstance(block.rows, slice):
             rows = self._arrays[0][None, block.rows, :]
             return [DenseRows(b, rows[:, batch, :]) for batch in block.slices]
-        n_models, n_rows = block.rows.shape
-        key = n_models, block.sizes
+        key = len(block.rows), block.orders, block.sizes
         if key not in self._gathered:
-            buffer = b.empty((n_models * n_rows, self.n_columns), like=self._arrays[0])
-            rows = b.xp.reshape(buffer, (n_models, n_rows, self.n_columns))
-            batches = [DenseRows(b, rows[:, batch, :]) for batch in block.slices]
-            self._gathered[key] = buffer, batches
-        buffer, batches = self._gathered[key]
-        for run in self._runs:
-            source = self._sources[run.start] if self._sources else 0
-            part = buffer if run.start is None else buffer[run.start * n_rows : run.stop * n_rows]
-            b.take(self._arrays[source], block.rows[run].ravel(), part)
-        return batches
+            self._gathered[key] = self._prepare(block)
+        found = self._gathered[key]
+        index = block.rows[found.orders]
+        for source, part, buffer in found.parts:
+            b.take(self._arrays[source], index[part].ravel(), buffer)
+        return found.batches
+
+    def _prepare(self, block: Block) -> _Gathered:
+        """Make buffers for a block like this one."""
+        assert isinstance(block.rows, np.ndarray)
+        b, n_rows, n_orders = self._b, block.n_rows, len(block.rows)
+        n_models = max(len(block.orders or ()), n_orders, len(self._sources))
+        own = range(n_models) if n_orders == n_models else [0] * n_models
+        orders, sources = block.orders or own, self._sources or [0] * n_models
+        pairs = list(zip(sources, orders, strict=True))
+        runs = _runs(pairs)
+        # Where many neighbours see the same rows, a run of them shares these.
+        if len(runs) * MODELS_OF_A_RUN <= n_models:
+            pairs = [pairs[run.start] for run in runs]
+        else:
+            runs = []
+        buffer = b.empty((len(pairs) * n_rows, self.n_columns), like=self._arrays[0])
+        rows = b.xp.reshape(buffer, (len(pairs), n_rows, self.n_columns))
+        runs = runs if len(runs) > 1 else []
+        parts = [
+            (pairs[run.start][0], run, buffer[run.start * n_rows : run.stop * n_rows, :])
+            for run in _runs([source for source, _ in pairs])
+        ]
+        batches = [DenseRows(b, rows[:, batch, :], runs) for batch in block.slices]
+        return _Gathered([order for _, order in pairs], parts, batches)
+
+
+@dataclass
+class _Gathered:
+    """Places for the rows of a block: which orders they follow, their parts by source, and batches.
+
+    A part is a source, some of the selections, and the memory they go to.
+    """
+
+    orders: list[int]
+    parts: list[tuple[int, slice, Array]]
+    batches: list[DenseRows]
+
+
+def _runs(values: Sequence[Any]) -> list[slice]:
+    """Where equal neighbours are."""
+    edges = [k for k in range(1, len(values)) if values[k] != values[k - 1]]
+    return [slice(*pair) for pair in pairwise([0, *edges, len(values)])]
 
 
 class TargetPool:
@@ -169,14 +235,15 @@ class TargetPool:
         b, n = self._b, self.n_columns
         if isinstance(block.rows, slice):
             return self._columns[None, :, block.rows].mT
-        n_models, n_rows = block.rows.shape
+        rows = block.rows if block.orders is None else block.rows[list(block.orders)]
+        rows = rows if self._offsets is None else rows + self._offsets
+        n_models, n_rows = rows.shape
         key = n_models, block.sizes
         if key not in self._gathered:
             buffer = b.empty((n, n_models * n_rows), like=self._columns)
             targets = b.xp.moveaxis(b.xp.reshape(buffer, (n, n_models, n_rows)), 0, -1)
             self._gathered[key] = buffer, targets
         buffer, targets = self._gathered[key]
-        rows = block.rows if self._offsets is None else block.rows + self._offsets
         b.take(self._columns, rows.ravel(), buffer, axis=1)
         return targets
 
@@ -201,8 +268,13 @@ class SparsePool:
         if isinstance(block.rows, slice):
             matrix = self._matrices[0][block.rows]
             return [SparseRows([matrix[batch]]) for batch in block.slices]
-        sources = self._sources or [0] * len(block.rows)
-        pairs = [
-            (self._matrices[source], rows) for source, rows in zip(sources, block.rows, strict=True)
-        ]
-        return [SparseRows([m[rows[batch]] for m, rows in pairs]) for batch in block.slices]
+        orders = block.orders or range(len(block.rows))
+        pairs = list(zip(self._sources or [0] * len(orders), orders, strict=True))
+        found = []
+        for batch in block.slices:
+            taken = {
+                (source, order): self._matrices[source][block.rows[order, batch]]
+                for source, order in set(pairs)
+            }
+            found.append(SparseRows([taken[pair] for pair in pairs]))
+        return found

@@ -15,7 +15,7 @@ from joblib.parallel import ParallelBackendBase
 from threadpoolctl import threadpool_limits
 
 from skopt_dl.stacking.cluster import Cluster
-from skopt_dl.stacking.coordinator import Coordinator
+from skopt_dl.stacking.coordinator import Coordinator, active_coordinator
 
 # Models that train at once where nobody says how many.
 DEFAULT_N_JOBS = 64
@@ -27,8 +27,10 @@ class StackingBackend(ParallelBackendBase):
     Parameters
     ----------
     nesting_level : int, default=0
-    coordinator : Coordinator, default=None
-        That of the outer call, for tasks that have tasks of their own.
+    n_processes : int, default=None
+        How many processes share the tasks, this one among them; None means one for each core.
+        Others are started for a search that takes longer than half a second and trains on the CPU,
+        without callbacks. With 1 all tasks run here, in threads.
     client : dask.distributed.Client, default=None
         Where stacks are trained; None means here. The tasks themselves, all that is no training,
         run here in any case, and so do the trainings of models with callbacks or ``verbose``.
@@ -37,31 +39,32 @@ class StackingBackend(ParallelBackendBase):
     """
 
     uses_threads = True
-    supports_sharedmem = True
     supports_retrieve_callback = True
     default_n_jobs = DEFAULT_N_JOBS
 
     def __init__(
         self,
         nesting_level: int | None = None,
-        coordinator: Coordinator | None = None,
+        n_processes: int | None = None,
         client: Any = None,
         **kwargs: Any,
     ):
         super().__init__(nesting_level=nesting_level, **kwargs)
         self._cluster = None if client is None else Cluster(client)
-        self._outer = coordinator
-        self._coordinator = coordinator
+        self._n_processes = 1 if client is not None else n_processes or joblib.cpu_count()
+        self.supports_sharedmem = self._n_processes == 1
+        self._coordinator: Coordinator | None = None
+        self._is_nested = False
         self._call: ExitStack | None = None
         self._submitting: ExitStack | None = None
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
-        """Return how many tasks may be under way; negative numbers mean 64."""
+        """Return how many tasks may be under way; negative numbers mean 64 a process."""
         if n_jobs == 0:
             raise ValueError("n_jobs == 0 in Parallel has no meaning")
         if n_jobs is None:
             return 1
-        return DEFAULT_N_JOBS if n_jobs < 0 else n_jobs
+        return DEFAULT_N_JOBS * self._n_processes if n_jobs < 0 else n_jobs
 
     def configure(self, n_jobs: int = 1, parallel: Any = None, **kwargs: Any) -> int:
         """Prepare for a call of ``joblib.Parallel``."""
@@ -70,14 +73,20 @@ class StackingBackend(ParallelBackendBase):
         return self._n_jobs
 
     def start_call(self) -> None:
-        """Begin a call: make the coordinator, unless the outer call has one."""
+        """Begin a call: make a coordinator; tasks of tasks share that of the outer call."""
         self._call = ExitStack()
-        if self._outer is None:
+        self._coordinator = active_coordinator()
+        self._is_nested = self._coordinator is not None
+        if not self._is_nested:
             # Stacks are trained side by side; a BLAS with threads of its own would be in the way.
             self._call.enter_context(threadpool_limits(1, user_api="blas"))
             verbose = getattr(self.parallel, "verbose", 0)
             self._coordinator = Coordinator(
-                self._n_jobs, joblib.cpu_count(), print if verbose else None, self._cluster
+                self._n_jobs,
+                joblib.cpu_count(),
+                print if verbose else None,
+                self._cluster,
+                self._n_processes,
             )
             self._call.callback(self._coordinator.close)
             self._submitting = ExitStack()
@@ -110,7 +119,7 @@ class StackingBackend(ParallelBackendBase):
         """While results are waited for, tasks may train."""
         coordinator = self._coordinator
         assert coordinator is not None
-        if self._outer is not None and coordinator.in_task:
+        if self._is_nested and coordinator is active_coordinator():
             with coordinator.awaiting_tasks():
                 yield
         else:
@@ -120,10 +129,13 @@ class StackingBackend(ParallelBackendBase):
 
     def abort_everything(self, ensure_ready: bool = True) -> None:
         """End the tasks: one has raised, or the user has interrupted."""
-        if self._coordinator is not None and self._outer is None:
+        if self._coordinator is not None and not self._is_nested:
             self._coordinator.abort()
 
     def get_nested_backend(self) -> tuple[ParallelBackendBase, int]:
         """Tasks of tasks share the coordinator, and so their stacks."""
-        level = (self.nesting_level or 0) + 1
-        return StackingBackend(nesting_level=level, coordinator=self._coordinator), self._n_jobs
+        return StackingBackend(nesting_level=(self.nesting_level or 0) + 1), self._n_jobs
+
+    def __reduce__(self) -> Any:
+        # Tasks that go to another process take the nested backend along.
+        return StackingBackend, (self.nesting_level,)

@@ -2,23 +2,30 @@
 
 A task runs until it has something to train, and waits. When every task that may run waits, or has
 ended, all that is waiting is sorted into stacks and trained; then the tasks go on. So the searches
-of scikit-learn, which know nothing of stacks, train in stacks.
+of scikit-learn, which know nothing of stacks, train in stacks. In a search that takes long, tasks
+go to other processes, each with a coordinator of its own, so that no core is idle.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+import traceback
+import warnings
 from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from threadpoolctl import threadpool_limits
+
+from skopt_dl.backends import get_backend
 from skopt_dl.optimizers import Minimizer
 from skopt_dl.stacking.jobs import FitJob
+from skopt_dl.stacking.processes import Processes, shared_processes
 from skopt_dl.stacking.stacks import Outcome, share_data, spread, stacks, train
 from skopt_dl.training import ModelRun
 
@@ -38,6 +45,15 @@ GRACE = 5.0
 MEMORY = 1 << 30
 # Work of a stack's step above which NumPy leaves the interpreter free for another thread.
 PARALLEL_FLOPS = 2.5e7
+# Seconds after which a search is worth starting processes for, which takes about as long.
+START = 0.5
+# Tasks that are worth a process of their own: fewer models hardly gain by being a stack.
+SHARE = 8
+
+
+def active_coordinator() -> Coordinator | None:
+    """Return the coordinator of the task that this thread runs, if it runs one."""
+    return _active.get()
 
 
 def run(job: FitJob) -> tuple[ModelRun, str]:
@@ -64,6 +80,14 @@ class AbortedError(RuntimeError):
 
 
 @dataclass(eq=False)
+class _Task:
+    """A function that waits to be called."""
+
+    function: Callable[[], Any]
+    future: Future[Any] = field(default_factory=Future)
+
+
+@dataclass(eq=False)
 class _Ticket:
     """A job that waits for its training."""
 
@@ -86,6 +110,8 @@ class Coordinator:
         Gets lines about what is trained.
     cluster : Cluster, default=None
         Trains the stacks it can; the others are trained here.
+    n_processes : int, default=1
+        How many processes run tasks that take long, besides this one; 1 leaves all tasks here.
     """
 
     def __init__(
@@ -94,19 +120,23 @@ class Coordinator:
         n_cores: int,
         tell: Callable[[str], None] | None = None,
         cluster: Cluster | None = None,
+        n_processes: int = 1,
     ):
         self._n_tasks, self._n_cores, self._tell = n_tasks, n_cores, tell
         self._cluster = cluster
         self._n_remote = 0 if cluster is None else cluster.n_threads
         self._lock = threading.Condition()
-        self._queue: deque[Callable[[], None]] = deque()
+        self._queue: deque[_Task] = deque()
         self._waiting: list[_Ticket] = []
         # Threads that may yet bring something to train: tasks, and whoever submits them.
         self._running = 0
         self._under_way = 0
         self._training = 0
         self._limit = min(n_cores, n_tasks)
-        self._news = time.monotonic()
+        self._began = self._news = time.monotonic()
+        # Other processes: how many there may be, whether the tasks suit them, how many are at work.
+        self._n_others, self._share = n_processes if n_processes > 1 else 0, 0
+        self._n_away = 0
         self.aborted = False
         self._closed = False
         self._cores = threading.Semaphore(n_cores)
@@ -116,7 +146,7 @@ class Coordinator:
         # of their own come on top.
         self._task_threads = ThreadPoolExecutor(10_000, thread_name_prefix="skopt_dl-task")
         self._trainers = ThreadPoolExecutor(
-            max(n_cores, self._n_remote), thread_name_prefix="skopt_dl-stack"
+            max(n_cores, self._n_remote) + self._n_others, thread_name_prefix="skopt_dl-stack"
         )
         self._watch: threading.Thread | None = None
 
@@ -124,25 +154,25 @@ class Coordinator:
 
     def submit(self, function: Callable[[], Any]) -> Future[Any]:
         """Have a task run as soon as there is room for it."""
-        future: Future[Any] = Future()
+        task = _Task(function)
         with self._lock:
-            self._queue.append(lambda: self._perform(function, future))
+            self._queue.append(task)
             self._proceed()
-        return future
+        return task.future
 
-    def _perform(self, function: Callable[[], Any], future: Future[Any]) -> None:
+    def _perform(self, task: _Task) -> None:
         token = _active.set(self)
         try:
-            if not future.set_running_or_notify_cancel():
+            if not task.future.set_running_or_notify_cancel():
                 return
             with self._cores:
                 try:
-                    result = function()
+                    result = task.function()
                 except BaseException as error:
-                    future.set_exception(error)
+                    task.future.set_exception(error)
                 else:
                     # Whoever hears of this may submit the next task, before this one is over.
-                    future.set_result(result)
+                    task.future.set_result(result)
         finally:
             _active.reset(token)
             with self._lock:
@@ -179,11 +209,6 @@ class Coordinator:
                 self._running += 1
                 self._under_way += 1
 
-    @property
-    def in_task(self) -> bool:
-        """Whether this thread runs one of the tasks."""
-        return _active.get() is self
-
     # Training
 
     def train(self, job: FitJob) -> Outcome:
@@ -209,6 +234,8 @@ class Coordinator:
         self._news = time.monotonic()
         if self.aborted:
             self._give_up()
+        if self._share:
+            self._send_away()
         while self._queue and self._under_way < self._limit:
             self._admit()
         if self._running or not self._waiting:
@@ -221,16 +248,80 @@ class Coordinator:
     def _admit(self) -> None:
         self._under_way += 1
         self._running += 1
-        self._task_threads.submit(self._queue.popleft())
+        self._task_threads.submit(self._perform, self._queue.popleft())
 
     def _raise_limit(self) -> bool:
         """Let more tasks in, now that it is known how much each holds."""
         largest = max(_size(ticket.job) for ticket in self._waiting)
         room = min(self._n_tasks, max(self._n_cores, MEMORY // max(1, largest)))
+        if self._n_others and room == self._n_tasks and all(map(self._may_leave, self._waiting)):
+            n_known = min(self._n_tasks, len(self._queue) + self._under_way)
+            self._share = max(SHARE, -(-n_known // self._n_others))
+            self._send_away()
+            room = self._limit if self._n_away else self._share
         if room <= self._limit:
             return False
         self._limit = room
         return True
+
+    # Other processes
+
+    def _may_leave(self, ticket: _Ticket) -> bool:
+        """Whether a task like this one's may run elsewhere: no callbacks belong here, no GPU."""
+        job = ticket.job
+        work = self._n_tasks * job.network.flops(job.batch_size)
+        here = job.on_epoch_begin is not None or job.on_epoch_end is not None
+        return not here and get_backend(job.device, work).device == "cpu"
+
+    def _send_away(self) -> None:
+        """Give tasks that nobody has begun to processes that are free, once they are there."""
+        processes = shared_processes(self._n_others)
+        if processes is None or not processes.ready:
+            return
+        self._limit = 0
+        while self._queue and self._n_away < self._n_others:
+            # Fewer when few are left, so that all processes end at about the same time.
+            n_fair = -(-len(self._queue) // self._n_others)
+            number = min(self._share, max(SHARE, n_fair), len(self._queue))
+            self._n_away += 1
+            self._trainers.submit(
+                self._run_away, processes, [self._queue.popleft() for _ in range(number)]
+            )
+
+    def _run_away(self, processes: Processes, tasks: list[_Task]) -> None:
+        """Have tasks run by another process; where it cannot, they stay here, and all others."""
+        failure: BaseException | None = None
+        try:
+            functions = [task.function for task in tasks]
+            answers, lines = processes.run(run_tasks, functions, self._tell is not None)
+        except BaseException as error:
+            failure = error
+        else:
+            for line in lines:
+                cast("Callable[[str], None]", self._tell)(line)
+            for task, (result, raised) in zip(tasks, answers, strict=True):
+                if not task.future.set_running_or_notify_cancel():
+                    continue
+                if raised is None:
+                    task.future.set_result(result)
+                else:
+                    task.future.set_exception(raised)
+        with self._lock:
+            self._n_away -= 1
+            if failure is not None:
+                self._n_others = self._share = 0
+                self._limit = min(self._n_cores, self._n_tasks)
+                self._queue.extendleft(reversed(tasks))
+                if isinstance(failure, BrokenExecutor) and not self.aborted:
+                    warnings.warn(
+                        f"A process that ran {len(tasks)} tasks of this search died, and they are "
+                        "run again by this one. It may have needed more memory than there is: "
+                        "a smaller n_jobs needs less, and n_processes=1 starts no processes. "
+                        f"{failure}",
+                        RuntimeWarning,
+                        stacklevel=2,
+                    )
+            self._proceed()
 
     def _launch(self) -> None:
         tickets, self._waiting = self._waiting, []
@@ -280,7 +371,8 @@ class Coordinator:
         if outcomes is None:
             # Small stacks would only take turns with the interpreter.
             work = len(jobs) * jobs[0].network.flops(jobs[0].batch_size)
-            with self._one_small_stack if work < PARALLEL_FLOPS else self._large_stacks:
+            in_turn = work < PARALLEL_FLOPS or self._n_away
+            with self._one_small_stack if in_turn else self._large_stacks:
                 outcomes = train(jobs, lambda: self.aborted)
         return outcomes
 
@@ -309,7 +401,10 @@ class Coordinator:
         """Train what waits when there has been no news for long."""
         with self._lock:
             while not self._closed:
-                self._lock.wait(PATIENCE / 2)
+                self._lock.wait(min(START, PATIENCE) / 2)
+                if self._share and self._queue and time.monotonic() - self._began > START:
+                    shared_processes(self._n_others, start=True)
+                    self._proceed()
                 idle = not self._training and time.monotonic() - self._news > PATIENCE
                 if self._waiting and idle:
                     self._launch()
@@ -319,6 +414,9 @@ class Coordinator:
         with self._lock:
             self.aborted = True
             self._give_up()
+            processes = shared_processes(self._n_others)
+            if self._n_away and processes is not None:
+                processes.end()
 
     def _give_up(self) -> None:
         self._queue.clear()
@@ -337,6 +435,42 @@ class Coordinator:
                 self._lock.wait_for(lambda: self._under_way <= 0, timeout=GRACE)
         self._task_threads.shutdown(wait=False)
         self._trainers.shutdown(wait=False)
+
+
+def run_tasks(
+    functions: Sequence[Callable[[], Any]], verbose: bool
+) -> tuple[list[tuple[Any, BaseException | None]], list[str]]:
+    """Run tasks of another process's search.
+
+    Parameters
+    ----------
+    functions : sequence of callable
+    verbose : bool
+
+    Returns
+    -------
+    answers : list of (result, error)
+        For each, one of them None.
+    lines : list of str
+        What there is to tell, if `verbose`.
+    """
+    lines: list[str] = []
+    with threadpool_limits(1, user_api="blas"):
+        coordinator = Coordinator(len(functions), 1, lines.append if verbose else None)
+        with coordinator.submitting():
+            futures = [coordinator.submit(function) for function in functions]
+        wait(futures)
+        coordinator.close()
+    return [_answer(future) for future in futures], lines
+
+
+def _answer(future: Future[Any]) -> tuple[Any, BaseException | None]:
+    error = future.exception()
+    if error is None:
+        return future.result(), None
+    # A traceback does not travel.
+    error.add_note("".join(traceback.format_exception(error)))
+    return None, error
 
 
 def _size(job: FitJob) -> int:

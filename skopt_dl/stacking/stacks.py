@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Hashable, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
@@ -103,6 +104,7 @@ def share_data(jobs: Sequence[FitJob]) -> None:
     for job in jobs:
         job.X, job.y = _known(job.X, known), _known(job.y, known)
         job.sample_weight = _known(job.sample_weight, known)
+        job.rows = _known(job.rows, known)
         if job.validation is not None:
             held_out = job.validation
             held_out.X, held_out.y = _known(held_out.X, known), _known(held_out.y, known)
@@ -145,6 +147,7 @@ def train(jobs: Sequence[FitJob], interrupted: Callable[[], bool] | None = None)
         sampling=job.sampling,
         rngs=[each.rng for each in jobs],
         rows=_rows(jobs),
+        leaders=_leaders(jobs),
     )
     b = get_backend(job.device, len(jobs) * job.network.flops(batches.batch_size))
     params = b.asarray(np.stack([each.params for each in jobs]))
@@ -233,6 +236,22 @@ def _rows(jobs: Sequence[FitJob]) -> list[np.ndarray] | None:
     if len(arrays) == 1 and all(each.rows is None for each in jobs):
         return None
     return [np.arange(each.n_samples) if each.rows is None else each.rows for each in jobs]
+
+
+def _leaders(jobs: Sequence[FitJob]) -> list[int]:
+    """The first job that each draws the same batches as."""
+    first: dict[Hashable, int] = {}
+    leaders = []
+    for k, job in enumerate(jobs):
+        draws = job.sampling == "replacement" or (job.shuffle and job.n_batches > 1)
+        # Dropout draws from the same generator, between the batches.
+        if draws and np.any(job.dropout):
+            key: Hashable = k
+        else:
+            state = pickle.dumps(job.rng.bit_generator.state) if draws else None
+            key = state, job.n_samples, id(job.rows)
+        leaders.append(first.setdefault(key, k))
+    return leaders
 
 
 def _pool(b: Backend, arrays: Sequence[Any], dtype: Any) -> DensePool | SparsePool:

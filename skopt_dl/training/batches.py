@@ -25,6 +25,10 @@ class Batches:
     rngs : sequence of K numpy.random.Generator, default=()
     rows : sequence of K ndarray of int of shape (n_samples,), default=None
         Where each model's samples lie among all; None means that all models have all.
+    leaders : sequence of K int, default=None
+        The first model, in order, that a model shares all draws with: same generator state, same
+        number of samples, same `rows`. Only leaders draw; the generators of others catch up when
+        they leave.
 
     Attributes
     ----------
@@ -40,6 +44,7 @@ class Batches:
         sampling: str = "shuffle",
         rngs: Sequence[np.random.Generator] = (),
         rows: Sequence[np.ndarray] | None = None,
+        leaders: Sequence[int] | None = None,
     ):
         self.n_samples = np.atleast_1d(n_samples)
         self._longest = int(self.n_samples.max())
@@ -55,6 +60,7 @@ class Batches:
         # The order within one batch of all the samples does not matter.
         self._random = self._replace or (shuffle and self.batch_size < self._longest)
         self._rows = rows
+        self._leaders = None if leaders is None else list(leaders)
         if self._random and not self.rngs:
             raise ValueError(
                 "Random batches need rngs, a generator for each model; got none. "
@@ -67,15 +73,25 @@ class Batches:
         return -(-self._longest // self.batch_size)
 
     def select(self, models: Sequence[int]) -> Batches:
-        """The same batches for some of the models."""
+        """The same batches for some of the models; the generators of the others are up to date."""
         kept = object.__new__(Batches)
         kept.__dict__.update(self.__dict__)
         kept.rngs = [self.rngs[k] for k in models] if self.rngs else []
         kept._rows = None if self._rows is None else [self._rows[k] for k in models]
-        if len(self.n_samples) > 1:
+        if len(self.n_samples) > 1 and models:
             kept.n_samples = self.n_samples[list(models)]
             kept._longest = int(kept.n_samples.max())
+        if self._leaders is not None:
+            self._catch_up(set(models))
+            remaining = [self._leaders[k] for k in models]
+            kept._leaders = [remaining.index(leader) for leader in remaining]
         return kept
+
+    def _catch_up(self, staying: set[int]) -> None:
+        """Bring generators to their leader's state, where one of the two leaves."""
+        for k, leader in enumerate(self._leaders or []):
+            if self._random and k != leader and not {k, leader} <= staying:
+                self.rngs[k].bit_generator.state = self.rngs[leader].bit_generator.state
 
     def everything(self) -> Block:
         """All samples as one batch."""
@@ -85,14 +101,14 @@ class Batches:
 
     def epoch(self, batches_per_block: int) -> Iterator[Block]:
         """Draw an epoch and yield it in blocks of so many batches."""
-        order = self._order()
+        order, orders = self._order()
         size, n = self.batch_size, self._longest
         for start in range(0, n, size * batches_per_block):
             stop = min(start + size * batches_per_block, n)
             firsts = range(start, stop, size)
             sizes = tuple(min(size, stop - first) for first in firsts)
             rows = slice(start, stop) if order is None else order[:, start:stop]
-            yield Block(rows, sizes, self._counts(firsts, sizes))
+            yield Block(rows, sizes, self._counts(firsts, sizes), orders)
 
     def _counts(self, firsts: Sequence[int], sizes: Sequence[int]) -> np.ndarray | None:
         """How many rows of each batch each model has; None where all have all of them."""
@@ -111,18 +127,27 @@ class Batches:
         ]
         return np.stack(full) if len(full) > 1 else full[0][None]
 
-    def _order(self) -> np.ndarray | None:
-        """Samples in this epoch's order, ``(K or 1, n_samples)``; None for a single batch."""
-        if not self._random:
+    def _order(self) -> tuple[np.ndarray | None, tuple[int, ...] | None]:
+        """Samples in this epoch's order, None for a single batch; and which order is whose."""
+        if not self._random and self._rows is None:
             # Several batches are gathered even so: their buffers, and all that is bound to them,
             # then serve every epoch.
             in_order = None if self.n_batches == 1 else np.arange(self._longest)[None]
-            return in_order if self._rows is None else self._padded(self._rows)
-        numbers = np.broadcast_to(self.n_samples, len(self.rngs))
-        if self._replace:
-            drawn = [rng.integers(n, size=n) for rng, n in zip(self.rngs, numbers, strict=True)]
+            return in_order, None
+        n_models = len(self.rngs if self._rows is None else self._rows)
+        leaders = list(range(n_models)) if self._leaders is None else self._leaders
+        drawing = sorted(set(leaders))
+        drawn = [self._draw(k) for k in drawing]
+        places = {k: place for place, k in enumerate(drawing)}
+        orders = None if len(drawn) == n_models else tuple(places[k] for k in leaders)
+        return self._padded(drawn), orders
+
+    def _draw(self, model: int) -> np.ndarray:
+        n = int(self.n_samples[model % len(self.n_samples)])
+        if not self._random:
+            order = np.arange(n)
+        elif self._replace:
+            order = self.rngs[model].integers(n, size=n)
         else:
-            drawn = [rng.permutation(n) for rng, n in zip(self.rngs, numbers, strict=True)]
-        if self._rows is not None:
-            drawn = [rows[order] for rows, order in zip(self._rows, drawn, strict=True)]
-        return self._padded(drawn)
+            order = self.rngs[model].permutation(n)
+        return order if self._rows is None else self._rows[model][order]

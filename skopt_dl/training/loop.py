@@ -161,6 +161,7 @@ class Stack:
         self.runs = list(runs)
         if len(runs) < params.shape[0]:
             self._keep([run.index for run in runs])
+            self.batches = batches.select([run.index for run in runs])
         self._prepare([run.state for run in runs])
         self.checkpoints = Checkpoints(self.b, self._eval_params())
 
@@ -203,7 +204,6 @@ class Stack:
         index = self.b.asarray(np.asarray(rows))
         self.params = self.b.xp.take(self.params, index, axis=0)
         self.objective = self.objective.select(rows)
-        self.batches = self.batches.select(rows)
 
     def train(
         self,
@@ -274,20 +274,23 @@ class Stack:
             group.tell_progress()
         eval_params = self._eval_params()
         columns = {} if validate is None else validate(eval_params, [r.index for r in self.runs])
-        n_samples = np.broadcast_to(self.batches.n_samples, len(self.runs))
+        n_samples = np.broadcast_to(self.batches.n_samples, len(self.runs)).tolist()
+        seconds = time.perf_counter() - started
+        # Python's numbers: with NumPy's own, the history of many small models would take long.
+        history = {
+            "loss": figures["loss"].tolist(),
+            **{name: values.tolist() for name, values in columns.items()},
+            "learning_rate": rates,
+            "grad_norm": np.sqrt(figures["squared_norm"]).tolist(),
+        }
+        first_loss, finite = figures["first_loss"].tolist(), figures["finite"].tolist()
         for row, run in enumerate(self.runs):
             run.progress.epoch += 1
-            run.progress.n_samples_seen += int(n_samples[row])
-            run.record(
-                loss=figures["loss"][row],
-                **{name: values[row] for name, values in columns.items()},
-                learning_rate=rates[row],
-                grad_norm=figures["squared_norm"][row] ** 0.5,
-                seconds=time.perf_counter() - started,
-            )
-            if not (np.isfinite(figures["loss"][row]) and figures["finite"][row]):
+            run.progress.n_samples_seen += n_samples[row]
+            run.record(**{name: each[row] for name, each in history.items()}, seconds=seconds)
+            if not (math.isfinite(history["loss"][row]) and finite[row]):
                 run.stop_reason = "diverged"
-                if not np.isfinite(figures["first_loss"][row]):
+                if not math.isfinite(first_loss[row]):
                     self.checkpoints.reject(row)
             elif run.judge() and run.stopping is not None and run.stopping.restore_best:
                 self.checkpoints.keep_best(eval_params, row)
@@ -324,6 +327,7 @@ class Stack:
             if run.stop_reason:
                 self._finish(row, run, eval_params[row, :])
         states = [self._state(row) for row in staying]
+        self.batches = self.batches.select(staying)
         self.runs = [self.runs[row] for row in staying]
         if staying:
             self._keep(staying)

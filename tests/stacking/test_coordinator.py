@@ -133,7 +133,7 @@ def within(seconds, function):
 
 
 def in_parallel(scripts, n_jobs, function=perform):
-    with joblib.parallel_config(backend="skopt_dl", n_jobs=n_jobs):
+    with joblib.parallel_config(backend="skopt_dl", n_jobs=n_jobs, n_processes=1):
         return joblib.Parallel()(map(joblib.delayed(function), scripts))
 
 
@@ -253,7 +253,7 @@ def test_interrupt_ends_what_waits(stacks_seen):
 
 def test_results_come_as_a_generator_too(stacks_seen):
     def consume():
-        with joblib.parallel_config(backend="skopt_dl", n_jobs=8):
+        with joblib.parallel_config(backend="skopt_dl", n_jobs=8, n_processes=1):
             tasks = (joblib.delayed(lambda v: run(FakeJob(v))[0])(v) for v in range(20))
             return list(joblib.Parallel(return_as="generator")(tasks))
 

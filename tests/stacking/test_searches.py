@@ -35,7 +35,7 @@ DIABETES, PROGRESSION = load_diabetes(return_X_y=True)
 
 
 def stacked(n_jobs=64):
-    return joblib.parallel_config(backend="skopt_dl", n_jobs=n_jobs)
+    return joblib.parallel_config(backend="skopt_dl", n_jobs=n_jobs, n_processes=1)
 
 
 def model(**params):
