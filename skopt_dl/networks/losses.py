@@ -51,8 +51,15 @@ class Loss(Configurable):
         raise NotImplementedError
 
     def gradient(self, b: Backend, raw: Array, y: Array, out: Array) -> None:
-        """Write the derivative of ``value`` with respect to `raw`."""
+        """Write the derivative of ``value`` with respect to `raw`.
+
+        May change `raw` in ways that leave the value and the derivative as they are.
+        """
         raise NotImplementedError
+
+    def value_after_gradient(self, b: Backend, raw: Array, y: Array) -> Array:
+        """``value``, for `raw` as ``gradient`` has left it."""
+        return self.value(b, raw, y)
 
     def predict(self, b: Backend, raw: Array) -> Array:
         """Apply the output activation to `raw`, in place, and return it."""
@@ -103,8 +110,17 @@ class SoftmaxLogLoss(LogLoss):
         return log_normaliser - xp.sum(shifted * y, axis=-1)
 
     def gradient(self, b: Backend, raw: Array, y: Array, out: Array) -> None:
-        softmax(b, raw, out)
-        b.xp.subtract(out, y, out=out)
+        # Leaves the logarithms of the probabilities in `raw`: the sum is at hand.
+        xp = b.xp
+        xp.subtract(raw, b.row_max(raw), out=raw)
+        xp.exp(raw, out=out)
+        total = b.row_sum(out)
+        xp.subtract(raw, xp.log(total), out=raw)
+        xp.divide(out, total, out=out)
+        xp.subtract(out, y, out=out)
+
+    def value_after_gradient(self, b: Backend, raw: Array, y: Array) -> Array:
+        return -b.xp.sum(raw * y, axis=-1)
 
 
 class Focal(LogLoss):

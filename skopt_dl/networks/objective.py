@@ -96,7 +96,7 @@ class Objective:
         self._losses.clear()
         return [None]
 
-    def batches_per_block(self, batch_size: int) -> int:
+    def batches_per_block(self, batch_size: int, n_orders: int = 1) -> int:
         """How many batches of this size `load` should be given at a time."""
         return 1
 
@@ -298,9 +298,10 @@ class NetworkObjective(Objective):
         xp.multiply(y, factor, out=y)
         return xp.add(y, shift, out=y)
 
-    def batches_per_block(self, batch_size: int) -> int:
-        row_bytes = self._x.row_bytes + 2 * self._y.row_bytes
-        return max(1, BLOCK_BYTES // (self.n_models * batch_size * row_bytes))
+    def batches_per_block(self, batch_size: int, n_orders: int = 1) -> int:
+        n_selections = min(self.n_models, n_orders * self._x.n_sources)
+        row_bytes = n_selections * self._x.row_bytes + 2 * self.n_models * self._y.row_bytes
+        return max(1, BLOCK_BYTES // (batch_size * row_bytes))
 
     def load(self, block: Block) -> list[_Batch]:
         """Gather the samples of a block of batches."""
@@ -421,7 +422,7 @@ class NetworkObjective(Objective):
     def losses(self) -> Array:
         # `grad` has kept the raw outputs, so the losses of all batches are computed at once.
         xp, loaded = self._b.xp, self._loaded
-        values = self.network.loss.value(self._b, loaded.raw, loaded.y)
+        values = self.network.loss.value_after_gradient(self._b, loaded.raw, loaded.y)
         weighted = any(batch.weight_sum is not None for batch in loaded.batches)
         if weighted:
             shares = [
@@ -440,7 +441,7 @@ class NetworkObjective(Objective):
     def value_and_grad(self, params: Array, batch: Any = None) -> tuple[Array, Array]:
         batch = self._everything() if batch is None else batch
         grad = self.grad(params, batch)
-        values = self.network.loss.value(self._b, batch.raw, batch.y)
+        values = self.network.loss.value_after_gradient(self._b, batch.raw, batch.y)
         return self._b.xp.sum(values * batch.shares[:, 0, :], axis=1) + 0.5 * batch.l2, grad
 
     def _everything(self) -> _Batch:

@@ -126,6 +126,7 @@ class DensePool:
     def __init__(self, b: Backend, *arrays: Array, sources: Sequence[int] = ()):
         first = arrays[0]
         self.n_rows, self.n_columns = first.shape
+        self.n_sources = len(arrays)
         self.row_bytes = first.shape[1] * b.xp.finfo(first.dtype).bits // 8
         self._b = b
         self._arrays = arrays
@@ -255,6 +256,7 @@ class SparsePool:
         self._matrices, self._sources = matrices, list(sources)
         matrix = matrices[0]
         self.n_rows, self.n_columns = matrix.shape
+        self.n_sources = len(matrices)
         mean_nonzeros = matrix.nnz / max(1, matrix.shape[0])
         self.row_bytes = int(mean_nonzeros * (matrix.dtype.itemsize + matrix.indices.itemsize))
 

@@ -134,8 +134,8 @@ class StackingBackend(ParallelBackendBase):
 
     def get_nested_backend(self) -> tuple[ParallelBackendBase, int]:
         """Tasks of tasks share the coordinator, and so their stacks."""
-        return StackingBackend(nesting_level=(self.nesting_level or 0) + 1), self._n_jobs
+        return StackingBackend((self.nesting_level or 0) + 1, self._n_processes), self._n_jobs
 
     def __reduce__(self) -> Any:
         # Tasks that go to another process take the nested backend along.
-        return StackingBackend, (self.nesting_level,)
+        return StackingBackend, (self.nesting_level, 1)

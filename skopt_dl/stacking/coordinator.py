@@ -18,9 +18,8 @@ from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
-
-from threadpoolctl import threadpool_limits
 
 from skopt_dl.backends import get_backend
 from skopt_dl.optimizers import Minimizer
@@ -92,9 +91,55 @@ class _Ticket:
     """A job that waits for its training."""
 
     job: FitJob
-    done: threading.Event = field(default_factory=threading.Event)
+    turn: _Turn
     outcome: Outcome | None = None
     error: BaseException | None = None
+
+
+class _Cores:
+    """Cores that tasks compute on, one each.
+
+    Those who wait are woken one by one, when there is a core for them: if all were woken to look
+    for themselves, they would mostly keep each other from working.
+    """
+
+    def __init__(self, number: int):
+        self._free = number
+        self._lock = threading.Lock()
+        self._waiting: deque[Callable[[], object]] = deque()
+
+    def ask(self, begin: Callable[[], object]) -> None:
+        """Call a function as soon as there is a core for what it begins."""
+        with self._lock:
+            if not self._free:
+                self._waiting.append(begin)
+                return
+            self._free -= 1
+        begin()
+
+    def release(self) -> None:
+        """Leave a core to the next."""
+        with self._lock:
+            if not self._waiting:
+                self._free += 1
+                return
+            begin = self._waiting.popleft()
+        begin()
+
+    def acquire(self) -> None:
+        """Wait for a core."""
+        turn = _Turn()
+        self.ask(turn.come)
+        turn.wait()
+
+
+class _Turn:
+    """What one thread waits for; a lock, since an event's wait is Python code."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+        self.come, self.wait = self._lock.release, self._lock.acquire
 
 
 class Coordinator:
@@ -139,7 +184,7 @@ class Coordinator:
         self._n_away = 0
         self.aborted = False
         self._closed = False
-        self._cores = threading.Semaphore(n_cores)
+        self._cores = _Cores(n_cores)
         self._one_small_stack = threading.Lock()
         self._large_stacks = threading.Semaphore(n_cores)
         # More threads than ever run: tasks are admitted by `_limit`, and those that wait for tasks
@@ -165,16 +210,16 @@ class Coordinator:
         try:
             if not task.future.set_running_or_notify_cancel():
                 return
-            with self._cores:
-                try:
-                    result = task.function()
-                except BaseException as error:
-                    task.future.set_exception(error)
-                else:
-                    # Whoever hears of this may submit the next task, before this one is over.
-                    task.future.set_result(result)
+            try:
+                result = task.function()
+            except BaseException as error:
+                task.future.set_exception(error)
+            else:
+                # Whoever hears of this may submit the next task, before this one is over.
+                task.future.set_result(result)
         finally:
             _active.reset(token)
+            self._cores.release()
             with self._lock:
                 self._under_way -= 1
                 self._running -= 1
@@ -213,17 +258,14 @@ class Coordinator:
 
     def train(self, job: FitJob) -> Outcome:
         """Wait until a job of this thread's task has been trained."""
-        ticket = _Ticket(job)
+        ticket = _Ticket(job, _Turn())
         self._cores.release()
-        try:
-            with self._lock:
-                self._running -= 1
-                self._waiting.append(ticket)
-                self._start_watch()
-                self._proceed()
-            ticket.done.wait()
-        finally:
-            self._cores.acquire()
+        with self._lock:
+            self._running -= 1
+            self._waiting.append(ticket)
+            self._start_watch()
+            self._proceed()
+        ticket.turn.wait()
         if ticket.error is not None:
             raise ticket.error
         assert ticket.outcome is not None
@@ -248,7 +290,8 @@ class Coordinator:
     def _admit(self) -> None:
         self._under_way += 1
         self._running += 1
-        self._task_threads.submit(self._perform, self._queue.popleft())
+        start = partial(self._task_threads.submit, self._perform, self._queue.popleft())
+        self._cores.ask(start)
 
     def _raise_limit(self) -> bool:
         """Let more tasks in, now that it is known how much each holds."""
@@ -388,7 +431,7 @@ class Coordinator:
                     ticket.error = result
                 else:
                     ticket.outcome = result
-                ticket.done.set()
+                self._cores.ask(ticket.turn.come)
 
     # Patience and endings
 
@@ -424,7 +467,7 @@ class Coordinator:
         self._running += len(tickets)
         for ticket in tickets:
             ticket.error = AbortedError()
-            ticket.done.set()
+            self._cores.ask(ticket.turn.come)
 
     def close(self) -> None:
         """End the threads, once the tasks of a search that was ended early have noticed."""
@@ -455,12 +498,11 @@ def run_tasks(
         What there is to tell, if `verbose`.
     """
     lines: list[str] = []
-    with threadpool_limits(1, user_api="blas"):
-        coordinator = Coordinator(len(functions), 1, lines.append if verbose else None)
-        with coordinator.submitting():
-            futures = [coordinator.submit(function) for function in functions]
-        wait(futures)
-        coordinator.close()
+    coordinator = Coordinator(len(functions), 1, lines.append if verbose else None)
+    with coordinator.submitting():
+        futures = [coordinator.submit(function) for function in functions]
+    wait(futures)
+    coordinator.close()
     return [_answer(future) for future in futures], lines
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from joblib import wrap_non_picklable_objects
 from joblib.externals.loky import ProcessPoolExecutor
+from threadpoolctl import threadpool_limits
 
 # Seconds after which processes that nobody uses end; joblib's own wait as long.
 IDLE = 300
@@ -33,20 +34,20 @@ class Processes:
     def __init__(self, number: int):
         self.number = number
         self._owner = os.getpid()
-        self._executor = ProcessPoolExecutor(number, timeout=IDLE)
-        self._warm_ups = [self._executor.submit(_warm_up) for _ in range(number)]
+        self._executor = ProcessPoolExecutor(number, timeout=IDLE, initializer=_prepare)
+        self._first_calls = [self._executor.submit(int) for _ in range(number)]
         self._ended = False
 
     @property
     def usable(self) -> bool:
         """Whether they are there, or will be; a fork has no use for those of its parent."""
-        failed = any(each.done() and each.exception() for each in self._warm_ups)
+        failed = any(each.done() and each.exception() for each in self._first_calls)
         return not (self._ended or failed or self._owner != os.getpid())
 
     @property
     def ready(self) -> bool:
         """Whether tasks would be run at once."""
-        return self.usable and all(each.done() for each in self._warm_ups)
+        return self.usable and all(each.done() for each in self._first_calls)
 
     def run(self, function: Callable[..., Any], *args: Any) -> Any:
         """Call a function in one of them.
@@ -95,8 +96,9 @@ def shared_processes(number: int, start: bool = False) -> Processes | None:
         return _shared if there else None
 
 
-def _warm_up() -> None:
-    """Import what tasks need."""
+def _prepare() -> None:
+    """Import what tasks need; one thread for each process."""
+    threadpool_limits(1, user_api="blas")
     for name in ("sklearn.model_selection", "skopt_dl.estimators", "skopt_dl.stacking.backend"):
         import_module(name)
 

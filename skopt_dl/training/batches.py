@@ -72,6 +72,21 @@ class Batches:
         """Batches, and so updates, in an epoch."""
         return -(-self._longest // self.batch_size)
 
+    @property
+    def n_orders(self) -> int:
+        """How many different orders the models go through the samples in."""
+        return 1 if self._all_in_order else len(set(self._all_leaders))
+
+    @property
+    def _all_in_order(self) -> bool:
+        return not self._random and self._rows is None
+
+    @property
+    def _all_leaders(self) -> Sequence[int]:
+        """Each model's leader; without any, it is its own."""
+        n_models = len(self.rngs if self._rows is None else self._rows)
+        return range(n_models) if self._leaders is None else self._leaders
+
     def select(self, models: Sequence[int]) -> Batches:
         """The same batches for some of the models; the generators of the others are up to date."""
         kept = object.__new__(Batches)
@@ -129,17 +144,15 @@ class Batches:
 
     def _order(self) -> tuple[np.ndarray | None, tuple[int, ...] | None]:
         """Samples in this epoch's order, None for a single batch; and which order is whose."""
-        if not self._random and self._rows is None:
+        if self._all_in_order:
             # Several batches are gathered even so: their buffers, and all that is bound to them,
             # then serve every epoch.
-            in_order = None if self.n_batches == 1 else np.arange(self._longest)[None]
-            return in_order, None
-        n_models = len(self.rngs if self._rows is None else self._rows)
-        leaders = list(range(n_models)) if self._leaders is None else self._leaders
+            return (None if self.n_batches == 1 else np.arange(self._longest)[None]), None
+        leaders = self._all_leaders
         drawing = sorted(set(leaders))
         drawn = [self._draw(k) for k in drawing]
         places = {k: place for place, k in enumerate(drawing)}
-        orders = None if len(drawn) == n_models else tuple(places[k] for k in leaders)
+        orders = None if len(drawn) == len(leaders) else tuple(places[k] for k in leaders)
         return self._padded(drawn), orders
 
     def _draw(self, model: int) -> np.ndarray:

@@ -237,7 +237,9 @@ class Stack:
         objective, params, groups = self.objective, self.params, self.groups
         xp = self.b.xp
         total = first = norm = None
-        for block in self.batches.epoch(objective.batches_per_block(self.batches.batch_size)):
+        batches = self.batches
+        per_block = objective.batches_per_block(batches.batch_size, batches.n_orders)
+        for block in batches.epoch(per_block):
             seen = []
             for batch in objective.load(block):
                 loss = None

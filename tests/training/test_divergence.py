@@ -61,7 +61,7 @@ def test_epoch_that_turns_bad_midway_gives_back_its_start():
     seen = []
     problem = Problem("squared_error", "Identity")
     objective = problem.objective()
-    objective.batches_per_block = lambda batch_size: 1
+    objective.batches_per_block = lambda batch_size, n_orders: 1
     (run,) = minimise(
         objective,
         SGD(StepDecay(0.01, drop=1e80, every=1)),
