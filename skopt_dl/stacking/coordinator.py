@@ -18,7 +18,7 @@ from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, cast
 
 from skopt_dl.backends import get_backend
@@ -47,7 +47,7 @@ PARALLEL_FLOPS = 2.5e7
 # Seconds after which a search is worth starting processes for, which takes about as long.
 START = 0.5
 # Tasks that are worth a process of their own: fewer models hardly gain by being a stack.
-SHARE = 8
+SHARE = 4
 
 
 def active_coordinator() -> Coordinator | None:
@@ -157,6 +157,8 @@ class Coordinator:
         Trains the stacks it can; the others are trained here.
     n_processes : int, default=1
         How many processes run tasks that take long, besides this one; 1 leaves all tasks here.
+    threads : ThreadPoolExecutor, default=None
+        Runs the tasks, and lives on; None makes one for this coordinator.
     """
 
     def __init__(
@@ -166,6 +168,7 @@ class Coordinator:
         tell: Callable[[str], None] | None = None,
         cluster: Cluster | None = None,
         n_processes: int = 1,
+        threads: ThreadPoolExecutor | None = None,
     ):
         self._n_tasks, self._n_cores, self._tell = n_tasks, n_cores, tell
         self._cluster = cluster
@@ -182,16 +185,16 @@ class Coordinator:
         # Other processes: how many there may be, whether the tasks suit them, how many are at work.
         self._n_others, self._share = n_processes if n_processes > 1 else 0, 0
         self._n_away = 0
+        # Threads that hand over results, upon which more tasks are submitted, one by one.
+        self._settling = 0
         self.aborted = False
         self._closed = False
         self._cores = _Cores(n_cores)
         self._one_small_stack = threading.Lock()
         self._large_stacks = threading.Semaphore(n_cores)
-        # More threads than ever run: tasks are admitted by `_limit`, and those that wait for tasks
-        # of their own come on top.
-        self._task_threads = ThreadPoolExecutor(10_000, thread_name_prefix="skopt_dl-task")
+        self._task_threads, self._keeps_threads = threads or _task_threads(), threads is not None
         self._trainers = ThreadPoolExecutor(
-            max(n_cores, self._n_remote) + self._n_others, thread_name_prefix="skopt_dl-stack"
+            max(n_cores, self._n_remote) + self._n_others + 1, thread_name_prefix="skopt_dl-stack"
         )
         self._watch: threading.Thread | None = None
 
@@ -322,7 +325,10 @@ class Coordinator:
         if processes is None or not processes.ready:
             return
         self._limit = 0
-        while self._queue and self._n_away < self._n_others:
+        # One lot more than there are processes, so that none waits for its next.
+        while self._queue and self._n_away <= self._n_others:
+            if self._settling and len(self._queue) < self._share:
+                return
             # Fewer when few are left, so that all processes end at about the same time.
             n_fair = -(-len(self._queue) // self._n_others)
             number = min(self._share, max(SHARE, n_fair), len(self._queue))
@@ -339,7 +345,12 @@ class Coordinator:
             answers, lines = processes.run(run_tasks, functions, self._tell is not None)
         except BaseException as error:
             failure = error
-        else:
+        with self._lock:
+            self._n_away -= 1
+            self._settling += 1
+            if failure is None:
+                self._proceed()
+        if failure is None:
             for line in lines:
                 cast("Callable[[str], None]", self._tell)(line)
             for task, (result, raised) in zip(tasks, answers, strict=True):
@@ -350,7 +361,7 @@ class Coordinator:
                 else:
                     task.future.set_exception(raised)
         with self._lock:
-            self._n_away -= 1
+            self._settling -= 1
             if failure is not None:
                 self._n_others = self._share = 0
                 self._limit = min(self._n_cores, self._n_tasks)
@@ -476,8 +487,19 @@ class Coordinator:
             self._lock.notify_all()
             if self.aborted:
                 self._lock.wait_for(lambda: self._under_way <= 0, timeout=GRACE)
-        self._task_threads.shutdown(wait=False)
+        if not self._keeps_threads:
+            self._task_threads.shutdown(wait=False)
         self._trainers.shutdown(wait=False)
+
+
+def _task_threads() -> ThreadPoolExecutor:
+    # More threads than ever run: tasks are admitted by `_limit`, and those that wait for tasks of
+    # their own come on top.
+    return ThreadPoolExecutor(10_000, thread_name_prefix="skopt_dl-task")
+
+
+# Threads of a worker process, which runs many lots of tasks: making them takes longer than waking.
+_worker_threads = cache(_task_threads)
 
 
 def run_tasks(
@@ -498,7 +520,8 @@ def run_tasks(
         What there is to tell, if `verbose`.
     """
     lines: list[str] = []
-    coordinator = Coordinator(len(functions), 1, lines.append if verbose else None)
+    tell = lines.append if verbose else None
+    coordinator = Coordinator(len(functions), 1, tell, threads=_worker_threads())
     with coordinator.submitting():
         futures = [coordinator.submit(function) for function in functions]
     wait(futures)

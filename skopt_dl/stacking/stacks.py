@@ -39,8 +39,8 @@ def kind(job: FitJob) -> Hashable:
     alone = object() if isinstance(job.optimizer, Minimizer) else None
     return (
         network.layer_sizes,
-        tuple(map(repr, network.activations)),
-        repr(network.loss),
+        tuple(map(_form, network.activations)),
+        _form(network.loss),
         network.batch_norm,
         network.input_scaling,
         job.params.dtype,
@@ -54,6 +54,11 @@ def kind(job: FitJob) -> Hashable:
         job.device,
         alone,
     )
+
+
+def _form(component: Any) -> Hashable:
+    """What makes two activations or losses the same; much faster than scikit-learn's ``repr``."""
+    return type(component), repr(component.get_params(deep=False))
 
 
 def width(job: FitJob) -> int:
