@@ -20,7 +20,7 @@ from benchmarks.workloads import WORKLOADS
 from skopt_dl import MLPClassifier
 
 N_FOLDS = 5
-N_JOBS = 64
+N_JOBS = -1
 RATES, ALPHAS = np.logspace(-4, -2, 8), np.logspace(-5, 0, 8)
 # The best scores of searches over the same grid agree to this.
 SCORE_TOLERANCE = 0.03

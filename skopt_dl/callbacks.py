@@ -10,6 +10,7 @@ and is kept apart.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from skopt_dl._params import (
     did_you_mean,
 )
 from skopt_dl.estimators.base import BaseMLP
+from skopt_dl.stacking import StackState
 from skopt_dl.training import HISTORY_COLUMNS
 
 # Where scikit-learn keeps callbacks and contexts in an estimator that is being fitted.
@@ -45,6 +47,13 @@ class EpochCallback(Configurable):
     A subclass implements `after_epoch`, and may override `before_fit`, which returns what is to be
     remembered during one fit.
 
+    Attributes
+    ----------
+    stays_here : bool
+        Whether a stacked search may not move models with this callback to other processes. True,
+        since a callback may collect something in this one; a class for which all is well there
+        too sets it to False.
+
     Examples
     --------
     >>> from skopt_dl.callbacks import EpochCallback
@@ -60,6 +69,8 @@ class EpochCallback(Configurable):
     >>> 0.4 < model.fit(*load_iris(return_X_y=True)).loss_ < 0.5
     True
     """
+
+    stays_here = True
 
     @property
     def _memories(self) -> dict[CallbackContext, dict[str, Any]]:
@@ -177,6 +188,7 @@ class EarlyStopping(_Monitor):
     True
     """
 
+    stays_here = False
     constraints = {
         "monitor": MONITOR,
         "patience": Interval(1, np.inf, "[)", integer=True),
@@ -222,6 +234,7 @@ class Checkpoint(_Monitor):
         None means yes for ``"validation_score"`` and for functions, no for other columns.
     """
 
+    stays_here = False
     constraints = {"monitor": MONITOR}
 
     def __init__(
@@ -284,3 +297,71 @@ class LearningRatePrinter(EpochCallback):
             return
         memory["last"] = rate
         print(f"Epoch {memory['epoch']}: learning rate {rate:.6g}")
+
+
+class StackProgress(Configurable):
+    """Print how far the stacks of a search are: the epoch, how many train, how many have stopped.
+
+    For ``joblib.parallel_config(backend="skopt_dl")`` and `fit_many`. Like a ``ProgressBar`` it is
+    set on the outermost estimator that takes callbacks: the search, or the network itself. Unlike
+    it, it costs next to nothing: it is told of a stack once an epoch, not of each model.
+
+    A subclass may override `after_stack_epoch` to show something else.
+
+    Parameters
+    ----------
+    interval : float, default=1.0
+        Seconds between two lines about a stack.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skopt_dl import MLPClassifier
+    >>> from skopt_dl.callbacks import StackProgress
+    >>> model = MLPClassifier(optimizer="lbfgs", random_state=0).set_callbacks(StackProgress())
+    >>> model = model.fit(*load_iris(return_X_y=True))  # doctest: +ELLIPSIS
+    [skopt_dl] stack ...: trained 1 model in ... epochs
+    """
+
+    max_propagation_depth = None
+    constraints = {"interval": NOT_NEGATIVE}
+
+    def __init__(self, interval: float = 1.0):
+        self.interval = interval
+
+    def setup(self, estimator: Any, context: CallbackContext) -> None:
+        """Begin."""
+        self.check_params()
+
+    def teardown(self, estimator: Any, context: CallbackContext) -> None:
+        """Nothing to do."""
+
+    def on_fit_task_begin(self, estimator: Any, context: CallbackContext) -> None:
+        """Nothing to do."""
+
+    def on_fit_task_end(self, estimator: Any, context: CallbackContext) -> None:
+        """Nothing to do."""
+
+    def after_stack_epoch(self, stack: StackState) -> None:
+        """Take notice of an epoch of a stack, in the process that trains it.
+
+        Parameters
+        ----------
+        stack : StackState
+            With ``name``, ``n_models``, ``n_training``, ``epoch`` and ``max_epochs``.
+        """
+        times: dict[str, float] = self.__dict__.setdefault("_times", {})
+        now = time.monotonic()
+        if stack.n_training and now - times.setdefault(stack.name, now) < self.interval:
+            return
+        times[stack.name] = now
+        if stack.n_training:
+            text = (
+                f"epoch {stack.epoch} of {stack.max_epochs}, {stack.n_training} of "
+                f"{stack.n_models} models training"
+            )
+        else:
+            del times[stack.name]
+            models = "1 model" if stack.n_models == 1 else f"{stack.n_models} models"
+            text = f"trained {models} in {stack.epoch} epochs"
+        print(f"[skopt_dl] stack {stack.name}: {text}", flush=True)

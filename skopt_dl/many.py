@@ -8,8 +8,6 @@ from typing import Any
 import joblib
 import numpy as np
 
-from skopt_dl.stacking.backend import DEFAULT_N_JOBS
-
 
 def fit_many(
     estimators: Sequence[Any],
@@ -17,7 +15,7 @@ def fit_many(
     y: Any,
     sample_weight: Any = None,
     *,
-    n_jobs: int = DEFAULT_N_JOBS,
+    n_jobs: int = -1,
     client: Any = None,
 ) -> list[Any]:
     """Fit many models; those of skopt_dl in stacks.
@@ -34,8 +32,8 @@ def fit_many(
         As `X`.
     sample_weight : array-like of shape (n_samples,), or list of such arrays, default=None
         As `X`.
-    n_jobs : int, default=64
-        How many may be under way at once.
+    n_jobs : int, default=-1
+        How many may be under way at once; -1 means 64 for each core.
     client : dask.distributed.Client, default=None
         Trains the stacks; None trains them here.
 
@@ -75,10 +73,15 @@ def fit_many(
     ]
     cluster = {} if client is None else {"client": client}
     with joblib.parallel_config(backend="skopt_dl", n_jobs=n_jobs, **cluster):
-        return joblib.Parallel()(
+        fitted = joblib.Parallel()(
             joblib.delayed(_fit)(estimator, data)
             for estimator, data in zip(estimators, tasks, strict=True)
         )
+    for estimator, found in zip(estimators, fitted, strict=True):
+        # What another process has fitted is a copy.
+        if found is not estimator:
+            vars(estimator).update(vars(found))
+    return estimators
 
 
 def _is_list_of_tables(X: Any) -> bool:

@@ -263,9 +263,18 @@ class BaseMLP(
         """
         context = self._init_callback_context(max_subtasks=self.max_iter)
         tasks = None
-        if getattr(self, "_skl_callbacks", None):
+        if len(self._watchers) < len(self._callbacks):
             tasks = EpochTasks(self, context, X, y, sample_weight)
         return self._fit(X, y, sample_weight, (X_val, y_val), tasks=tasks)
+
+    @property
+    def _callbacks(self) -> list[Any]:
+        return getattr(self, "_skl_callbacks", [])
+
+    @property
+    def _watchers(self) -> list[Any]:
+        """Callbacks that are told of stacks, and not of this model's own epochs."""
+        return [each for each in self._callbacks if hasattr(each, "after_stack_epoch")]
 
     def _fit(
         self,
@@ -291,6 +300,9 @@ class BaseMLP(
     def _train(self, job: FitJob, incremental: bool, tasks: EpochTasks | None) -> None:
         """Run a job, and tell of it."""
         at_end: list[Callable[[ModelRun], None]] = [print_epoch] if self.verbose else []
+        job.watchers = self._watchers
+        keeps = any(getattr(each, "stays_here", False) for each in self._callbacks)
+        job.stays_here = bool(self.verbose) or keeps
         if tasks is not None:
             network, dtype = job.network, job.X.dtype
 

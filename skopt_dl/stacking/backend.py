@@ -5,6 +5,7 @@ With ``client=Client(...)`` the stacks are trained by a Dask cluster.
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
@@ -28,9 +29,11 @@ class StackingBackend(ParallelBackendBase):
     ----------
     nesting_level : int, default=0
     n_processes : int, default=None
-        How many processes share the tasks, this one among them; None means one for each core.
-        Others are started for a search that takes longer than half a second and trains on the CPU,
-        without callbacks. With 1 all tasks run here, in threads.
+        How many processes share the tasks of a search that trains on the CPU for longer than half
+        a second; None means one for each core. 1 leaves all tasks here, in threads. What tasks
+        change in their process (lists that callbacks or scorers of yours fill) stays there, as
+        with every ``n_jobs`` of scikit-learn; models with ``verbose``, or with an `EpochCallback`
+        that does not say otherwise, are not moved.
     client : dask.distributed.Client, default=None
         Where stacks are trained; None means here. The tasks themselves, all that is no training,
         run here in any case, and so do the trainings of models with callbacks or ``verbose``.
@@ -51,7 +54,20 @@ class StackingBackend(ParallelBackendBase):
     ):
         super().__init__(nesting_level=nesting_level, **kwargs)
         self._cluster = None if client is None else Cluster(client)
-        self._n_processes = 1 if client is not None else n_processes or joblib.cpu_count()
+        if n_processes is None:
+            # Processes of processes would be more than there are cores.
+            alone = client is not None or multiprocessing.parent_process() is not None
+            n_processes = 1 if alone else joblib.cpu_count()
+        if isinstance(n_processes, bool) or not isinstance(n_processes, int) or n_processes < 1:
+            raise ValueError(
+                f"n_processes must be an int of at least 1, or None; got {n_processes!r}."
+            )
+        if client is not None and n_processes > 1:
+            raise ValueError(
+                f"n_processes={n_processes} and client were both given: the cluster trains the "
+                "stacks. Leave out one of them."
+            )
+        self._n_processes = n_processes
         self.supports_sharedmem = self._n_processes == 1
         self._coordinator: Coordinator | None = None
         self._is_nested = False

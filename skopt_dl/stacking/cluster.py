@@ -71,7 +71,7 @@ class Cluster:
             None where the stack has to be trained here, and `jobs` are as they were: callbacks
             belong to this process, and a cluster may fail.
         """
-        if any(job.on_epoch_begin or job.on_epoch_end for job in jobs):
+        if any(job.on_epoch_begin or job.on_epoch_end or job.watchers for job in jobs):
             return None
         try:
             import cloudpickle

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from skopt_dl.backends import get_backend
 from skopt_dl.optimizers import Minimizer
+from skopt_dl.stacking.cores import Cores, Turn
 from skopt_dl.stacking.jobs import FitJob
 from skopt_dl.stacking.processes import Processes, shared_processes
 from skopt_dl.stacking.stacks import Outcome, share_data, spread, stacks, train
@@ -91,55 +92,9 @@ class _Ticket:
     """A job that waits for its training."""
 
     job: FitJob
-    turn: _Turn
+    turn: Turn
     outcome: Outcome | None = None
     error: BaseException | None = None
-
-
-class _Cores:
-    """Cores that tasks compute on, one each.
-
-    Those who wait are woken one by one, when there is a core for them: if all were woken to look
-    for themselves, they would mostly keep each other from working.
-    """
-
-    def __init__(self, number: int):
-        self._free = number
-        self._lock = threading.Lock()
-        self._waiting: deque[Callable[[], object]] = deque()
-
-    def ask(self, begin: Callable[[], object]) -> None:
-        """Call a function as soon as there is a core for what it begins."""
-        with self._lock:
-            if not self._free:
-                self._waiting.append(begin)
-                return
-            self._free -= 1
-        begin()
-
-    def release(self) -> None:
-        """Leave a core to the next."""
-        with self._lock:
-            if not self._waiting:
-                self._free += 1
-                return
-            begin = self._waiting.popleft()
-        begin()
-
-    def acquire(self) -> None:
-        """Wait for a core."""
-        turn = _Turn()
-        self.ask(turn.come)
-        turn.wait()
-
-
-class _Turn:
-    """What one thread waits for; a lock, since an event's wait is Python code."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._lock.acquire()
-        self.come, self.wait = self._lock.release, self._lock.acquire
 
 
 class Coordinator:
@@ -182,6 +137,7 @@ class Coordinator:
         self._training = 0
         self._limit = min(n_cores, n_tasks)
         self._began = self._news = time.monotonic()
+        self._filters = list(warnings.filters)
         # Other processes: how many there may be, whether the tasks suit them, how many are at work.
         self._n_others, self._share = n_processes if n_processes > 1 else 0, 0
         self._n_away = 0
@@ -189,7 +145,7 @@ class Coordinator:
         self._settling = 0
         self.aborted = False
         self._closed = False
-        self._cores = _Cores(n_cores)
+        self._cores = Cores(n_cores)
         self._one_small_stack = threading.Lock()
         self._large_stacks = threading.Semaphore(n_cores)
         self._task_threads, self._keeps_threads = threads or _task_threads(), threads is not None
@@ -261,7 +217,7 @@ class Coordinator:
 
     def train(self, job: FitJob) -> Outcome:
         """Wait until a job of this thread's task has been trained."""
-        ticket = _Ticket(job, _Turn())
+        ticket = _Ticket(job, Turn())
         self._cores.release()
         with self._lock:
             self._running -= 1
@@ -313,11 +269,10 @@ class Coordinator:
     # Other processes
 
     def _may_leave(self, ticket: _Ticket) -> bool:
-        """Whether a task like this one's may run elsewhere: no callbacks belong here, no GPU."""
+        """Whether a task like this one's may run elsewhere: nothing keeps it here, and no GPU."""
         job = ticket.job
         work = self._n_tasks * job.network.flops(job.batch_size)
-        here = job.on_epoch_begin is not None or job.on_epoch_end is not None
-        return not here and get_backend(job.device, work).device == "cpu"
+        return not job.stays_here and get_backend(job.device, work).device == "cpu"
 
     def _send_away(self) -> None:
         """Give tasks that nobody has begun to processes that are free, once they are there."""
@@ -342,7 +297,9 @@ class Coordinator:
         failure: BaseException | None = None
         try:
             functions = [task.function for task in tasks]
-            answers, lines = processes.run(run_tasks, functions, self._tell is not None)
+            answers, lines = processes.run(
+                run_tasks, functions, self._tell is not None, self._filters
+            )
         except BaseException as error:
             failure = error
         with self._lock:
@@ -503,7 +460,7 @@ _worker_threads = cache(_task_threads)
 
 
 def run_tasks(
-    functions: Sequence[Callable[[], Any]], verbose: bool
+    functions: Sequence[Callable[[], Any]], verbose: bool, filters: Sequence[Any]
 ) -> tuple[list[tuple[Any, BaseException | None]], list[str]]:
     """Run tasks of another process's search.
 
@@ -511,6 +468,8 @@ def run_tasks(
     ----------
     functions : sequence of callable
     verbose : bool
+    filters : sequence
+        The warning filters of that process.
 
     Returns
     -------
@@ -519,6 +478,8 @@ def run_tasks(
     lines : list of str
         What there is to tell, if `verbose`.
     """
+    # Tasks in threads put filters back in any order, which is no matter where all are the same.
+    warnings.filters[:] = filters  # type: ignore[index]
     lines: list[str] = []
     tell = lines.append if verbose else None
     coordinator = Coordinator(len(functions), 1, tell, threads=_worker_threads())

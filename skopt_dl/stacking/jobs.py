@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -35,6 +35,37 @@ class ValidationSet:
     rows: np.ndarray | None = None
 
 
+class StackState(NamedTuple):
+    """How far a stack is, after an epoch.
+
+    Attributes
+    ----------
+    name : str
+        Its own among all stacks: the number of the process, and that of the stack in it.
+    n_models : int
+        How many it began with.
+    n_training : int
+        How many took part in this epoch; the others have stopped before. 0 at the end.
+    epoch : int
+        From 1.
+    max_epochs : int
+        Where the last of them stops at the latest.
+    """
+
+    name: str
+    n_models: int
+    n_training: int
+    epoch: int
+    max_epochs: int
+
+
+class StackWatcher(Protocol):
+    """Whoever wants to know how far stacks are."""
+
+    def after_stack_epoch(self, stack: StackState) -> None:
+        """Take notice of an epoch of a stack."""
+
+
 @dataclass
 class FitJob:
     """One model to train.
@@ -63,6 +94,10 @@ class FitJob:
     rng : numpy.random.Generator
     on_epoch_begin, on_epoch_end : callable or None
         Called with the `ModelRun`.
+    watchers : sequence of StackWatcher
+        Told of the stack; each once an epoch, however many models it watches.
+    stays_here : bool
+        Whether the model has to be trained in the process it was asked for in.
     resume : dict or None
         ``ModelRun.state`` to go on from.
     """
@@ -90,6 +125,8 @@ class FitJob:
     validation: ValidationSet | None = None
     on_epoch_begin: Callable[[ModelRun], None] | None = None
     on_epoch_end: Callable[[ModelRun], None] | None = None
+    watchers: Sequence[StackWatcher] = ()
+    stays_here: bool = False
     resume: dict[str, Any] | None = field(default=None, repr=False)
 
     @property

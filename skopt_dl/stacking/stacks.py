@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections.abc import Callable, Hashable, Sequence
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -13,14 +14,18 @@ from skopt_dl.backends import Backend, get_backend
 from skopt_dl.networks import DensePool, NetworkObjective, SparsePool, TargetPool
 from skopt_dl.networks.batch_norm import WINDOW
 from skopt_dl.optimizers import Minimizer
-from skopt_dl.stacking.jobs import FitJob, ValidationSet
+from skopt_dl.stacking.jobs import FitJob, StackState, ValidationSet
 from skopt_dl.training import Batches, ModelRun, Validation, minimise
 from skopt_dl.training.updates import structure
 
 T = TypeVar("T")
+OnEpoch = Callable[[Sequence[ModelRun]], None]
+
+# Numbers of the stacks that are watched.
+_numbers = count(1)
 
 # Bytes that the models of a stack work on in a step, all together: about what stays in a cache.
-WORKING_SET = 6 << 20
+WORKING_SET = 4 << 20
 # Arrays like the parameters: themselves, gradient, scratch, two slots.
 ARRAYS_OF_PARAMS = 5
 
@@ -161,6 +166,7 @@ def train(jobs: Sequence[FitJob], interrupted: Callable[[], bool] | None = None)
         # Nobody goes back to where a model alone began.
         job.params = params[0, :0]
     errors: dict[int, Exception] = {}
+    watch = _Watch(jobs)
     runs = minimise(
         NetworkObjective(
             b,
@@ -183,12 +189,13 @@ def train(jobs: Sequence[FitJob], interrupted: Callable[[], bool] | None = None)
         stopping=[each.stopping for each in jobs],
         validate=None if job.validation is None else _Validations(b, jobs, errors),
         on_epoch_begin=_guarded([each.on_epoch_begin for each in jobs], errors, interrupted),
-        on_epoch_end=_guarded([each.on_epoch_end for each in jobs], errors),
+        on_epoch_end=watch.after(_guarded([each.on_epoch_end for each in jobs], errors)),
         resume=[each.resume or {} for each in jobs],
         horizon=[each.horizon or each.max_epochs for each in jobs],
         max_grad_norm=[each.max_grad_norm for each in jobs],
         ema_decay=[each.ema_decay for each in jobs],
     )
+    watch.tell(runs, 0)
     return [Outcome(run, b.device, errors.get(run.index)) for run in runs]
 
 
@@ -205,7 +212,7 @@ def _guarded(
     functions: Sequence[Callable[[ModelRun], None] | None],
     errors: dict[int, Exception],
     interrupted: Callable[[], bool] | None = None,
-) -> Callable[[Sequence[ModelRun]], None]:
+) -> OnEpoch:
     """Call each job's function with its run; one that fails stops its model, not the others."""
 
     def call(runs: Sequence[ModelRun]) -> None:
@@ -222,6 +229,32 @@ def _guarded(
                 run.stop_requested = True
 
     return call
+
+
+class _Watch:
+    """Tells those who watch a stack how far it is."""
+
+    def __init__(self, jobs: Sequence[FitJob]):
+        self._watchers = list({id(each): each for job in jobs for each in job.watchers}.values())
+        self._name = f"{os.getpid()}-{next(_numbers)}" if self._watchers else ""
+        self._n_models, self._max_epochs = len(jobs), max(job.max_epochs for job in jobs)
+
+    def tell(self, runs: Sequence[ModelRun], n_training: int) -> None:
+        epoch = max(run.n_epochs for run in runs)
+        state = StackState(self._name, self._n_models, n_training, epoch, self._max_epochs)
+        for watcher in self._watchers:
+            watcher.after_stack_epoch(state)
+
+    def after(self, function: OnEpoch) -> OnEpoch:
+        """Call `function` after each epoch, then tell."""
+        if not self._watchers:
+            return function
+
+        def call(runs: Sequence[ModelRun]) -> None:
+            function(runs)
+            self.tell(runs, len(runs))
+
+        return call
 
 
 def _distinct(arrays: Sequence[Any]) -> tuple[list[Any], list[int]]:

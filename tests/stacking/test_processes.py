@@ -1,0 +1,312 @@
+"""Tasks of a stacked search in other processes."""
+
+import functools
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+from sklearn.ensemble import BaggingClassifier
+from sklearn.model_selection import GridSearchCV, cross_validate
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skopt_dl import MLPClassifier, fit_many
+from skopt_dl.callbacks import EarlyStopping, EpochCallback
+from skopt_dl.optimizers import Momentum
+from skopt_dl.stacking import coordinator
+from skopt_dl.stacking.processes import shared_processes
+
+pytestmark = pytest.mark.filterwarnings("ignore:Maximum iterations")
+
+DIGITS, LABELS = load_digits(return_X_y=True)
+DIGITS, LABELS = DIGITS[:203] / 16, LABELS[:203]
+ALPHAS = {"alpha": np.logspace(-6, 0, 12)}
+# Tasks are few and short here: those that show what they train are all that runs in this process.
+HERE = os.getpid()
+
+
+def model(**params):
+    return MLPClassifier(12, max_iter=6, batch_size=32, random_state=0, **params)
+
+
+def stacked(**params):
+    return joblib.parallel_config(backend="skopt_dl", n_jobs=64, n_processes=2, **params)
+
+
+def process_id(estimator, X, y):
+    # Long enough for one process not to take everything.
+    time.sleep(0.01)
+    return os.getpid()
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def end_processes():
+    found = shared_processes(2)
+    if found is not None:
+        found.end()
+
+
+@pytest.fixture
+def processes():
+    """Two worker processes that are ready before a search begins."""
+    found = shared_processes(2, start=True)
+    wait_for(lambda: found.ready)
+    return found
+
+
+def ids_of(search):
+    """In which processes the folds of a search were scored."""
+    table = search.cv_results_
+    return {int(table[f"split{fold}_test_score"][i]) for fold in range(3) for i in range(12)}
+
+
+def by_process(estimator, **params):
+    with stacked():
+        return ids_of(
+            GridSearchCV(estimator, ALPHAS, cv=3, scoring=process_id, **params).fit(DIGITS, LABELS)
+        )
+
+
+def test_tasks_run_in_all_processes_and_only_the_first_ones_here(processes):
+    ids = by_process(model(), refit=False)
+    assert len(ids - {HERE}) == 2
+
+
+def test_search_is_that_of_one_process(processes):
+    pipeline = make_pipeline(StandardScaler(), model(optimizer=Momentum(0.05), dropout=0.2))
+    grid = {
+        "mlpclassifier__optimizer__learning_rate": np.logspace(-3, -1, 5),
+        "mlpclassifier__early_stopping": [False, True],
+    }
+    tables = []
+    for context in (stacked(), joblib.parallel_config(n_jobs=1)):
+        with context:
+            search = GridSearchCV(pipeline, grid, cv=3).fit(DIGITS, LABELS)
+        tables.append((search.cv_results_["mean_test_score"], search.predict(DIGITS)))
+    for one, other in zip(*tables, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_fitted_models_come_back_and_go_on_as_if_trained_here(processes):
+    with stacked():
+        there = cross_validate(model(), DIGITS, LABELS, cv=12, return_estimator=True)
+    here = cross_validate(model(), DIGITS, LABELS, cv=12, return_estimator=True)
+    for one, other in zip(there["estimator"], here["estimator"], strict=True):
+        assert one.loss_curve_ == pytest.approx(other.loss_curve_, rel=1e-9)
+        one.partial_fit(DIGITS, LABELS)
+        other.partial_fit(DIGITS, LABELS)
+        for a, b in zip(one.coefs_, other.coefs_, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
+
+
+def test_many_models_are_still_fitted_in_place(processes, monkeypatch):
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 2)
+    models = [make_pipeline(StandardScaler(), model(alpha=alpha)) for alpha in ALPHAS["alpha"]]
+    assert all(
+        one is other for one, other in zip(fit_many(models, DIGITS, LABELS), models, strict=True)
+    )
+    for each in models:
+        alone = make_pipeline(StandardScaler(), model(alpha=each[-1].alpha)).fit(DIGITS, LABELS)
+        np.testing.assert_allclose(each[-1].coefs_[0], alone[-1].coefs_[0], rtol=1e-9, atol=1e-9)
+
+
+def test_nested_searches_run_in_the_processes_of_the_outer_one(processes):
+    inner = GridSearchCV(model(), {"alpha": [1e-4, 1e-2]}, cv=2, n_jobs=2)
+    results = []
+    for context in (stacked(), joblib.parallel_config(n_jobs=1)):
+        with context:
+            results.append(cross_validate(inner, DIGITS, LABELS, cv=8)["test_score"])
+    np.testing.assert_array_equal(*results)
+
+
+def test_meta_estimators_that_return_models(processes):
+    bag = BaggingClassifier(model(), n_estimators=12, random_state=0)
+    probabilities = []
+    for context in (stacked(), joblib.parallel_config(n_jobs=1)):
+        with context:
+            probabilities.append(bag.fit(DIGITS, LABELS).predict_proba(DIGITS))
+    np.testing.assert_allclose(*probabilities, rtol=1e-9, atol=1e-12)
+
+
+class InAScript(Momentum):
+    """Defined where no other process can import it from; see the test."""
+
+
+def test_optimizer_of_a_script_goes_along(processes):
+    InAScript.__module__ = "__main__"
+    try:
+        # By value, as from a notebook.
+        import __main__
+
+        __main__.InAScript = InAScript
+        assert len(by_process(model(optimizer=InAScript(0.05)), refit=False) - {HERE}) == 2
+    finally:
+        InAScript.__module__ = __name__
+        del __main__.InAScript
+
+
+def test_error_of_a_task_is_raised_with_where_it_came_from(processes):
+    def scorer(estimator, X, y):
+        if estimator.alpha > 0.5:
+            raise ZeroDivisionError("too large")
+        return 0.0
+
+    search = GridSearchCV(model(), ALPHAS, cv=3, scoring=scorer, error_score="raise")
+    with stacked(), pytest.raises(ZeroDivisionError, match="too large") as caught:
+        search.fit(DIGITS, LABELS)
+    assert any("in scorer" in note for note in caught.value.__notes__)
+    # The processes work on.
+    assert processes.ready
+    assert len(by_process(model(), refit=False)) >= 2
+
+
+def test_what_cannot_travel_stays_here(processes):
+    lock = threading.Lock()
+
+    def scorer(estimator, X, y):
+        with lock:
+            return os.getpid()
+
+    with stacked():
+        search = GridSearchCV(model(), ALPHAS, cv=3, scoring=scorer, refit=False)
+        assert ids_of(search.fit(DIGITS, LABELS)) == {HERE}
+
+
+class Recorder(EpochCallback):
+    def after_epoch(self, model, memory):
+        return False
+
+
+@pytest.mark.parametrize(
+    ("callback", "stay"), [(Recorder(), True), (EarlyStopping("loss"), False)], ids=["own", "ours"]
+)
+def test_callbacks_that_may_belong_to_this_process_keep_their_models_here(
+    processes, callback, stay
+):
+    ids = by_process(model().set_callbacks(callback), refit=False)
+    assert (ids == {HERE}) == stay
+
+
+def test_large_samples_stay_here(processes, monkeypatch):
+    monkeypatch.setattr(coordinator, "MEMORY", 1 << 16)
+    assert by_process(model(), refit=False) == {HERE}
+
+
+def test_process_that_dies_costs_a_warning_and_time(processes, tmp_path):
+    marker = tmp_path / "died"
+
+    def scorer(estimator, X, y):
+        if os.getpid() != HERE and estimator.alpha > 0.5 and not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return estimator.alpha
+
+    search = GridSearchCV(model(), ALPHAS, cv=3, scoring=scorer)
+    with stacked(), pytest.warns(RuntimeWarning, match="died.*n_processes=1"):
+        search.fit(DIGITS, LABELS)
+    assert marker.exists()
+    np.testing.assert_allclose(search.cv_results_["mean_test_score"], ALPHAS["alpha"])
+    assert not processes.usable
+
+
+def test_interrupt_ends_the_processes(processes):
+    def scorer(estimator, X, y):
+        if os.getpid() != HERE:
+            time.sleep(60)
+        return 0.0
+
+    threading.Timer(0.5, signal.raise_signal, [signal.SIGINT]).start()
+    started = time.monotonic()
+    with stacked(), pytest.raises(KeyboardInterrupt):
+        GridSearchCV(model(), ALPHAS, cv=3, scoring=scorer).fit(DIGITS, LABELS)
+    assert time.monotonic() - started < 30
+    assert not processes.usable
+
+
+def test_long_search_starts_them_and_goes_on_there(monkeypatch):
+    end_processes()
+    monkeypatch.setattr(coordinator, "START", 0.02)
+
+    def scorer(estimator, X, y):
+        if os.getpid() == HERE:
+            wait_for(lambda: (found := shared_processes(2)) is not None and found.ready)
+        return os.getpid()
+
+    with joblib.parallel_config(backend="skopt_dl", n_jobs=8, n_processes=2):
+        search = GridSearchCV(model(), ALPHAS, cv=3, scoring=scorer, refit=False)
+        ids = ids_of(search.fit(DIGITS, LABELS))
+    assert HERE in ids
+    assert len(ids) > 1
+
+
+def test_short_search_starts_none():
+    end_processes()
+    assert by_process(model(), refit=False) == {HERE}
+    assert shared_processes(2) is None
+
+
+def test_warnings_are_those_that_the_caller_wants(processes, capfd):
+    with stacked():
+        GridSearchCV(model(), ALPHAS, cv=3).fit(DIGITS, LABELS)
+    assert "ConvergenceWarning" not in capfd.readouterr().err
+
+
+def test_verbose_tells_of_stacks_everywhere(processes, capsys):
+    with stacked(verbose=1):
+        GridSearchCV(model(), ALPHAS, cv=3, refit=False).fit(DIGITS, LABELS)
+    told = capsys.readouterr().out
+    assert sum(int(line.split()[1]) for line in told.splitlines() if "models:" in line) == 36
+
+
+SCRIPT = """
+from sklearn.model_selection import GridSearchCV
+from skopt_dl.callbacks import StackProgress
+from skopt_dl.stacking.processes import shared_processes
+from test_processes import ALPHAS, DIGITS, LABELS, model, stacked, wait_for
+
+wait_for(lambda: shared_processes(2, start=True).ready)
+with stacked():
+    search = GridSearchCV(model(), ALPHAS, cv=3, refit=False)
+    search.set_callbacks(StackProgress()).fit(DIGITS, LABELS)
+"""
+
+
+def test_progress_of_stacks_comes_from_every_process():
+    # Their output is what the interpreter began with, which is not what pytest captures.
+    here = Path(__file__).parent
+    told = subprocess.run(
+        [sys.executable, "-c", SCRIPT], cwd=here, capture_output=True, text=True, check=True
+    ).stdout
+    lines = [line.split() for line in told.splitlines() if "trained" in line]
+    assert len({name.partition("-")[0] for _, _, name, *_ in lines}) == 3
+    assert sum(int(line[4]) for line in lines) == 36
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 2.0, True, "all"])
+def test_number_of_processes_is_checked(wrong):
+    with (
+        pytest.raises(ValueError, match="n_processes must be an int of at least 1"),
+        joblib.parallel_config(backend="skopt_dl", n_processes=wrong),
+    ):
+        pass
+
+
+def test_processes_of_a_process_are_not_started():
+    ids = joblib.Parallel(n_jobs=2, backend="loky")(
+        joblib.delayed(functools.partial(by_process, refit=False))(model()) for _ in range(2)
+    )
+    assert all(len(each) == 1 for each in ids)
