@@ -30,7 +30,7 @@ from skopt_dl._params import (
 from skopt_dl._warnings import warn_user
 from skopt_dl.backends import Backend, backend_for_prediction, get_backend, like_input, to_host
 from skopt_dl.estimators.components import NamedComponents
-from skopt_dl.estimators.data import samples_and_targets, split, training_data
+from skopt_dl.estimators.data import n_bytes_copied, samples_and_targets, split, training_data
 from skopt_dl.estimators.epochs import EpochTasks
 from skopt_dl.estimators.report import print_epoch, warn_of_outcome
 from skopt_dl.estimators.scoring import is_by_loss, scorer_of, validation_score
@@ -354,6 +354,7 @@ class BaseMLP(
             )
         reset = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         dtypes = self._dtypes(reset)
+        given = X
         X, labels, sample_weight = training_data(self, X, y, sample_weight, dtypes, reset)
         self._prepare_targets(labels, sample_weight, reset, incremental, classes)
         form = self._loss_form(loss)
@@ -419,6 +420,7 @@ class BaseMLP(
             ema_decay=0.0 if self.ema_decay is None else float(self.ema_decay),
             device=self.device,
             rng=self._rng,
+            n_bytes_given=n_bytes_copied(given, X),
             resume=resume,
         )
 

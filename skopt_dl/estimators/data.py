@@ -48,6 +48,14 @@ def training_data(
     return X, y, sample_weight
 
 
+def n_bytes_copied(given: Any, X: Any) -> int:
+    """What samples as they came take, in bytes, if `X` is a copy of them; else 0."""
+    if given is X or (isinstance(given, np.ndarray) and np.may_share_memory(given, X)):
+        return 0
+    # A data frame holds about a float64 for each number.
+    return int(getattr(given, "nbytes", 8 * math.prod(X.shape)))
+
+
 def samples_and_targets(
     estimator: Any, X: Any, y: Any, dtypes: list[Any], reset: bool = False
 ) -> tuple[Any, Any]:

@@ -247,7 +247,8 @@ class Softplus(Activation):
 
 def logistic(xp: Any, z: Array, out: Array) -> None:
     """Write ``1 / (1 + exp(-z))``; where exp overflows to infinity the result is the limit, 0."""
-    xp.negative(z, out=out)
+    # Not negative: NumPy 2.4.6 gets it wrong for every fourth float32 of an array.
+    xp.multiply(z, -1.0, out=out)
     xp.exp(out, out=out)
     xp.add(out, 1.0, out=out)
     xp.divide(1.0, out, out=out)
@@ -262,7 +263,7 @@ def softplus(b: Backend, z: Array, out: Array) -> None:
 def softplus_tail(xp: Any, z: Array) -> Array:
     """Return ``log1p(exp(-|z|))``."""
     tail = xp.abs(z)
-    xp.negative(tail, out=tail)
+    xp.multiply(tail, -1.0, out=tail)
     xp.exp(tail, out=tail)
     xp.log1p(tail, out=tail)
     return tail

@@ -329,7 +329,7 @@ class Gamma(Loss):
 
     def gradient(self, b: Backend, raw: Array, y: Array, out: Array) -> None:
         xp = b.xp
-        xp.negative(raw, out=out)
+        xp.multiply(raw, -1.0, out=out)
         xp.exp(out, out=out)
         xp.multiply(out, y, out=out)
         xp.subtract(1.0, out, out=out)

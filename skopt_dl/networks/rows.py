@@ -157,7 +157,7 @@ class DensePool:
         """Make buffers for a block like this one."""
         assert isinstance(block.rows, np.ndarray)
         b, n_rows, n_orders = self._b, block.n_rows, len(block.rows)
-        n_models = max(len(block.orders or ()), n_orders, len(self._sources))
+        n_models = len(block.orders or self._sources or block.rows)
         own = range(n_models) if n_orders == n_models else [0] * n_models
         orders, sources = block.orders or own, self._sources or [0] * n_models
         pairs = list(zip(sources, orders, strict=True))

@@ -500,9 +500,9 @@ def _answer(future: Future[Any]) -> tuple[Any, BaseException | None]:
 
 
 def _size(job: FitJob) -> int:
-    """About how much a task with this job holds, in bytes: the samples, and a copy to score on."""
+    """About how much a task with this job holds, in bytes: the samples, and a fold to score on."""
     data = job.X.data if hasattr(job.X, "tocsr") else job.X
-    return int(1.5 * data.nbytes)
+    return int(1.25 * (data.nbytes + job.n_bytes_given))
 
 
 def _summary(found: list[list[_Ticket]]) -> str:

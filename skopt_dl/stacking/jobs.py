@@ -98,6 +98,8 @@ class FitJob:
         Told of the stack; each once an epoch, however many models it watches.
     stays_here : bool
         Whether the model has to be trained in the process it was asked for in.
+    n_bytes_given : int
+        What the samples take that `X` is a converted copy of; 0 if it is none.
     resume : dict or None
         ``ModelRun.state`` to go on from.
     """
@@ -127,6 +129,7 @@ class FitJob:
     on_epoch_end: Callable[[ModelRun], None] | None = None
     watchers: Sequence[StackWatcher] = ()
     stays_here: bool = False
+    n_bytes_given: int = 0
     resume: dict[str, Any] | None = field(default=None, repr=False)
 
     @property

@@ -15,8 +15,14 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skopt_dl import MLPClassifier, MLPRegressor
-from skopt_dl.callbacks import Checkpoint, EarlyStopping, EpochCallback, LearningRatePrinter
+from skopt_dl import MLPClassifier, MLPRegressor, fit_many
+from skopt_dl.callbacks import (
+    Checkpoint,
+    EarlyStopping,
+    EpochCallback,
+    LearningRatePrinter,
+    StackProgress,
+)
 from skopt_dl.optimizers import SGD
 from skopt_dl.schedules import StepDecay
 
@@ -235,3 +241,54 @@ def test_checkpoint_needs_a_folder_that_exists(tmp_path):
     estimator = model().set_callbacks(Checkpoint(tmp_path / "no" / "best.joblib"))
     with pytest.raises(ValueError, match="path of Checkpoint must be a file in a folder that ex"):
         estimator.fit(X, Y)
+
+
+class Stacks(StackProgress):
+    """Keeps what it is told."""
+
+    def __init__(self, interval=1.0):
+        super().__init__(interval)
+        self.told = []
+
+    def after_stack_epoch(self, stack):
+        self.told.append(stack)
+
+
+def test_progress_says_how_many_models_of_a_stack_train_and_have_stopped():
+    progress = Stacks()
+    models = [
+        MLPClassifier(5, max_iter=n, random_state=0).set_callbacks(progress) for n in (1, 3, 3, 4)
+    ]
+    fit_many(models, X, Y)
+    assert len({stack.name for stack in progress.told}) == 1
+    assert {(stack.n_models, stack.max_epochs) for stack in progress.told} == {(4, 4)}
+    seen = [(stack.epoch, stack.n_training) for stack in progress.told]
+    assert seen == [(1, 4), (2, 3), (3, 3), (4, 1), (4, 0)]
+
+
+def test_progress_is_printed_now_and_then_and_at_the_end(capsys):
+    def printed(interval):
+        model = MLPClassifier(5, max_iter=3, random_state=0)
+        model.set_callbacks(StackProgress(interval)).fit(X, Y)
+        return [line.partition(": ")[2] for line in capsys.readouterr().out.splitlines()]
+
+    assert printed(1000.0) == ["trained 1 model in 3 epochs"]
+    assert printed(0.0) == [
+        *(f"epoch {n} of 3, 1 of 1 models training" for n in (1, 2, 3)),
+        "trained 1 model in 3 epochs",
+    ]
+
+
+def test_progress_can_be_set_on_the_search():
+    progress = Stacks()
+    search = GridSearchCV(MLPClassifier(5, max_iter=2, random_state=0), {"alpha": [0.1, 1.0]}, cv=2)
+    with joblib.parallel_config(backend="skopt_dl", n_jobs=4):
+        search.set_callbacks(progress).fit(X, Y)
+    # The search, and the model that is fitted again.
+    assert [stack.n_models for stack in progress.told if not stack.n_training] == [4, 1]
+
+
+def test_progress_interval_is_checked():
+    model = MLPClassifier(5, max_iter=2).set_callbacks(StackProgress("often"))
+    with pytest.raises(ValueError, match="interval of StackProgress must be a float"):
+        model.fit(X, Y)

@@ -172,3 +172,18 @@ def test_poisson_names_the_negative_target():
     with pytest.raises(ValueError, match=r"loss='poisson' needs .* y has -2"):
         losses.Poisson().check_targets(np.array([[1.0], [-2.0]]))
     losses.Poisson().check_targets(np.array([[0.0], [3.5]]))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_value_is_the_same_before_and_after_the_gradient(loss, dtype):
+    raw, y = (array.astype(dtype)[None] for array in draw(loss))
+    loss = LOSSES[loss]
+    before = loss.value(NUMPY, raw.copy(), y)
+    delta, again = np.empty_like(raw), np.empty_like(raw)
+    loss.gradient(NUMPY, raw, y, delta)
+    rtol = 100 * np.finfo(dtype).eps
+    np.testing.assert_allclose(loss.value_after_gradient(NUMPY, raw, y), before, rtol, rtol)
+    np.testing.assert_allclose(loss.value(NUMPY, raw, y), before, rtol, rtol)
+    loss.gradient(NUMPY, raw, y, again)
+    np.testing.assert_allclose(again, delta, rtol, rtol)

@@ -25,6 +25,7 @@ class FakeJob:
     def __init__(self, value, fails=False):
         self.value, self.fails = value, fails
         self.X = np.zeros(1)
+        self.n_bytes_given = 0
         self.batch_size = 1
         self.network = SimpleNamespace(flops=lambda n: 0.0)
         self.rng = SimpleNamespace(bit_generator=SimpleNamespace(state=value))
@@ -173,7 +174,7 @@ def test_no_more_tasks_are_under_way_than_asked_for(stacks_seen):
 
 
 def test_large_samples_limit_the_tasks_under_way(stacks_seen, monkeypatch):
-    monkeypatch.setattr(module, "MEMORY", 10 * 1.5 * 8)
+    monkeypatch.setattr(module, "MEMORY", 10 * 1.25 * 8)
     most, active = [], []
 
     def task(value):

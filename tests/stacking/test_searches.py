@@ -284,6 +284,15 @@ def test_many_models_are_fitted_in_place_and_in_order():
     assert_same_models(together, alone)
 
 
+def test_models_of_one_seed_that_stop_one_by_one_go_on_as_if_alone():
+    params = [{"max_iter": n, "dropout": 0.2 * (n == 4)} for n in (2, 5, 3, 4, 6, 5)]
+    together = fit_many([model(**each) for each in params], DIGITS, LABELS)
+    alone = [model(**each).fit(DIGITS, LABELS) for each in params]
+    for one in [*together, *alone]:
+        one.partial_fit(DIGITS, LABELS)
+    assert_same_models(together, alone)
+
+
 def test_many_models_may_have_data_of_their_own():
     parts = [slice(0, 120), slice(60, 203), slice(0, 120)]
     weights = [np.linspace(1, 2, part.stop - part.start) for part in parts]

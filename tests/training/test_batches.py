@@ -119,3 +119,45 @@ def test_selected_models_go_on_with_their_own_generators_and_rows():
 def test_random_batches_without_generators_are_refused():
     with pytest.raises(ValueError, match=r"rngs, a generator for each model.*shuffle=False"):
         Batches(10, 5)
+
+
+def orders_of(batches, n_epochs):
+    """What each model sees, ``(K, n_epochs * n_samples)``."""
+    seen = []
+    for _ in range(n_epochs):
+        for block in batches.epoch(2):
+            seen.append(block.rows if block.orders is None else block.rows[list(block.orders)])
+    return np.concatenate(seen, axis=1)
+
+
+@pytest.mark.parametrize("sampling", ["shuffle", "replacement"])
+def test_followers_see_what_their_leader_draws_and_catch_up_when_one_leaves(sampling):
+    seeds, leaders = [5, 5, 7, 5, 7], [0, 0, 2, 0, 2]
+    stacks = []
+    for given_leaders in (None, leaders):
+        rngs = [np.random.default_rng(seed) for seed in seeds]
+        batches = Batches(20, 6, sampling=sampling, rngs=rngs, leaders=given_leaders)
+        seen = [orders_of(batches, 2)]
+        # A leader leaves, and a follower; then all do.
+        for models in ([1, 2, 3], [2], []):
+            batches = batches.select(models)
+            if models:
+                seen.append(orders_of(batches, 3))
+        stacks.append((seen, [rng.bit_generator.state for rng in rngs]))
+    (alone, states), (together, caught_up) = stacks
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert states == caught_up
+
+
+def test_only_leaders_draw():
+    rngs = generators(3)
+    before = [rng.bit_generator.state for rng in rngs]
+    batches = Batches(20, 6, rngs=rngs, leaders=[0, 0, 2])
+    assert batches.n_orders == 2
+    draw(batches)
+    assert [rng.bit_generator.state == old for rng, old in zip(rngs, before, strict=True)] == [
+        False,
+        True,
+        False,
+    ]
