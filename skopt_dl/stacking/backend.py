@@ -1,4 +1,4 @@
-"""The joblib backend: ``joblib.parallel_config(backend="skopt_dl", n_jobs=64)``.
+"""The joblib backend: ``joblib.parallel_config(backend="skopt_dl", n_jobs=-1)``.
 
 With ``client=Client(...)`` the stacks are trained by a Dask cluster.
 """

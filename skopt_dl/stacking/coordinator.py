@@ -141,6 +141,7 @@ class Coordinator:
         # Other processes: how many there may be, whether the tasks suit them, how many are at work.
         self._n_others, self._share = n_processes if n_processes > 1 else 0, 0
         self._n_away = 0
+        self._processes_started = False
         # Threads that hand over results, upon which more tasks are submitted, one by one.
         self._settling = 0
         self.aborted = False
@@ -274,10 +275,30 @@ class Coordinator:
         work = self._n_tasks * job.network.flops(job.batch_size)
         return not job.stays_here and get_backend(job.device, work).device == "cpu"
 
+    def _start_processes(self) -> None:
+        """Have processes start, once: where they cannot, tasks go on here."""
+        if self._processes_started:
+            return
+        self._processes_started = True
+        try:
+            shared_processes(self._n_others, start=True)
+        except Exception as error:
+            self._stay_here()
+            if self._tell is not None:
+                self._tell(f"[skopt_dl] no other processes: {type(error).__name__}: {error}")
+
+    def _stay_here(self) -> None:
+        """Leave all tasks to this process."""
+        self._n_others = self._share = 0
+        self._limit = min(self._n_cores, self._n_tasks)
+
     def _send_away(self) -> None:
         """Give tasks that nobody has begun to processes that are free, once they are there."""
         processes = shared_processes(self._n_others)
         if processes is None or not processes.ready:
+            if not self._limit and not self._n_away:
+                # They were there, and another search has lost them.
+                self._stay_here()
             return
         self._limit = 0
         # One lot more than there are processes, so that none waits for its next.
@@ -320,19 +341,17 @@ class Coordinator:
         with self._lock:
             self._settling -= 1
             if failure is not None:
-                self._n_others = self._share = 0
-                self._limit = min(self._n_cores, self._n_tasks)
+                self._stay_here()
                 self._queue.extendleft(reversed(tasks))
-                if isinstance(failure, BrokenExecutor) and not self.aborted:
-                    warnings.warn(
-                        f"A process that ran {len(tasks)} tasks of this search died, and they are "
-                        "run again by this one. It may have needed more memory than there is: "
-                        "a smaller n_jobs needs less, and n_processes=1 starts no processes. "
-                        f"{failure}",
-                        RuntimeWarning,
-                        stacklevel=2,
-                    )
             self._proceed()
+        if isinstance(failure, BrokenExecutor) and not self.aborted:
+            warnings.warn(
+                f"A process that ran {len(tasks)} tasks of this search died, and they are run "
+                "again by this one. It may have needed more memory than there is: a smaller "
+                f"n_jobs needs less, and n_processes=1 starts no processes. {failure}",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
     def _launch(self) -> None:
         tickets, self._waiting = self._waiting, []
@@ -414,7 +433,7 @@ class Coordinator:
             while not self._closed:
                 self._lock.wait(min(START, PATIENCE) / 2)
                 if self._share and self._queue and time.monotonic() - self._began > START:
-                    shared_processes(self._n_others, start=True)
+                    self._start_processes()
                     self._proceed()
                 idle = not self._training and time.monotonic() - self._news > PATIENCE
                 if self._waiting and idle:

@@ -16,7 +16,6 @@ from importlib import import_module
 from typing import Any
 
 from joblib import wrap_non_picklable_objects
-from joblib.externals.loky import ProcessPoolExecutor
 from threadpoolctl import threadpool_limits
 
 # Seconds after which processes that nobody uses end; joblib's own wait as long.
@@ -32,6 +31,9 @@ class Processes:
     """
 
     def __init__(self, number: int):
+        # Not at the top: it takes long to import, and not every platform has processes.
+        from joblib.externals.loky import ProcessPoolExecutor
+
         self.number = number
         self._owner = os.getpid()
         self._executor = ProcessPoolExecutor(number, timeout=IDLE, initializer=_prepare)
