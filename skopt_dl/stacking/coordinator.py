@@ -449,7 +449,12 @@ class Coordinator:
                 processes.end()
 
     def _give_up(self) -> None:
+        abandoned = list(self._queue)
         self._queue.clear()
+        if abandoned:
+            # Tasks may wait for these tasks of theirs. Not here: whoever hears of it may take
+            # joblib's lock, which others hold when they come for this one.
+            threading.Thread(target=_abandon, args=(abandoned,), daemon=True).start()
         tickets, self._waiting = self._waiting, []
         self._running += len(tickets)
         for ticket in tickets:
@@ -466,6 +471,12 @@ class Coordinator:
         if not self._keeps_threads:
             self._task_threads.shutdown(wait=False)
         self._trainers.shutdown(wait=False)
+
+
+def _abandon(tasks: Sequence[_Task]) -> None:
+    for task in tasks:
+        if task.future.set_running_or_notify_cancel():
+            task.future.set_exception(AbortedError())
 
 
 def _task_threads() -> ThreadPoolExecutor:

@@ -133,6 +133,13 @@ def within(seconds, function):
     return result
 
 
+def assert_no_threads_are_left():
+    deadline = time.monotonic() + 5
+    while any(t.name.startswith("skopt_dl") for t in threading.enumerate()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def in_parallel(scripts, n_jobs, function=perform):
     with joblib.parallel_config(backend="skopt_dl", n_jobs=n_jobs, n_processes=1):
         return joblib.Parallel()(map(joblib.delayed(function), scripts))
@@ -200,6 +207,22 @@ def test_error_of_a_task_reaches_the_caller_and_the_others_end(stacks_seen):
     assert within(LONG, lambda: in_parallel([1, 2], 4, lambda v: run(FakeJob(v))[0])) == [1, 2]
 
 
+def test_tasks_that_wait_for_tasks_of_their_own_end_with_a_search_that_fails(stacks_seen):
+    def inner(value):
+        time.sleep(0.02)
+        return run(FakeJob(value))[0]
+
+    def task(value):
+        if value == 0:
+            time.sleep(0.2)
+            raise ZeroDivisionError("seven")
+        return joblib.Parallel(n_jobs=2)(joblib.delayed(inner)(i) for i in range(50))
+
+    with pytest.raises(ZeroDivisionError):
+        within(LONG, lambda: in_parallel(range(6), 64, task))
+    assert_no_threads_are_left()
+
+
 def test_stack_that_fails_is_trained_one_by_one(stacks_seen):
     def task(value):
         return run(FakeJob(value, fails=value == 3))[0]
@@ -263,7 +286,4 @@ def test_results_come_as_a_generator_too(stacks_seen):
 
 def test_threads_end_with_the_call(stacks_seen):
     within(LONG, lambda: in_parallel(range(20), 64, lambda v: run(FakeJob(v))[0]))
-    deadline = time.monotonic() + 5
-    while any(t.name.startswith("skopt_dl") for t in threading.enumerate()):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    assert_no_threads_are_left()
