@@ -79,6 +79,10 @@ class AbortedError(RuntimeError):
         super().__init__(message)
 
 
+class StaysHereError(BaseException):
+    """A task that another process has begun belongs to this one; no `except Exception` is meant."""
+
+
 @dataclass(eq=False)
 class _Task:
     """A function that waits to be called."""
@@ -139,7 +143,8 @@ class Coordinator:
         self._began = self._news = time.monotonic()
         self._filters = list(warnings.filters)
         # Other processes: how many there may be, whether the tasks suit them, how many are at work.
-        self._n_others, self._share = n_processes if n_processes > 1 else 0, 0
+        several = n_processes > 1 and n_tasks >= 2 * SHARE
+        self._n_others, self._share = n_processes if several else 0, 0
         self._n_away = 0
         self._processes_started = False
         # Threads that hand over results, upon which more tasks are submitted, one by one.
@@ -218,6 +223,9 @@ class Coordinator:
 
     def train(self, job: FitJob) -> Outcome:
         """Wait until a job of this thread's task has been trained."""
+        if self._keeps_threads and job.stays_here:
+            # This process works for another, which did not know of this job.
+            raise StaysHereError
         ticket = _Ticket(job, Turn())
         self._cores.release()
         with self._lock:
@@ -255,13 +263,16 @@ class Coordinator:
 
     def _raise_limit(self) -> bool:
         """Let more tasks in, now that it is known how much each holds."""
+        if not self._limit:
+            # Other processes take all that is new.
+            return False
         largest = max(_size(ticket.job) for ticket in self._waiting)
         room = min(self._n_tasks, max(self._n_cores, MEMORY // max(1, largest)))
         if self._n_others and room == self._n_tasks and all(map(self._may_leave, self._waiting)):
             n_known = min(self._n_tasks, len(self._queue) + self._under_way)
             self._share = max(SHARE, -(-n_known // self._n_others))
             self._send_away()
-            room = self._limit if self._n_away else self._share
+            room = self._limit if self._n_away else min(room, self._share)
         if room <= self._limit:
             return False
         self._limit = room
@@ -278,6 +289,8 @@ class Coordinator:
     def _start_processes(self) -> None:
         """Have processes start, once: where they cannot, tasks go on here."""
         if self._processes_started:
+            if shared_processes(self._n_others) is None:
+                self._stay_here()
             return
         self._processes_started = True
         try:
@@ -316,6 +329,8 @@ class Coordinator:
     def _run_away(self, processes: Processes, tasks: list[_Task]) -> None:
         """Have tasks run by another process; where it cannot, they stay here, and all others."""
         failure: BaseException | None = None
+        staying: list[_Task] = []
+        lines: list[str] = []
         try:
             functions = [task.function for task in tasks]
             answers, lines = processes.run(
@@ -329,9 +344,10 @@ class Coordinator:
             if failure is None:
                 self._proceed()
         if failure is None:
-            for line in lines:
-                cast("Callable[[str], None]", self._tell)(line)
             for task, (result, raised) in zip(tasks, answers, strict=True):
+                if isinstance(raised, StaysHereError):
+                    staying.append(task)
+                    continue
                 if not task.future.set_running_or_notify_cancel():
                     continue
                 if raised is None:
@@ -341,8 +357,10 @@ class Coordinator:
         with self._lock:
             self._settling -= 1
             if failure is not None:
+                staying = tasks
+            if staying:
                 self._stay_here()
-                self._queue.extendleft(reversed(tasks))
+                self._queue.extendleft(reversed(staying))
             self._proceed()
         if isinstance(failure, BrokenExecutor) and not self.aborted:
             warnings.warn(
@@ -352,6 +370,8 @@ class Coordinator:
                 RuntimeWarning,
                 stacklevel=2,
             )
+        for line in lines:
+            cast("Callable[[str], None]", self._tell)(line)
 
     def _launch(self) -> None:
         tickets, self._waiting = self._waiting, []
@@ -362,11 +382,11 @@ class Coordinator:
         try:
             share_data([ticket.job for ticket in tickets])
             found = spread(stacks(tickets, lambda ticket: ticket.job), self._n_remote)
+            if self._tell is not None:
+                self._tell(_summary(found))
         except BaseException as error:
             self._finish(tickets, [error] * len(tickets))
             return
-        if self._tell is not None:
-            self._tell(_summary(found))
         for stack in found[1:]:
             self._trainers.submit(self._train_stack, stack)
         self._train_stack(found[0])
@@ -433,8 +453,10 @@ class Coordinator:
             while not self._closed:
                 self._lock.wait(min(START, PATIENCE) / 2)
                 if self._share and self._queue and time.monotonic() - self._began > START:
+                    news = self._news
                     self._start_processes()
                     self._proceed()
+                    self._news = news
                 idle = not self._training and time.monotonic() - self._news > PATIENCE
                 if self._waiting and idle:
                     self._launch()
@@ -524,6 +546,8 @@ def _answer(future: Future[Any]) -> tuple[Any, BaseException | None]:
     error = future.exception()
     if error is None:
         return future.result(), None
+    if isinstance(error, StaysHereError):
+        return None, error
     # A traceback does not travel.
     error.add_note("".join(traceback.format_exception(error)))
     return None, error

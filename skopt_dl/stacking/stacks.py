@@ -282,8 +282,8 @@ def _leaders(jobs: Sequence[FitJob]) -> list[int]:
     leaders = []
     for k, job in enumerate(jobs):
         draws = job.sampling == "replacement" or (job.shuffle and job.n_batches > 1)
-        # Dropout draws from the same generator, between the batches.
-        if draws and np.any(job.dropout):
+        # Dropout draws from the same generator, between the batches, and callbacks may look at it.
+        if draws and (np.any(job.dropout) or job.on_epoch_end is not None):
             key: Hashable = k
         else:
             state = pickle.dumps(job.rng.bit_generator.state) if draws else None

@@ -201,6 +201,41 @@ def test_callbacks_that_may_belong_to_this_process_keep_their_models_here(
     assert (ids == {HERE}) == stay
 
 
+class Collect(EpochCallback):
+    seen = []
+
+    def after_epoch(self, model, memory):
+        self.seen.append(1)
+
+
+def test_models_that_belong_here_come_back_from_where_nobody_knew(processes, monkeypatch):
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 2)
+    Collect.seen.clear()
+    models = [model(alpha=alpha) for alpha in np.logspace(-6, 0, 40)]
+    models += [model(alpha=alpha).set_callbacks(Collect()) for alpha in np.logspace(-6, 0, 20)]
+    fit_many(models, DIGITS, LABELS)
+    assert len(Collect.seen) == 20 * 6
+
+
+def test_tasks_that_train_again_while_few_are_left(processes):
+    def fit(k):
+        found = model(alpha=1e-3 * k).fit(DIGITS, LABELS)
+        if k < 2:
+            time.sleep(1.0)
+            found = model(alpha=1e-3 * k).fit(DIGITS, LABELS)
+        return found.loss_
+
+    def tasks():
+        for k in range(40):
+            if k >= 16:
+                time.sleep(0.05)
+            yield joblib.delayed(fit)(k)
+
+    with joblib.parallel_config(backend="skopt_dl", n_jobs=8, n_processes=2):
+        losses = joblib.Parallel()(tasks())
+    assert len(losses) == 40
+
+
 def test_large_samples_stay_here(processes, monkeypatch):
     monkeypatch.setattr(coordinator, "MEMORY", 1 << 16)
     assert by_process(model(), refit=False) == {HERE}
