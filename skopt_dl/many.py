@@ -71,8 +71,7 @@ def fit_many(
     tasks = [
         dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
     ]
-    cluster = {} if client is None else {"client": client}
-    with joblib.parallel_config(backend="skopt_dl", n_jobs=n_jobs, **cluster):
+    with joblib.parallel_config(backend="skopt_dl", n_jobs=n_jobs, client=client):
         fitted = joblib.Parallel()(
             joblib.delayed(_fit)(estimator, data)
             for estimator, data in zip(estimators, tasks, strict=True)

@@ -154,7 +154,9 @@ class Coordinator:
         self._cores = Cores(n_cores)
         self._one_small_stack = threading.Lock()
         self._large_stacks = threading.Semaphore(n_cores)
-        self._task_threads, self._keeps_threads = threads or _task_threads(), threads is not None
+        # Whoever lends threads is a worker process, which runs many lots of tasks for another.
+        self._is_worker = threads is not None
+        self._task_threads = threads or _task_threads()
         self._trainers = ThreadPoolExecutor(
             max(n_cores, self._n_remote) + self._n_others + 1, thread_name_prefix="skopt_dl-stack"
         )
@@ -223,8 +225,8 @@ class Coordinator:
 
     def train(self, job: FitJob) -> Outcome:
         """Wait until a job of this thread's task has been trained."""
-        if self._keeps_threads and job.stays_here:
-            # This process works for another, which did not know of this job.
+        if self._is_worker and job.stays_here:
+            # The other process did not know of this job.
             raise StaysHereError
         ticket = _Ticket(job, Turn())
         self._cores.release()
@@ -490,7 +492,7 @@ class Coordinator:
             self._lock.notify_all()
             if self.aborted:
                 self._lock.wait_for(lambda: self._under_way <= 0, timeout=GRACE)
-        if not self._keeps_threads:
+        if not self._is_worker:
             self._task_threads.shutdown(wait=False)
         self._trainers.shutdown(wait=False)
 

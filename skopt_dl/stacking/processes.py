@@ -100,9 +100,10 @@ def shared_processes(number: int, start: bool = False) -> Processes | None:
 
 def _prepare() -> None:
     """Import what tasks need; one thread for each process."""
-    threadpool_limits(1, user_api="blas")
     for name in ("sklearn.model_selection", "skopt_dl.estimators", "skopt_dl.stacking.backend"):
         import_module(name)
+    # Afterwards, since it concerns the libraries that are there.
+    threadpool_limits(1, user_api="blas")
 
 
 def _call(payload: bytes) -> bytes:

@@ -9,13 +9,14 @@ import time
 import joblib
 import numpy as np
 import pytest
+from searched import DIGITS as X
+from searched import LABELS as Y
+from searched import model
 from sklearn.base import clone
-from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skopt_dl import MLPClassifier
 from skopt_dl.callbacks import EarlyStopping
 from skopt_dl.optimizers import Momentum
 from skopt_dl.stacking import coordinator
@@ -26,8 +27,6 @@ distributed = pytest.importorskip("distributed")
 # Most of these trainings are short on purpose.
 pytestmark = pytest.mark.filterwarnings("ignore:Maximum iterations")
 
-X, Y = load_digits(return_X_y=True)
-X, Y = X[:203] / 16, Y[:203]
 GRID = {"optimizer": ["adam", Momentum(0.1)], "alpha": np.logspace(-4, 0, 4)}
 
 
@@ -75,18 +74,6 @@ def no_threads_left():
 
 def on(client, n_jobs=64):
     return joblib.parallel_config(backend="skopt_dl", n_jobs=n_jobs, client=client)
-
-
-def model(**params):
-    return MLPClassifier(
-        **{
-            "hidden_layer_sizes": (12,),
-            "max_iter": 6,
-            "batch_size": 32,
-            "random_state": 0,
-            **params,
-        }
-    )
 
 
 def assert_same_search(one, other):

@@ -12,13 +12,13 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits
+from searched import DIGITS, LABELS, model
 from sklearn.ensemble import BaggingClassifier
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skopt_dl import MLPClassifier, fit_many
+from skopt_dl import fit_many
 from skopt_dl.callbacks import EarlyStopping, EpochCallback
 from skopt_dl.optimizers import Momentum
 from skopt_dl.stacking import coordinator
@@ -26,15 +26,9 @@ from skopt_dl.stacking.processes import shared_processes
 
 pytestmark = pytest.mark.filterwarnings("ignore:Maximum iterations")
 
-DIGITS, LABELS = load_digits(return_X_y=True)
-DIGITS, LABELS = DIGITS[:203] / 16, LABELS[:203]
 ALPHAS = {"alpha": np.logspace(-6, 0, 12)}
 # Tasks are few and short here: those that show what they train are all that runs in this process.
 HERE = os.getpid()
-
-
-def model(**params):
-    return MLPClassifier(12, max_iter=6, batch_size=32, random_state=0, **params)
 
 
 def stacked(**params):
@@ -311,7 +305,8 @@ SCRIPT = """
 from sklearn.model_selection import GridSearchCV
 from skopt_dl.callbacks import StackProgress
 from skopt_dl.stacking.processes import shared_processes
-from test_processes import ALPHAS, DIGITS, LABELS, model, stacked, wait_for
+from searched import DIGITS, LABELS, model
+from test_processes import ALPHAS, stacked, wait_for
 
 wait_for(lambda: shared_processes(2, start=True).ready)
 with stacked():
@@ -323,8 +318,13 @@ with stacked():
 def test_progress_of_stacks_comes_from_every_process():
     # Their output is what the interpreter began with, which is not what pytest captures.
     here = Path(__file__).parent
+    places = [str(here), str(here.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     told = subprocess.run(
-        [sys.executable, "-c", SCRIPT], cwd=here, capture_output=True, text=True, check=True
+        [sys.executable, "-c", SCRIPT],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(places)},
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     lines = [line.split() for line in told.splitlines() if "trained" in line]
     assert len({name.partition("-")[0] for _, _, name, *_ in lines}) == 3

@@ -3,9 +3,10 @@
 import joblib
 import numpy as np
 import pytest
+from searched import DIGITS, LABELS, model
 from sklearn import config_context, get_config
 from sklearn.base import clone
-from sklearn.datasets import load_diabetes, load_digits
+from sklearn.datasets import load_diabetes
 from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.linear_model import LogisticRegression
@@ -22,32 +23,18 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from skopt_dl import MLPClassifier, MLPRegressor, available_optimizers, fit_many
+from skopt_dl import MLPRegressor, available_optimizers, fit_many
 from skopt_dl.optimizers import Momentum
 from skopt_dl.schedules import Cosine
 
 # Most of these trainings are short on purpose.
 pytestmark = pytest.mark.filterwarnings("ignore:Maximum iterations", "ignore:LBFGS stopped")
 
-DIGITS, LABELS = load_digits(return_X_y=True)
-DIGITS, LABELS = DIGITS[:203] / 16, LABELS[:203]
 DIABETES, PROGRESSION = load_diabetes(return_X_y=True)
 
 
 def stacked(n_jobs=64):
     return joblib.parallel_config(backend="skopt_dl", n_jobs=n_jobs, n_processes=1)
-
-
-def model(**params):
-    return MLPClassifier(
-        **{
-            "hidden_layer_sizes": (12,),
-            "max_iter": 6,
-            "batch_size": 32,
-            "random_state": 0,
-            **params,
-        }
-    )
 
 
 def assert_same_models(ours, others, rtol=1e-9):
