@@ -18,8 +18,8 @@ from joblib import register_parallel_backend
 if TYPE_CHECKING:
     from skopt_dl.estimators import MLPClassifier, MLPRegressor, from_sklearn
     from skopt_dl.learning_rates import learning_rate_range
-    from skopt_dl.many import fit_many
     from skopt_dl.plugins import available_optimizers, hookimpl, make_optimizer
+    from skopt_dl.search.many import fit_many
 
 __version__ = "0.1.0"
 
@@ -39,7 +39,7 @@ _HOMES = {
     "MLPClassifier": "skopt_dl.estimators",
     "MLPRegressor": "skopt_dl.estimators",
     "available_optimizers": "skopt_dl.plugins",
-    "fit_many": "skopt_dl.many",
+    "fit_many": "skopt_dl.search.many",
     "from_sklearn": "skopt_dl.estimators",
     "hookimpl": "skopt_dl.plugins.hookspecs",
     "learning_rate_range": "skopt_dl.learning_rates",
@@ -48,7 +48,7 @@ _HOMES = {
 
 
 def _stacking_backend(**kwargs: Any) -> Any:
-    from skopt_dl.stacking.backend import StackingBackend
+    from skopt_dl.search.backend import StackingBackend
 
     return StackingBackend(**kwargs)
 

@@ -28,7 +28,7 @@ from skopt_dl._params import (
     did_you_mean,
 )
 from skopt_dl.estimators.base import BaseMLP
-from skopt_dl.stacking import StackState
+from skopt_dl.jobs import StackState
 from skopt_dl.training import HISTORY_COLUMNS
 
 # Where scikit-learn keeps callbacks and contexts in an estimator that is being fitted.

@@ -14,8 +14,8 @@ from threadpoolctl import threadpool_limits
 
 from skopt_dl.displays import LearningRateRangeDisplay
 from skopt_dl.estimators.base import BaseMLP
+from skopt_dl.jobs import FitJob, train
 from skopt_dl.optimizers import Minimizer
-from skopt_dl.stacking import FitJob, train
 
 # A rate with which nothing moves.
 STILL = 1e-300

@@ -18,11 +18,12 @@ LAYERS = [
     {"optimizers"},
     {"training"},
     {"plugins"},
-    {"stacking"},
+    {"jobs"},
+    {"search"},
     {"preprocessing"},
     {"estimators"},
     {"displays"},
-    {"callbacks", "cli", "lab", "learning_rates", "many", "testing"},
+    {"callbacks", "cli", "lab", "learning_rates", "testing"},
 ]
 FORBIDDEN = {"torch", "jax", "tensorflow", "keras", "flax", "mlx"}
 

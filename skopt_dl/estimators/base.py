@@ -34,6 +34,7 @@ from skopt_dl.estimators.data import n_bytes_copied, samples_and_targets, split,
 from skopt_dl.estimators.epochs import EpochTasks
 from skopt_dl.estimators.report import print_epoch, warn_of_outcome
 from skopt_dl.estimators.scoring import is_by_loss, scorer_of, validation_score
+from skopt_dl.jobs import FitJob, ValidationSet
 from skopt_dl.networks import (
     Activation,
     DensePool,
@@ -48,7 +49,7 @@ from skopt_dl.networks import (
 from skopt_dl.optimizers import Minimizer
 from skopt_dl.plugins import MissingPluginError, find
 from skopt_dl.preprocessing import SmoothRobustScaler
-from skopt_dl.stacking import FitJob, ValidationSet, run
+from skopt_dl.search import run
 from skopt_dl.training import HISTORY_COLUMNS, History, ModelRun, Stopping
 
 _COUNT = Interval(1, math.inf, "[)", integer=True)

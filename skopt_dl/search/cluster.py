@@ -14,8 +14,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from skopt_dl.stacking.jobs import FitJob
-from skopt_dl.stacking.stacks import Outcome, train
+from skopt_dl.jobs import FitJob, Outcome, train
 
 # Seconds between two looks at whether the search still goes on.
 INTERVAL = 0.1
@@ -57,7 +56,7 @@ class Cluster:
     def train(
         self, jobs: Sequence[FitJob], interrupted: Callable[[], bool]
     ) -> list[Outcome] | None:
-        """Train models of one kind as one stack, as `skopt_dl.stacking.train` does.
+        """Train models of one kind as one stack, as `skopt_dl.search.train` does.
 
         Parameters
         ----------

@@ -19,8 +19,8 @@ from sklearn.preprocessing import StandardScaler
 
 from skopt_dl.callbacks import EarlyStopping
 from skopt_dl.optimizers import Momentum
-from skopt_dl.stacking import coordinator
-from skopt_dl.stacking.cluster import Cluster
+from skopt_dl.search import coordinator
+from skopt_dl.search.cluster import Cluster
 
 distributed = pytest.importorskip("distributed")
 

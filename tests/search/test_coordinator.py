@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import skopt_dl  # noqa: F401  (registers the joblib backend)
-from skopt_dl.stacking import coordinator as module
-from skopt_dl.stacking.coordinator import AbortedError, run
-from skopt_dl.stacking.stacks import Outcome
+from skopt_dl.jobs import Outcome
+from skopt_dl.search import coordinator as module
+from skopt_dl.search.coordinator import AbortedError, run
 
 # Long enough for any schedule here; only a deadlock takes it.
 LONG = 60

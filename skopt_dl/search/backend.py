@@ -15,8 +15,8 @@ import joblib
 from joblib.parallel import ParallelBackendBase
 from threadpoolctl import threadpool_limits
 
-from skopt_dl.stacking.cluster import Cluster
-from skopt_dl.stacking.coordinator import Coordinator, active_coordinator
+from skopt_dl.search.cluster import Cluster
+from skopt_dl.search.coordinator import Coordinator, active_coordinator
 
 # Models that train at once where nobody says how many.
 DEFAULT_N_JOBS = 64

@@ -194,7 +194,7 @@ def test_nested_searches_share_their_stacks():
 
 
 def test_models_really_train_together(monkeypatch):
-    from skopt_dl.stacking import coordinator
+    from skopt_dl.search import coordinator
 
     sizes, train = [], coordinator.train
 

@@ -1,33 +1,26 @@
-"""Jobs that can be trained together, and their training."""
+"""Training of jobs of one kind as one stack."""
 
 from __future__ import annotations
 
 import os
 import pickle
 from collections.abc import Callable, Hashable, Sequence
-from itertools import count, pairwise
-from typing import Any, NamedTuple, TypeVar
+from itertools import count
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from skopt_dl.backends import Backend, get_backend
+from skopt_dl.jobs.job import FitJob, StackState, ValidationSet
 from skopt_dl.networks import DensePool, NetworkObjective, SparsePool, TargetPool
 from skopt_dl.networks.batch_norm import WINDOW
 from skopt_dl.optimizers import Minimizer
-from skopt_dl.stacking.jobs import FitJob, StackState, ValidationSet
 from skopt_dl.training import Batches, ModelRun, Validation, minimise
-from skopt_dl.training.updates import structure
 
-T = TypeVar("T")
 OnEpoch = Callable[[Sequence[ModelRun]], None]
 
 # Numbers of the stacks that are watched.
 _numbers = count(1)
-
-# Bytes that the models of a stack work on in a step, all together: about what stays in a cache.
-WORKING_SET = 4 << 20
-# Arrays like the parameters: themselves, gradient, scratch, two slots.
-ARRAYS_OF_PARAMS = 5
 
 
 class Outcome(NamedTuple):
@@ -36,102 +29,6 @@ class Outcome(NamedTuple):
     run: ModelRun
     device: str
     error: Exception | None
-
-
-def kind(job: FitJob) -> Hashable:
-    """What must be equal for jobs to share a stack."""
-    network = job.network
-    alone = object() if isinstance(job.optimizer, Minimizer) else None
-    return (
-        network.layer_sizes,
-        tuple(map(_form, network.activations)),
-        _form(network.loss),
-        network.batch_norm,
-        network.input_scaling,
-        job.params.dtype,
-        # One batch may be as large as each model has samples.
-        job.n_batches,
-        job.batch_size if job.n_batches > 1 else None,
-        job.shuffle,
-        job.sampling,
-        hasattr(job.X, "tocsr"),
-        job.validation is None,
-        job.device,
-        alone,
-    )
-
-
-def _form(component: Any) -> Hashable:
-    """What makes two activations or losses the same; much faster than scikit-learn's ``repr``."""
-    return type(component), repr(component.get_params(deep=False))
-
-
-def width(job: FitJob) -> int:
-    """How many models like this one a stack should have."""
-    sizes = job.network.layer_sizes
-    rows = 2 * sum(sizes[1:]) + sizes[0]
-    numbers = ARRAYS_OF_PARAMS * len(job.params) + job.batch_size * rows
-    return max(1, WORKING_SET // (numbers * job.params.dtype.itemsize))
-
-
-def stacks(jobs: Sequence[T], job_of: Callable[[T], FitJob]) -> list[list[T]]:
-    """Sort what has jobs into stacks: of one kind, no wider than is good, evenly filled."""
-    kinds: dict[Hashable, list[T]] = {}
-    for each in jobs:
-        kinds.setdefault(kind(job_of(each)), []).append(each)
-    found = []
-    for members in kinds.values():
-        # Neighbours with one optimizer share an update, those with the same data a gathering.
-        members.sort(key=lambda each: _order(job_of(each)))
-        n_stacks = -(-len(members) // width(job_of(members[0])))
-        edges = np.linspace(0, len(members), n_stacks + 1).astype(int)
-        found += [members[start:stop] for start, stop in pairwise(edges)]
-    return found
-
-
-def spread(found: Sequence[list[T]], number: int) -> list[list[T]]:
-    """Halve the largest stacks until there are as many as asked for, so that nobody is idle."""
-    found = list(found)
-    while len(found) < number:
-        largest = max(range(len(found)), key=lambda place: len(found[place]))
-        stack = found[largest]
-        middle = len(stack) // 2
-        if not middle:
-            break
-        found[largest : largest + 1] = [stack[:middle], stack[middle:]]
-    return found
-
-
-def _order(job: FitJob) -> tuple[str, int]:
-    if isinstance(job.optimizer, Minimizer):
-        return "", 0
-    return str(structure(job.optimizer)), id(job.X)
-
-
-def share_data(jobs: Sequence[FitJob]) -> None:
-    """Let jobs whose arrays are equal hold the same ones."""
-    known: list[np.ndarray] = []
-    for job in jobs:
-        job.X, job.y = _known(job.X, known), _known(job.y, known)
-        job.sample_weight = _known(job.sample_weight, known)
-        job.rows = _known(job.rows, known)
-        if job.validation is not None:
-            held_out = job.validation
-            held_out.X, held_out.y = _known(held_out.X, known), _known(held_out.y, known)
-
-
-def _known(array: Any, known: list[Any]) -> Any:
-    if not isinstance(array, np.ndarray):
-        return array
-    for other in known:
-        if other is array:
-            return other
-        alike = other.shape == array.shape and other.dtype == array.dtype
-        # The first rows tell most folds apart.
-        if alike and np.array_equal(other[:8], array[:8]) and np.array_equal(other, array):
-            return other
-    known.append(array)
-    return array
 
 
 def train(jobs: Sequence[FitJob], interrupted: Callable[[], bool] | None = None) -> list[Outcome]:

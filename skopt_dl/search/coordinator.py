@@ -22,15 +22,14 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any, cast
 
 from skopt_dl.backends import get_backend
+from skopt_dl.jobs import FitJob, Outcome, share_data, spread, stacks, train
 from skopt_dl.optimizers import Minimizer
-from skopt_dl.stacking.cores import Cores, Turn
-from skopt_dl.stacking.jobs import FitJob
-from skopt_dl.stacking.processes import Processes, shared_processes
-from skopt_dl.stacking.stacks import Outcome, share_data, spread, stacks, train
+from skopt_dl.search.cores import Cores, Turn
+from skopt_dl.search.processes import Processes, shared_processes
 from skopt_dl.training import ModelRun
 
 if TYPE_CHECKING:
-    from skopt_dl.stacking.cluster import Cluster
+    from skopt_dl.search.cluster import Cluster
 
 # The coordinator of the tasks that this thread's belongs to.
 _active: ContextVar[Coordinator | None] = ContextVar("skopt_dl_coordinator", default=None)

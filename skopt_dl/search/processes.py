@@ -100,7 +100,7 @@ def shared_processes(number: int, start: bool = False) -> Processes | None:
 
 def _prepare() -> None:
     """Import what tasks need; one thread for each process."""
-    for name in ("sklearn.model_selection", "skopt_dl.estimators", "skopt_dl.stacking.backend"):
+    for name in ("sklearn.model_selection", "skopt_dl.estimators", "skopt_dl.search.backend"):
         import_module(name)
     # Afterwards, since it concerns the libraries that are there.
     threadpool_limits(1, user_api="blas")

@@ -21,8 +21,8 @@ from sklearn.preprocessing import StandardScaler
 from skopt_dl import fit_many
 from skopt_dl.callbacks import EarlyStopping, EpochCallback
 from skopt_dl.optimizers import Momentum
-from skopt_dl.stacking import coordinator
-from skopt_dl.stacking.processes import shared_processes
+from skopt_dl.search import coordinator
+from skopt_dl.search.processes import shared_processes
 
 pytestmark = pytest.mark.filterwarnings("ignore:Maximum iterations")
 
@@ -304,7 +304,7 @@ def test_verbose_tells_of_stacks_everywhere(processes, capsys):
 SCRIPT = """
 from sklearn.model_selection import GridSearchCV
 from skopt_dl.callbacks import StackProgress
-from skopt_dl.stacking.processes import shared_processes
+from skopt_dl.search.processes import shared_processes
 from searched import DIGITS, LABELS, model
 from test_processes import ALPHAS, stacked, wait_for
 
