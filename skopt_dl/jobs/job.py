@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextvars import Context
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
 from skopt_dl.networks import Network
 from skopt_dl.training import ModelRun, Stopping
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -94,6 +97,8 @@ class FitJob:
     rng : numpy.random.Generator
     on_epoch_begin, on_epoch_end : callable or None
         Called with the `ModelRun`.
+    context : contextvars.Context or None
+        Where callbacks and scores are called; None means where the training is.
     watchers : sequence of StackWatcher
         Told of the stack; each once an epoch, however many models it watches.
     stays_here : bool
@@ -127,10 +132,19 @@ class FitJob:
     validation: ValidationSet | None = None
     on_epoch_begin: Callable[[ModelRun], None] | None = None
     on_epoch_end: Callable[[ModelRun], None] | None = None
+    context: Context | None = field(default=None, repr=False)
     watchers: Sequence[StackWatcher] = ()
     stays_here: bool = False
     n_bytes_given: int = 0
     resume: dict[str, Any] | None = field(default=None, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A context cannot leave its process.
+        return {**vars(self), "context": None}
+
+    def call(self, function: Callable[..., T], *args: Any) -> T:
+        """Call a callback or a score of this job."""
+        return function(*args) if self.context is None else self.context.run(function, *args)
 
     @property
     def n_samples(self) -> int:
