@@ -1,5 +1,5 @@
 """Searches whose models are trained in stacks."""
 
-from skopt_dl.search.run import run
+from skopt_dl.search.coordinator import run
 
 __all__ = ["run"]

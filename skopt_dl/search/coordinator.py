@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from skopt_dl.backends import get_backend
+from skopt_dl.backends import get_backend, one_blas_thread
 from skopt_dl.jobs import FitJob, Outcome, share_data, spread, stacks, train
 from skopt_dl.optimizers import Minimizer
 from skopt_dl.search import scheduler as decided
 from skopt_dl.search.processes import Processes, shared_processes
 from skopt_dl.search.tasks import Call, Task, active
+from skopt_dl.training import ModelRun
 
 if TYPE_CHECKING:
     from skopt_dl.search.cluster import Cluster
@@ -33,6 +34,26 @@ IDLE = 0.05
 GRACE = 5.0
 # Work of a stack's step above which NumPy leaves the interpreter free for another thread.
 PARALLEL_FLOPS = 2.5e7
+
+
+def run(job: FitJob) -> tuple[ModelRun, str]:
+    """Train a job: in a stack where its task belongs to a stacked search, else alone.
+
+    Returns
+    -------
+    run : ModelRun
+    device : str
+        Where it was trained: ``"cpu"`` or ``"cuda"``.
+    """
+    task = active.get()
+    if task is None:
+        with one_blas_thread():
+            outcome = train([job])[0]
+    else:
+        outcome = task.coordinator.train(job)
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome.run, outcome.device
 
 
 class AbortedError(RuntimeError):
@@ -75,11 +96,13 @@ class Coordinator:
         works_for: str | None = None,
     ):
         n_remote = 0 if cluster is None else cluster.n_threads
-        self._scheduler = decided.Scheduler(n_tasks, n_cores, n_processes, n_remote)
+        self._scheduler = decided.Scheduler(
+            n_tasks, n_cores, n_processes, n_remote, memory=decided.MEMORY
+        )
         self._lock = threading.Condition()
         self._tell_user = tell
         self._cluster, self._n_remote = cluster, n_remote
-        self._n_processes = n_processes
+        self._n_processes = self._scheduler.n_processes
         self._is_worker = works_for is not None
         # A file is the one thing that every process sees, on all platforms.
         self._cancelled = works_for or str(Path(tempfile.gettempdir(), f"skopt_dl-{uuid4()}"))
@@ -316,11 +339,12 @@ class Coordinator:
             answers, lines = self._processes.run(run_lot, lot_sent)
         except BaseException as error:
             if not (self.aborted or self._processes.usable):
+                reason = str(error).partition("\n")[0]
                 self.news.append(
-                    f"The process that ran {len(tasks)} tasks of this search ended, and they were "
-                    "run again by this one. It may have needed more memory than there is: a "
-                    "smaller n_jobs needs less, and n_processes=1 starts no processes. Or another "
-                    f"search was interrupted. {type(error).__name__}: {error}"
+                    f"A process that ran {len(tasks)} tasks of this search died, and they were run "
+                    "again by this one. It may have needed more memory than there is: a smaller "
+                    "n_jobs needs less, and n_processes=1 starts no processes. Or an interrupt of "
+                    f"another search ended it. {type(error).__name__}: {reason}"
                 )
             self._happens(decided.Settled(lot, _numbers(tasks)))
             return

@@ -247,7 +247,8 @@ class Scheduler:
         How many other processes there may be.
     n_remote : int, default=0
         How many stacks a cluster trains at the same time; 0 where there is none.
-    memory : int, default=MEMORY
+    memory : int
+        Bytes of samples that tasks may hold, all together, where there are more than one a core.
 
     Attributes
     ----------
