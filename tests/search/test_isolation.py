@@ -123,7 +123,7 @@ def test_filters_of_tasks_that_end_in_any_order_do_not_meet(cores):
 
     before, shown = warnings.filters, warnings.showwarning
     copied = list(before)
-    with pytest.warns(UserWarning) as caught:
+    with pytest.warns(UserWarning, match="to be seen") as caught:
         in_tasks(first, second)
     assert [str(each.message) for each in caught] == ["to be seen", "to be seen too"]
     assert warnings.filters is before
@@ -161,7 +161,7 @@ def test_warnings_come_in_the_order_of_the_tasks(cores):
 
         return call
 
-    with pytest.warns(UserWarning) as caught:
+    with pytest.warns(UserWarning, match="[0-4]") as caught:
         in_tasks(*map(task, range(5)))
     assert [str(each.message) for each in caught] == list("01234")
 
@@ -319,7 +319,7 @@ def test_process_is_left_as_it_was(ending):
             "module": (type(warnings), sorted(vars(warnings))),
             "blas": n_blas_threads(),
             "signals": [signal.getsignal(each) for each in signal.valid_signals()],
-            "numpy": np.random.get_state()[1].tolist(),
+            "numpy": np.random.get_state()[1].tolist(),  # noqa: NPY002 (the global one)
             "environment": dict(os.environ),
         }
 
@@ -365,7 +365,7 @@ def test_many_searches_leave_what_one_leaves(processes):
         before = left()
         for k in range(20):
             search(k)
-        for k in range(180):
+        for _ in range(180):
             in_tasks(*[lambda: None] * 4)
     assert left() == before
     assert processes.ready
