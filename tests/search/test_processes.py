@@ -1,6 +1,7 @@
 """Tasks of a stacked search in other processes."""
 
 import functools
+import gc
 import os
 import signal
 import subprocess
@@ -69,13 +70,22 @@ def end_processes():
         found.end()
 
 
-@pytest.fixture
-def processes():
-    """Two worker processes that are ready before a search begins."""
+def ready_processes():
     found = shared_processes(2, start=True)
     wait_for(lambda: found.ready or not found.usable)
     assert found.usable
     return found
+
+
+def n_descriptors():
+    folder = Path("/proc/self/fd")
+    return len(list(folder.iterdir())) if folder.exists() else 0
+
+
+@pytest.fixture
+def processes():
+    """Two worker processes that are ready before a search begins."""
+    return ready_processes()
 
 
 def ids_of(search):
@@ -262,18 +272,93 @@ def test_process_that_dies_costs_a_warning_and_time(processes, tmp_path):
     assert not processes.usable
 
 
-def test_interrupt_ends_the_processes(processes):
+def test_interrupt_ends_the_processes_and_leaves_nothing(tmp_path):
+    # The first ones of a process leave it a tracker of resources.
+    ready_processes().end()
+    gc.collect()
+    before = threading.active_count(), n_descriptors()
+    found = ready_processes()
+    # More than a pipe holds: what is written when nobody reads any more would never end.
+    X = np.repeat(DIGITS, 50, axis=0)
+    y = np.repeat(LABELS, 50)
+
     def scorer(estimator, X, y):
         if os.getpid() != HERE:
-            time.sleep(60)
+            (tmp_path / "began").touch()
+            time.sleep(LONG)
         return 0.0
 
-    threading.Timer(0.5, signal.raise_signal, [signal.SIGINT]).start()
+    def interrupt():
+        wait_for((tmp_path / "began").exists)
+        os.kill(HERE, signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
     started = time.monotonic()
+    estimator = model(hidden_layer_sizes=(2,), max_iter=1)
     with stacked(), pytest.raises(KeyboardInterrupt):
-        GridSearchCV(model(), ALPHAS, cv=3, scoring=scorer).fit(DIGITS, LABELS)
-    assert time.monotonic() - started < 30
-    assert not processes.usable
+        GridSearchCV(estimator, ALPHAS, cv=3, scoring=scorer).fit(X, y)
+    thread.join()
+    assert time.monotonic() - started < LONG
+    assert not found.usable
+    del X, found
+    wait_for(lambda: (gc.collect(), threading.active_count(), n_descriptors())[1:] == before)
+
+
+def test_error_of_a_search_leaves_the_other_its_processes(processes, tmp_path):
+    """Two searches in two threads: one fails while the other has tasks away."""
+    failed = threading.Event()
+
+    def slow(estimator, X, y):
+        if os.getpid() != HERE:
+            (tmp_path / "began").touch()
+            wait_for((tmp_path / "failed").exists)
+        return os.getpid()
+
+    def fails(estimator, X, y):
+        # The first tasks run here, while others are away by now.
+        raise ZeroDivisionError
+
+    def other():
+        wait_for((tmp_path / "began").exists)
+        try:
+            with stacked():
+                GridSearchCV(model(), ALPHAS, cv=3, scoring=fails, error_score="raise").fit(
+                    DIGITS, LABELS
+                )
+        except ZeroDivisionError:
+            failed.set()
+        (tmp_path / "failed").touch()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    with stacked():
+        search = GridSearchCV(model(), ALPHAS, cv=3, scoring=slow, refit=False)
+        ids = ids_of(search.fit(DIGITS, LABELS))
+    thread.join(LONG)
+    assert failed.is_set()
+    assert ids - {HERE}
+    assert processes.ready
+
+
+def test_search_whose_processes_are_ended_goes_on_here_and_says_so(processes, tmp_path):
+    def scorer(estimator, X, y):
+        if os.getpid() != HERE:
+            (tmp_path / "began").touch()
+            time.sleep(LONG)
+        return estimator.alpha
+
+    def end():
+        wait_for((tmp_path / "began").exists)
+        processes.end()
+
+    thread = threading.Thread(target=end)
+    thread.start()
+    with stacked(), pytest.warns(RuntimeWarning, match="Or an interrupt of another search"):
+        search = GridSearchCV(model(), ALPHAS, cv=3, scoring=scorer, refit=False)
+        search.fit(DIGITS, LABELS)
+    thread.join(LONG)
+    np.testing.assert_allclose(search.cv_results_["mean_test_score"], ALPHAS["alpha"])
 
 
 def test_long_search_starts_them_and_goes_on_there(monkeypatch):
