@@ -32,6 +32,7 @@ from skopt_dl.backends import Backend, backend_for_prediction, get_backend, like
 from skopt_dl.estimators.components import NamedComponents
 from skopt_dl.estimators.data import n_bytes_copied, samples_and_targets, split, training_data
 from skopt_dl.estimators.epochs import EpochTasks
+from skopt_dl.estimators.export import to_sklearn
 from skopt_dl.estimators.report import print_epoch, warn_of_outcome
 from skopt_dl.estimators.scoring import is_by_loss, scorer_of, validation_score
 from skopt_dl.jobs import FitJob, ValidationSet
@@ -760,8 +761,6 @@ class BaseMLP(
         >>> model.score(X, y) == fitted.score(X, y)
         True
         """
-        from skopt_dl.estimators.conversion import to_sklearn
-
         return to_sklearn(self)
 
     @property
