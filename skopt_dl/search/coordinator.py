@@ -284,8 +284,7 @@ class Coordinator:
     def _may_leave(self, ticket: _Ticket) -> bool:
         """Whether a task like this one's may run elsewhere: nothing keeps it here, and no GPU."""
         job = ticket.job
-        work = self._n_tasks * job.network.flops(job.batch_size)
-        return not job.stays_here and get_backend(job.device, work).device == "cpu"
+        return not job.stays_here and get_backend(job.device).device == "cpu"
 
     def _start_processes(self) -> None:
         """Have processes start, once: where they cannot, tasks go on here."""

@@ -343,7 +343,7 @@ def test_interrupted_run_warns_and_keeps_what_it_has(monkeypatch):
 
 
 def test_verbose_prints_each_epoch(capsys):
-    classifier(3, verbose=True).fit(DIGITS, LABELS)
+    classifier(3, verbose=True, device="cpu").fit(DIGITS, LABELS)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3
     assert lines[0].startswith("Epoch 1, loss = ")

@@ -383,7 +383,9 @@ def test_patience_is_scikit_learns(tol, n_iter_no_change):
 
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_verbose_tells_each_epoch_of_fit_and_partial_fit(early_stopping, capsys):
-    model = MLPClassifier(2, max_iter=2, verbose=10, early_stopping=early_stopping, random_state=0)
+    model = MLPClassifier(
+        2, max_iter=2, verbose=10, early_stopping=early_stopping, random_state=0, device="cpu"
+    )
     model.fit(DIGITS, BINARY)
     model.set_params(early_stopping=False).partial_fit(DIGITS, BINARY)
     lines = capsys.readouterr().out.splitlines()
@@ -408,7 +410,9 @@ def test_verbose_tells_each_epoch_of_fit_and_partial_fit(early_stopping, capsys)
     ids=["loss", "score", "adaptive"],
 )
 def test_verbose_tells_why_training_stopped_or_slowed_down(params, lines, capsys):
-    model = MLPClassifier(2, verbose=True, tol=1e3, n_iter_no_change=2, random_state=0, **params)
+    model = MLPClassifier(
+        2, verbose=True, tol=1e3, n_iter_no_change=2, random_state=0, device="cpu", **params
+    )
     model.fit(DIGITS, BINARY)
     said = [line for line in capsys.readouterr().out.splitlines() if "tol=" in line]
     assert len(said) == len(lines)
