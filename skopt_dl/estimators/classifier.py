@@ -309,7 +309,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return self._each_as_input(self._labels.probabilities(raw), X)
 
     def predict_log_proba(self, X: Any) -> np.ndarray | list[np.ndarray]:
-        """Predict logarithms of probabilities, without rounding small ones to zero first.
+        """Predict logarithms of probabilities, exact where these round to 0 or to 1.
 
         Parameters
         ----------

@@ -54,7 +54,7 @@ test_mlp_partial_fit_after_fit             test_partial_fit_after_fit_refuses_ea
 test_mlp_diverging_loss                    test_divergence_under_early_stopping_ends_in_a_nan_score
 test_mlp_sample_weight_with_early_stopping test_equal_weights_are_none_under_early_stopping
 test_mlp_vs_poisson_glm_equivalent         test_poisson_loss_equals_the_generalised_linear_model
-test_minimum_input_sample_size             test_fit.py: early_stopping_says_when_there_are_too_few_…
+test_minimum_input_sample_size             test_fit.py: early_stopping_refuses_the_samples_th…
 ========================================== ========================================================
 
 Not tested there, but done there: test_partial_fits_reduce_the_adaptive_rate_like_scikit_learns,
