@@ -10,7 +10,13 @@ from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_diabetes, load_digits, make_classification
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import balanced_accuracy_score, get_scorer, log_loss
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    get_scorer,
+    log_loss,
+    r2_score,
+)
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
@@ -582,3 +588,76 @@ def test_nothing_keeps_a_model_alive():
         assert dead() is None
     finally:
         gc.enable()
+
+
+def held_out_by(model, X, y):
+    """The samples that early stopping holds out: their rows in `X`, which are all different."""
+    seen = []
+
+    def scorer(model, X, y):
+        seen.append(X.copy())
+        return 0.0
+
+    clone(model).set_params(scoring=scorer, max_iter=1).fit(X, y)
+    return np.flatnonzero((X[:, None] == seen[0]).all(axis=2).any(axis=1))
+
+
+@pytest.mark.parametrize("scoring", [None, "scorer"])
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_held_out_samples_count_by_their_weights(task, scoring):
+    make, X, y, score = {
+        "classification": (MLPClassifier, DIGITS, LABELS, accuracy_score),
+        "regression": (MLPRegressor, DIABETES, PROGRESSION / 100, r2_score),
+    }[task]
+    weight = np.random.default_rng(0).integers(0, 9, len(y)).astype(float)
+    model = make(
+        10, early_stopping=True, n_iter_no_change=3, max_iter=15, optimizer=Adam(0.02),
+        validation_fraction=0.3, random_state=0,
+    )  # fmt: skip
+    rows = held_out_by(model, X, y)
+    if scoring is not None:
+        model.set_params(scoring={"classification": "accuracy", "regression": "r2"}[task])
+    model.fit(X, y, sample_weight=weight)
+    predictions = model.predict(X[rows])
+    expected = score(y[rows], predictions, sample_weight=weight[rows])
+    assert model.best_validation_score_ == pytest.approx(expected, rel=1e-9)
+    assert model.best_validation_score_ != pytest.approx(score(y[rows], predictions), rel=1e-4)
+    best = model.validation_scores_.index(model.best_validation_score_)
+    loss = model.validation_loss_curve_[best]
+    if task == "classification":
+        p = model.predict_proba(X[rows])
+        expected = log_loss(y[rows], p, sample_weight=weight[rows])
+    else:
+        expected = np.average((y[rows] - predictions) ** 2, weights=weight[rows]) / 2
+    assert loss == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("own_set", [False, True])
+def test_class_weights_count_in_the_validation_loss_and_not_in_the_score(own_set):
+    class_weight = {label: 1.0 + label for label in range(10)}
+    model = MLPClassifier(
+        10, early_stopping=True, class_weight=class_weight, max_iter=8, random_state=0
+    )
+    rows = np.arange(300, 400) if own_set else held_out_by(model, DIGITS, LABELS)
+    X, y = DIGITS[rows], LABELS[rows]
+    if own_set:
+        model.fit(DIGITS[TRAIN], LABELS[TRAIN], X_val=X, y_val=y)
+    else:
+        model.fit(DIGITS, LABELS)
+    best = model.validation_scores_.index(model.best_validation_score_)
+    assert model.score(X, y) == model.best_validation_score_
+    expected = log_loss(y, model.predict_proba(X), sample_weight=1.0 + y)
+    assert model.validation_loss_curve_[best] == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("make", [MLPClassifier, MLPRegressor])
+def test_held_out_samples_have_no_part_in_the_training(make):
+    y = LABELS if make is MLPClassifier else LABELS / 10
+    model = make(10, early_stopping=True, max_iter=4, random_state=0)
+    rows = held_out_by(model, DIGITS, y)
+    elsewhere = DIGITS.copy()
+    elsewhere[rows] += 10.0
+    # Scored by nothing that was held out, both end with the first epoch.
+    model.set_params(scoring=lambda model, X, y: 0.0)
+    expected = weights(clone(model).fit(DIGITS, y))
+    np.testing.assert_array_equal(weights(model.fit(elsewhere, y)), expected)
