@@ -11,7 +11,7 @@ def process_state(thread_pools):
     """What there is now, by name; `thread_pools` is a ``ThreadpoolController``."""
     backend, n_jobs = get_active_backend()
     return {
-        "warnings.filters": list(warnings.filters),
+        "warnings.filters": [_plain(each) for each in warnings.filters],
         "warnings.showwarning": warnings.showwarning,
         "signal handlers": {each: signal.getsignal(each) for each in signal.valid_signals()},
         # pytest writes there what it is doing.
@@ -21,6 +21,11 @@ def process_state(thread_pools):
             each["filepath"]: each["num_threads"] for each in thread_pools.info()
         },
     }
+
+
+def _plain(warning_filter):
+    """A filter with its expressions as text: they are compiled, or not, by who set the filter."""
+    return tuple(getattr(part, "pattern", part) for part in warning_filter)
 
 
 def differences(before, after):
