@@ -21,7 +21,7 @@ from sklearn.multioutput import MultiOutputClassifier
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from skopt_dl import MLPClassifier, MLPRegressor
+from skopt_dl import MLPClassifier, MLPRegressor, fit_many
 from skopt_dl.callbacks import LearningRatePrinter
 from skopt_dl.networks import FromFitted
 from skopt_dl.networks.losses import Focal
@@ -661,3 +661,22 @@ def test_held_out_samples_have_no_part_in_the_training(make):
     model.set_params(scoring=lambda model, X, y: 0.0)
     expected = weights(clone(model).fit(DIGITS, y))
     np.testing.assert_array_equal(weights(model.fit(elsewhere, y)), expected)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_models_share_no_memory_with_each_other_or_the_data(optimizer, early_stopping):
+    params = {"max_iter": 4, "n_iter_no_change": 1, "early_stopping": early_stopping}
+    first = MLPClassifier(10, optimizer=optimizer, random_state=0, **params)
+    X = DIGITS.copy()
+    models = fit_many([first, clone(first).set_params(alpha=0.1, max_iter=2)], X, LABELS)
+    models.append(clone(first).set_params(init=FromFitted(models[0])).fit(X, LABELS))
+    for place, model in enumerate(models):
+        arrays = [*model.coefs_, *model.intercepts_]
+        others = [X, *(part for other in models[:place] for part in other.coefs_)]
+        assert not any(np.shares_memory(a, b) for a in arrays for b in others)
+    # Nor does a copy that goes on write into the model that it was made from.
+    before = weights(models[0])
+    clone(first).set_params(init=FromFitted(models[0]), max_iter=3).fit(X, LABELS)
+    np.testing.assert_array_equal(weights(models[0]), before)
+    np.testing.assert_array_equal(X, DIGITS)
