@@ -13,6 +13,8 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from skopt_dl._pickling import MissingPluginObject, reduce_component
+
 
 class Constraint(Protocol):
     """One kind of value a parameter may have; its ``str`` completes "must be …"."""
@@ -167,8 +169,6 @@ class Configurable(BaseEstimator):
         return _param_names(own)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        from skopt_dl._pickling import reduce_component
-
         return reduce_component(self)
 
     def set_params(self, **params: Any) -> Self:
@@ -200,7 +200,7 @@ class Configurable(BaseEstimator):
                     f"{did_you_mean(name, known)}"
                 )
             value = getattr(self, name)
-            if isinstance(value, Configurable):
+            if isinstance(value, Configurable | MissingPluginObject):
                 # A stand-in for a missing plugin's object says so itself.
                 value.check_params()
             alternatives = allowed if isinstance(allowed, tuple) else (allowed,)

@@ -7,10 +7,9 @@ import sys
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 
 from skopt_dl._entry_points import canonical, installed_plugins, plugin_of_module
-from skopt_dl._params import Configurable
 
 
 class MissingPluginError(RuntimeError):
@@ -77,7 +76,7 @@ def _stand_in(reference: Reference, reason: str) -> MissingPluginObject:
     return cls(reference, reason)
 
 
-class MissingPluginObject(Configurable):
+class MissingPluginObject(BaseEstimator):
     """Stands in for an object whose class is not installed: clones, prints, pickles.
 
     It has the object's parameters as attributes; whatever else it is asked for raises
@@ -96,7 +95,7 @@ class MissingPluginObject(Configurable):
         self._reference = reference
         self._reason = reason
 
-    def _get_param_names(self) -> list[str]:  # type: ignore[override]
+    def _get_param_names(self) -> list[str]:
         return list(self._reference.parameters)
 
     @property

@@ -1,6 +1,8 @@
 import signal
 
 import pytest
+from process_state import differences, process_state
+from threadpoolctl import ThreadpoolController
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -9,3 +11,18 @@ def interrupts_interrupt():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="module")
+def thread_pools():
+    """The libraries with threads of their own that are loaded by now."""
+    return ThreadpoolController()
+
+
+@pytest.fixture(autouse=True)
+def process_is_left_as_it_was(thread_pools):
+    """Name the test that changes the process for those after it."""
+    before = process_state(thread_pools)
+    yield
+    left = differences(before, process_state(thread_pools))
+    assert not left, "This test left behind " + "; ".join(left)

@@ -9,8 +9,19 @@ from skopt_dl.backends import Backend, _select, register_backend
 CPU = array_api_strict.Device("CPU_DEVICE")
 
 
+# Whatever the order in which these compute their elements, the result may replace an argument.
+ELEMENTWISE = {
+    *("abs", "add", "clip", "divide", "exp", "expm1", "log", "log1p", "maximum", "minimum"),
+    *("multiply", "negative", "pow", "sign", "sqrt", "square", "subtract", "tanh", "where"),
+}
+
+
 class NamespaceWithOut:
-    """array-api-strict's functions, each also taking ``out=``."""
+    """array-api-strict's functions, each also taking ``out=``.
+
+    They compute first and copy then, so that an ``out`` which is also read cannot show in the
+    result, as it would on a device that writes while it reads; here it is refused.
+    """
 
     def __getattr__(self, name):
         attribute = getattr(array_api_strict, name)
@@ -24,11 +35,24 @@ class NamespaceWithOut:
             assert out.shape == result.shape, f"{name}: {result.shape} into {out.shape}"
             assert out.dtype == result.dtype, f"{name}: {result.dtype} into {out.dtype}"
             assert out.device == result.device, f"{name}: {result.device} into {out.device}"
+            refuse_overlap(name, args, out)
             out[...] = result
             return out
 
         setattr(self, name, function)
         return function
+
+
+def refuse_overlap(name, args, out):
+    """Fail where a function would write what it has yet to read."""
+    for arg in args:
+        if not isinstance(arg, type(out)):
+            continue
+        ours, theirs = out._array, arg._array
+        if np.shares_memory(ours, theirs):
+            same = ours.__array_interface__ == theirs.__array_interface__
+            allowed = same and name in ELEMENTWISE
+            assert allowed, f"{name} writes into its own argument"
 
 
 class StrictBackend(Backend):
@@ -59,6 +83,10 @@ class StrictBackend(Backend):
 
     def to_numpy(self, array):
         return np.array(array.to_device(CPU))
+
+    def take(self, array, indices, out, axis=0):
+        refuse_overlap("take", [array], out)
+        super().take(array, indices, out, axis)
 
     def erf(self, x, out):
         out[...] = self.asarray(scipy.special.erf(self.to_numpy(x)))

@@ -54,8 +54,8 @@ def train(b, optimizers, loss="multiclass", activation="Tanh", hidden=(4,), n_ep
 
 def assert_equals_numpy(strict, optimizers, rtol=None, **options):
     dtype = DEVICES[strict.strict_device._device]
-    # float64 differs by the order of summing alone; float32 by that of nine steps.
-    rtol = rtol or {np.float64: 1e-12, np.float32: 2e-5}[dtype]
+    # They differ by the order of summing, over nine steps.
+    rtol = rtol or {np.float64: 1e-12, np.float32: 2e-6}[dtype]
     runs, devices = train(strict, optimizers, dtype=dtype, **options)
     expected, _ = train(NUMPY, optimizers, dtype=dtype, **options)
     assert set(devices) == {strict.strict_device}
@@ -176,6 +176,30 @@ def test_prediction_and_validation_run_on_the_array_api(strict):
         np.testing.assert_allclose(ours, numpys, rtol=rtol)
 
 
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda b, x: b.product(x, x, x)(),
+        lambda b, x: b.product_tn(x, x[:, :, :2], x[:, :, :2])(),
+        lambda b, x: b.xp.add(x[:, 1:, :], x[:, :-1, :], out=x[:, 1:, :]),
+        lambda b, x: b.xp.multiply(x, x.mT, out=x),
+        lambda b, x: b.xp.sum(x, axis=1, out=x[:, 0, :]),
+        lambda b, x: b.take(x, np.array([2, 1, 0]), x, axis=1),
+    ],
+    ids=["product", "product_tn", "shifted", "transposed", "sum", "take"],
+)
+def test_writing_what_is_yet_to_be_read_is_found(strict, write):
+    x = strict.asarray(np.ones((1, 3, 3), DEVICES[strict.strict_device._device]))
+    with pytest.raises(AssertionError, match="into its own argument"):
+        write(strict, x)
+
+
+def test_an_element_may_be_written_where_it_was_read(strict):
+    x = strict.asarray(np.ones((1, 3, 3), DEVICES[strict.strict_device._device]))
+    strict.xp.add(x, x, out=x)
+    assert strict.to_numpy(x).sum() == 18
+
+
 def functions_of_xp():
     """Every name that skopt_dl takes from an array namespace called ``xp``."""
     names = set()
@@ -234,7 +258,11 @@ def test_every_loss_activation_and_optimizer_runs_on_the_gpu(options, dtype):
     optimizers = [cls() for cls in OPTIMIZERS.values()]
     runs, _ = train(b, optimizers, dtype=dtype, **options)
     expected, _ = train(NUMPY, optimizers, dtype=dtype, **options)
-    rtol = 1e-10 if dtype == np.float64 else 1e-3
+    # In these nine steps single precision departs from double by 2.5e-7, two units in the last
+    # place, whatever the loss, activation and optimizer: nothing is amplified. A GPU sums in
+    # another order, fuses products with sums and has exponentials good to two units: forty times.
+    rtol = {np.float64: 1e-12, np.float32: 1e-5}[dtype]
     for run, same in zip(runs, expected, strict=True):
         np.testing.assert_allclose(run.history["loss"], same.history["loss"], rtol=rtol)
-        np.testing.assert_allclose(run.params, same.params, rtol=rtol, atol=rtol)
+        scale = np.abs(same.params).max()
+        np.testing.assert_allclose(run.params, same.params, rtol=0, atol=rtol * scale)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from strict_backend import StrictBackend
 
-from skopt_dl import backends
+from skopt_dl import MLPClassifier, backends
 from skopt_dl.backends import (
     Backend,
     NumPyBackend,
@@ -14,6 +14,7 @@ from skopt_dl.backends import (
     to_host,
 )
 from skopt_dl.backends import _select as select
+from skopt_dl.estimators import report
 
 
 class FakeGPU(Backend):
@@ -55,22 +56,39 @@ def test_cpu_is_numpy():
 
 
 @pytest.mark.usefixtures("no_gpu")
-def test_auto_without_a_gpu_is_the_cpu():
-    assert get_backend("auto").device == "cpu"
-
-
-@pytest.mark.usefixtures("no_gpu")
 def test_cuda_without_a_gpu_says_what_is_missing_and_what_to_do():
     message = "device='cuda' cannot be used: there is none. Buy one, or use device='cpu'"
     with pytest.raises(RuntimeError, match=message):
         get_backend("cuda")
 
 
-def test_auto_takes_the_gpu_for_work_that_gains_from_it(gpu):
-    assert get_backend("auto", 1e12) is gpu
-    assert get_backend("auto", 1e3).device == "cpu"
-    assert get_backend("cuda", 1e3) is gpu
-    assert get_backend("cpu", 1e12).device == "cpu"
+@pytest.mark.parametrize("machine", ["gpu", "no_gpu"])
+def test_gpu_is_taken_only_where_it_is_asked_for(machine, request):
+    backend = request.getfixturevalue(machine)
+    assert get_backend("auto").device == get_backend("cpu").device == "cpu"
+    if machine == "gpu":
+        assert get_backend("cuda") is backend
+
+
+@pytest.mark.parametrize(
+    ("machine", "params", "n_lines"),
+    [
+        ("gpu", {"verbose": True}, 1),
+        ("gpu", {"verbose": True, "device": "cpu"}, 0),
+        ("gpu", {}, 0),
+        ("no_gpu", {"verbose": True}, 0),
+    ],
+)
+def test_verbose_fit_names_a_gpu_that_auto_leaves_alone(
+    machine, params, n_lines, request, monkeypatch, capsys
+):
+    request.getfixturevalue(machine)
+    monkeypatch.setattr(report, "cuda_problem", select.cuda_problem)
+    model = MLPClassifier(2, max_iter=2, optimizer="lbfgs", tol=1e9, **params)
+    assert model.fit(np.eye(4), [0, 1, 0, 1]).device_ == "cpu"
+    lines = [line for line in capsys.readouterr().out.splitlines() if "GPU" in line]
+    assert len(lines) == n_lines
+    assert all("device='cuda' trains on it, untested" in line for line in lines)
 
 
 def test_model_of_a_gpu_predicts_where_there_is_one(gpu):

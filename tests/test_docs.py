@@ -12,10 +12,12 @@ import skopt_dl
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
-    ROOT / "README.md",
-    *sorted((ROOT / "docs").glob("*.md")),
-    *sorted((ROOT / "plugins").glob("*/README.md")),
+    page
+    for pattern in ("*.md", "docs/*.md", "plugins/*/README.md", "benchmarks/*.md")
+    for page in sorted(ROOT.glob(pattern))
 ]
+# What else a block may be than Python; these are not run.
+OTHER_LANGUAGES = {"console", "text", "toml"}
 MODULES = [
     module.name
     for module in pkgutil.walk_packages(skopt_dl.__path__, "skopt_dl.")
@@ -34,6 +36,15 @@ def test_python_blocks_of_page_run(page, tmp_path, monkeypatch):
     namespace = {"__name__": "docs"}
     for block in blocks:
         exec(compile(block, str(page), "exec"), namespace)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_block_of_page_escapes_by_its_name_or_place(page):
+    lines = page.read_text().splitlines()
+    fences = [line for line in lines if line.lstrip().startswith(("```", "~~~"))]
+    assert set(fences[1::2]) <= {"```"}
+    languages = {fence.removeprefix("```") for fence in fences[::2]}
+    assert languages <= {"python"} | OTHER_LANGUAGES
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

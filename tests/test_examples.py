@@ -1,6 +1,7 @@
 """Every example runs, shortened, and leaves what it says it leaves."""
 
 import importlib.util
+import warnings
 from pathlib import Path
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -19,7 +20,9 @@ def test_grid_search_prints_a_table_and_saves_a_figure(tmp_path, capsys, monkeyp
     assert "lion" in example.LEARNING_RATES
     fewer = {name: rates[1:3] for name, rates in example.LEARNING_RATES.items()}
     monkeypatch.setattr(example, "LEARNING_RATES", fewer)
-    path = example.main(["--epochs", "5", "--folds", "2", "--output", str(tmp_path)])
+    # A script may filter warnings for good.
+    with warnings.catch_warnings():
+        path = example.main(["--epochs", "5", "--folds", "2", "--output", str(tmp_path)])
     printed = capsys.readouterr().out
     assert path.read_bytes().startswith(b"\x89PNG")
     assert str(path) in printed

@@ -1,6 +1,7 @@
-"""Imports point downward only; one package names cupy; no deep-learning framework anywhere."""
+"""Imports point down, without circles; one package names cupy; no deep-learning framework."""
 
 import ast
+from graphlib import CycleError, TopologicalSorter
 from importlib.util import resolve_name
 from pathlib import Path
 
@@ -39,7 +40,14 @@ def imports(module):
     """Every module that `module` imports, wherever in its code."""
     path = MODULES[module]
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    yield from imports_of(path.read_text(encoding="utf-8"), package)
+
+
+def imports_of(code, package, *, for_types=True):
+    """Every module that `code` imports; those for type checkers alone may be left out."""
+    nodes = [ast.parse(code)]
+    while nodes:
+        node = nodes.pop()
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -49,6 +57,44 @@ def imports(module):
                     continue  # __version__ is there before any module is
                 submodule = f"{source}.{alias.name}"
                 yield submodule if submodule in MODULES else source
+        if not for_types and is_for_types(node):
+            nodes.extend(node.orelse)
+        else:
+            nodes.extend(ast.iter_child_nodes(node))
+
+
+def is_for_types(node):
+    """Whether a statement is ``if TYPE_CHECKING:``."""
+    return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+
+
+def graph(*, for_types):
+    """What each module of skopt_dl makes Python run first, packages around it included."""
+    edges = {}
+    for module, path in MODULES.items():
+        package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+        code = path.read_text(encoding="utf-8")
+        named = set(imports_of(code, package, for_types=for_types)) & set(MODULES)
+        # Its own packages have begun already, and do not wait unless it asks for them by name.
+        around = {each for name in named for each in with_packages(name)}
+        edges[module] = named | (around - set(with_packages(module)))
+    return edges
+
+
+def with_packages(name):
+    """``a.b.c``, ``a.b`` and ``a``."""
+    while name:
+        yield name
+        name = name.rpartition(".")[0]
+
+
+def circle(edges):
+    """A list of modules, each importing the next, that ends where it began; empty without."""
+    try:
+        TopologicalSorter(edges).prepare()
+    except CycleError as error:
+        return error.args[1][::-1]
+    return []
 
 
 def layer(module):
@@ -72,6 +118,14 @@ def test_imports_point_downward(module):
         if name.partition(".")[0] == "skopt_dl" and layer(name) > layer(module)
     ]
     assert not upward
+
+
+def test_imports_run_in_no_circle():
+    assert not circle(graph(for_types=False))
+
+
+def test_imports_for_type_checkers_close_no_circle_either():
+    assert not circle(graph(for_types=True))
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -105,3 +159,33 @@ def test_imports_within_functions_and_from_packages_are_seen():
     assert "skopt_dl.training.loop" in set(imports("skopt_dl.training"))
     assert "skopt_dl.optimizers.rule" in set(imports("skopt_dl.optimizers.classics"))
     assert "cupy" in set(imports("skopt_dl.backends._select"))
+
+
+PLANTED = {
+    "at the top": "from skopt_dl.estimators import classifier",
+    "within a function": "def f():\n    from skopt_dl.estimators.classifier import MLPClassifier",
+    "in a package": "from skopt_dl.estimators import MLPClassifier",
+    "relative": "from .classifier import MLPClassifier",
+    "for types": "if TYPE_CHECKING:\n    from skopt_dl.estimators import classifier",
+}
+
+
+@pytest.mark.parametrize("place", PLANTED)
+def test_planted_circle_is_found(place, tmp_path, monkeypatch):
+    """estimators.scoring is imported by estimators.base, and that by estimators.classifier."""
+    code = MODULES["skopt_dl.estimators.scoring"].read_text(encoding="utf-8")
+    planted = tmp_path / "scoring.py"
+    planted.write_text(f"{code}\n{PLANTED[place]}\n", encoding="utf-8")
+    monkeypatch.setitem(MODULES, "skopt_dl.estimators.scoring", planted)
+    found = circle(graph(for_types=True))
+    assert found[0] == found[-1]
+    assert "skopt_dl.estimators.scoring" in found
+    assert bool(circle(graph(for_types=False))) == (place != "for types")
+
+
+def test_circle_through_another_package_is_found(tmp_path, monkeypatch):
+    """Importing a module runs the package that it lies in."""
+    planted = tmp_path / "layout.py"
+    planted.write_text("import skopt_dl.training.batches\n", encoding="utf-8")
+    monkeypatch.setitem(MODULES, "skopt_dl.networks.layout", planted)
+    assert "skopt_dl.networks.layout" in circle(graph(for_types=False))

@@ -10,10 +10,6 @@ from typing import Any
 from skopt_dl.backends._base import Backend
 from skopt_dl.backends._numpy import NumPyBackend
 
-# Below this much arithmetic a step's kernel launches cost more than the CPU takes for the whole
-# step. An estimate from launch costs in the literature (0.3 to 0.5 ms a step), not measured here.
-MIN_FLOPS_PER_STEP_ON_GPU = 100_000_000
-
 
 def _load_cupy() -> Backend:
     from skopt_dl.backends._cupy import CuPyBackend
@@ -73,15 +69,13 @@ def cuda_problem() -> str | None:
     return None
 
 
-def get_backend(device: str, flops_per_step: float = float("inf")) -> Backend:
+def get_backend(device: str) -> Backend:
     """Return the backend for ``device=``.
 
     Parameters
     ----------
     device : {"auto", "cpu", "cuda"}
-        ``"auto"`` takes the GPU when there is one and the work is large enough to gain from it.
-    flops_per_step : float
-        Floating-point operations of one training step, all models together.
+        ``"auto"`` is the CPU: nobody has measured what a GPU would gain.
 
     Raises
     ------
@@ -92,8 +86,6 @@ def get_backend(device: str, flops_per_step: float = float("inf")) -> Backend:
         problem = cuda_problem()
         if problem is not None:
             raise RuntimeError(f"device='cuda' cannot be used: {problem}, or use device='cpu'.")
-        return _backend_for_library("cupy")
-    if device == "auto" and flops_per_step >= MIN_FLOPS_PER_STEP_ON_GPU and cuda_problem() is None:
         return _backend_for_library("cupy")
     return _backend_for_library("numpy")
 

@@ -32,7 +32,8 @@ from skopt_dl.backends import Backend, backend_for_prediction, get_backend, like
 from skopt_dl.estimators.components import NamedComponents
 from skopt_dl.estimators.data import n_bytes_copied, samples_and_targets, split, training_data
 from skopt_dl.estimators.epochs import EpochTasks
-from skopt_dl.estimators.report import print_epoch, warn_of_outcome
+from skopt_dl.estimators.export import to_sklearn
+from skopt_dl.estimators.report import print_epoch, print_unused_gpu, warn_of_outcome
 from skopt_dl.estimators.scoring import is_by_loss, scorer_of, validation_score
 from skopt_dl.jobs import FitJob, ValidationSet
 from skopt_dl.networks import (
@@ -300,7 +301,10 @@ class BaseMLP(
 
     def _train(self, job: FitJob, incremental: bool, tasks: EpochTasks | None) -> None:
         """Run a job, and tell of it."""
-        at_end: list[Callable[[ModelRun], None]] = [print_epoch] if self.verbose else []
+        at_end: list[Callable[[ModelRun], None]] = []
+        if self.verbose:
+            print_unused_gpu(self.device)
+            at_end.append(print_epoch)
         job.watchers = self._watchers
         keeps = any(getattr(each, "stays_here", False) for each in self._callbacks)
         job.stays_here = bool(self.verbose) or keeps
@@ -760,8 +764,6 @@ class BaseMLP(
         >>> model.score(X, y) == fitted.score(X, y)
         True
         """
-        from skopt_dl.estimators.conversion import to_sklearn
-
         return to_sklearn(self)
 
     @property

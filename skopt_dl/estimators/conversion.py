@@ -1,61 +1,24 @@
-"""Fitted models of scikit-learn's MLPs turned into ours, and ours into theirs.
-
-Both keep weights and the figures of a training under the same names. They differ in what they call
-the optimizer, and in how it keeps what it remembers from step to step.
-"""
+"""Fitted models of scikit-learn's MLPs turned into ours; `export` has the way back."""
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from sklearn.base import is_classifier
-from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skopt_dl.estimators.base import BaseMLP
 from skopt_dl.estimators.classifier import MLPClassifier
+from skopt_dl.estimators.export import copy_attributes, copy_parameters, optimizer_slots
 from skopt_dl.estimators.regressor import MLPRegressor
 from skopt_dl.estimators.targets import MULTILABEL, LabelEncoding
-from skopt_dl.networks import activations, losses
 from skopt_dl.optimizers import LBFGS, SGD, Adam, Minimizer, Momentum, Nesterov, Optimizer
-from skopt_dl.schedules import Constant, InverseScaling, Progress, ReduceOnPlateau, as_schedule
+from skopt_dl.schedules import InverseScaling, Progress, ReduceOnPlateau, as_schedule
 from skopt_dl.training import HISTORY_COLUMNS
-
-# What scikit-learn has of these, and what it calls it.
-_ACTIVATIONS: dict[type, str] = {
-    activations.Identity: "identity",
-    activations.Logistic: "logistic",
-    activations.Tanh: "tanh",
-    activations.ReLU: "relu",
-}
-_LOSSES: dict[type[losses.Loss], str] = {
-    losses.LogisticLogLoss: "log_loss",
-    losses.SoftmaxLogLoss: "log_loss",
-    losses.SquaredError: "squared_error",
-    losses.Poisson: "poisson",
-}
-_ATTRIBUTES = (
-    "best_loss_",
-    "best_validation_score_",
-    "classes_",
-    "coefs_",
-    "feature_names_in_",
-    "intercepts_",
-    "loss_",
-    "loss_curve_",
-    "n_features_in_",
-    "n_iter_",
-    "n_layers_",
-    "n_outputs_",
-    "out_activation_",
-    "t_",
-    "validation_scores_",
-)
 
 
 def from_sklearn(model: Any) -> MLPClassifier | MLPRegressor:
@@ -106,14 +69,17 @@ def from_sklearn(model: Any) -> MLPClassifier | MLPRegressor:
     from sklearn import neural_network
 
     if not isinstance(model, neural_network.MLPClassifier | neural_network.MLPRegressor):
-        raise TypeError(_wrong_class("from_sklearn", "sklearn.neural_network", model))
+        raise TypeError(
+            "from_sklearn takes a fitted MLPClassifier or MLPRegressor of sklearn.neural_network; "
+            f"got {model!r}. Of a pipeline, convert the last step."
+        )
     check_is_fitted(model, "coefs_")
     twin = MLPClassifier() if is_classifier(model) else MLPRegressor()
-    _copy_parameters(model, twin)
+    copy_parameters(model, twin)
     twin.optimizer = _optimizer(model)
     twin.early_stopping = model.early_stopping and model.solver != "lbfgs"
 
-    _copy_attributes(model, twin)
+    copy_attributes(model, twin)
     if isinstance(twin, MLPClassifier):
         multilabel = model.out_activation_ == "logistic" and model.n_outputs_ > 1
         twin._labels = LabelEncoding(model.classes_, MULTILABEL if multilabel else None)
@@ -138,88 +104,6 @@ def from_sklearn(model: Any) -> MLPClassifier | MLPRegressor:
     return twin
 
 
-def to_sklearn(model: Any) -> Any:
-    """Turn a fitted model into an MLP of scikit-learn's; see `BaseMLP.to_sklearn`."""
-    from sklearn import neural_network
-
-    if not isinstance(model, BaseMLP):
-        raise TypeError(_wrong_class("to_sklearn", "skopt_dl", model))
-    check_is_fitted(model, "coefs_")
-    names, solver = _names(model), _solver(model.optimizer_)
-    classifier = is_classifier(model)
-    twin = neural_network.MLPClassifier() if classifier else neural_network.MLPRegressor()
-    _copy_parameters(model, twin, **names, **solver)
-    if model.batch_size == "full":
-        twin.batch_size = model.t_ // max(1, len(model.loss_curve_)) or "auto"
-
-    _copy_attributes(model, twin)
-    if classifier:
-        twin._label_binarizer = LabelBinarizer().fit(_labels(model))
-    # What partial_fit, warm starts and early stopping look at.
-    twin._no_improvement_count = 0
-    twin._best_coefs = [weights.copy() for weights in twin.coefs_]
-    twin._best_intercepts = [bias.copy() for bias in twin.intercepts_]
-    if solver.get("solver") in ("adam", "sgd") and _state_is_of_weights(model):
-        twin._optimizer = _trainer(model, twin)
-    return twin
-
-
-def _wrong_class(function: str, library: str, model: Any) -> str:
-    return (
-        f"{function} takes a fitted MLPClassifier or MLPRegressor of {library}; got {model!r}. "
-        "Of a pipeline, convert the last step."
-    )
-
-
-def _copy_parameters(source: Any, target: Any, **changes: Any) -> None:
-    """Set what both have, and `changes`, as far as the target knows them."""
-    params = source.get_params(deep=False) | changes
-    known = target.get_params(deep=False).keys() & params.keys()
-    target.set_params(**{name: copy.deepcopy(params[name]) for name in known})
-
-
-def _labels(model: Any) -> np.ndarray:
-    """Targets from which encoders learn the classes of a fitted classifier."""
-    multilabel = model.out_activation_ == "logistic" and model.n_outputs_ > 1
-    return np.eye(model.n_outputs_) if multilabel else model.classes_
-
-
-def _copy_attributes(source: Any, target: Any) -> None:
-    for name in _ATTRIBUTES:
-        if name in vars(source):
-            setattr(target, name, copy.deepcopy(vars(source)[name]))
-
-
-def _names(model: BaseMLP) -> dict[str, str]:
-    """scikit-learn's names of a fitted model's activation and loss."""
-    used, loss = model._fitted_activations, model._fitted_loss
-    if len({type(activation) for activation in used}) > 1:
-        raise ValueError(_not_in_sklearn(model, "activation", used, "one for all hidden layers"))
-    if isinstance(loss, losses.PerOutput):
-        allowed = "one label a sample, and multilabel indicators"
-        raise ValueError(_not_in_sklearn(model, "y", "multiclass-multioutput", allowed))
-    of_task = {cls: name for cls, name in _LOSSES.items() if cls.task == loss.task}
-    return {
-        # Without hidden layers any will do.
-        "activation": _name(model, "activation", used[0], _ACTIVATIONS) if used else "relu",
-        "loss": _name(model, "loss", loss, of_task),
-    }
-
-
-def _name(model: BaseMLP, parameter: str, component: Any, names: dict[type, str]) -> str:
-    if type(component) not in names:
-        allowed = " or ".join(repr(name) for name in dict.fromkeys(names.values()))
-        raise ValueError(_not_in_sklearn(model, parameter, component, allowed))
-    return names[type(component)]
-
-
-def _not_in_sklearn(model: BaseMLP, parameter: str, value: Any, allowed: str) -> str:
-    return (
-        f"{parameter} of this {type(model).__name__} is {value!r}, which scikit-learn's lacks; it "
-        f"has {allowed}. Train with that to convert the model, or keep it and use pickle or joblib."
-    )
-
-
 def _optimizer(model: Any) -> Optimizer | Minimizer:
     """The object for ``solver`` and the parameters that belong to it."""
     if model.solver == "lbfgs":
@@ -236,55 +120,6 @@ def _optimizer(model: Any) -> Optimizer | Minimizer:
     return (Nesterov if model.nesterovs_momentum else Momentum)(rate, model.momentum)
 
 
-def _solver(optimizer: Any) -> dict[str, Any]:
-    """``solver`` and the parameters that belong to it; nothing for what scikit-learn lacks."""
-    kind = type(optimizer)
-    if kind is LBFGS:
-        return {"solver": "lbfgs", "max_fun": optimizer.max_fun}
-    rate = _rate(optimizer) if kind in (SGD, Momentum, Nesterov, Adam) else None
-    if rate is None:
-        return {}
-    if kind is Adam:
-        names = ("beta_1", "beta_2", "epsilon")
-        return {"solver": "adam"} | rate | {name: getattr(optimizer, name) for name in names}
-    momentum = getattr(optimizer, "momentum", 0.0)
-    nesterov = {"momentum": momentum, "nesterovs_momentum": kind is not Momentum}
-    return {"solver": "sgd"} | rate | nesterov
-
-
-def _rate(optimizer: Any) -> dict[str, Any] | None:
-    """The parameters for a learning rate; None for what scikit-learn lacks."""
-    schedule = as_schedule(optimizer.learning_rate)
-    if type(schedule) is Constant:
-        return {"learning_rate_init": schedule.learning_rate}
-    if isinstance(optimizer, Adam):
-        return None
-    if type(schedule) is InverseScaling:
-        rate = {"learning_rate": "invscaling", "power_t": schedule.power}
-    elif repr(schedule) == repr(ReduceOnPlateau(getattr(schedule, "initial_learning_rate", 1.0))):
-        rate = {"learning_rate": "adaptive"}
-    else:
-        return None
-    return rate | {"learning_rate_init": schedule.initial_learning_rate}
-
-
-# The state of an optimizer: ours is in the order of the buffer, theirs in lists.
-
-
-def _slots(optimizer: Any, progress: Progress) -> dict[str, tuple[str, float]]:
-    """Where scikit-learn keeps each slot, and how many times ours it is.
-
-    Our moving averages lack their factor, and our velocities the learning rate.
-    """
-    if isinstance(optimizer, Adam):
-        return {"mean": ("ms", 1.0 - optimizer.beta_1), "squares": ("vs", 1.0 - optimizer.beta_2)}
-    if isinstance(optimizer, Momentum | Nesterov) and optimizer.momentum > 0:
-        ahead = optimizer.momentum if isinstance(optimizer, Nesterov) else 1.0
-        rate = as_schedule(optimizer.learning_rate).value(progress)
-        return {"velocity": ("velocities", -rate / ahead)}
-    return {}
-
-
 def _resume(model: Any, twin: BaseMLP) -> dict[str, Any] | None:
     """What our ``partial_fit`` goes on from."""
     trainer = vars(model).get("_optimizer")
@@ -299,59 +134,9 @@ def _resume(model: Any, twin: BaseMLP) -> dict[str, Any] | None:
         progress.n_plateaus = round(math.log(fall, schedule.factor))
     slots = {
         slot: np.concatenate([array.ravel() for array in getattr(trainer, theirs)]) / factor
-        for slot, (theirs, factor) in _slots(twin.optimizer_, progress).items()
+        for slot, (theirs, factor) in optimizer_slots(twin.optimizer_, progress).items()
     }
     return {"progress": dict(vars(progress)), "slots": slots}
-
-
-def _state_is_of_weights(model: BaseMLP) -> bool:
-    """Whether the optimizer's state belongs to the weights that predict.
-
-    It does not where these are an average or those of an earlier epoch, or where a normalisation
-    became part of them.
-    """
-    state = model._resume
-    if state is None or model._trained is not None:
-        return False
-    weights = np.concatenate([array.ravel() for array in (*model.coefs_, *model.intercepts_)])
-    return np.array_equal(state.get("params", weights), weights)
-
-
-def _trainer(model: BaseMLP, twin: Any) -> Any:
-    """What their ``partial_fit`` goes on from."""
-    from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
-
-    assert model._resume is not None
-    progress, weights = Progress(), [*twin.coefs_, *twin.intercepts_]
-    vars(progress).update(model._resume["progress"])
-    if twin.solver == "adam":
-        trainer = AdamOptimizer(
-            weights, twin.learning_rate_init, twin.beta_1, twin.beta_2, twin.epsilon
-        )
-        trainer.t = progress.step
-    else:
-        trainer = SGDOptimizer(
-            weights,
-            twin.learning_rate_init,
-            twin.learning_rate,
-            twin.momentum,
-            twin.nesterovs_momentum,
-            twin.power_t,
-        )
-        trainer.learning_rate = as_schedule(model.optimizer_.learning_rate).value(progress)
-    for slot, (theirs, factor) in _slots(model.optimizer_, progress).items():
-        setattr(trainer, theirs, _split(model._resume["slots"][slot] * factor, weights))
-    return trainer
-
-
-def _split(row: np.ndarray, weights: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Cut a row of the buffer into arrays like `weights`."""
-    ends = np.cumsum([array.size for array in weights])
-    parts = np.split(row, ends[:-1])
-    return [part.reshape(array.shape) for part, array in zip(parts, weights, strict=True)]
-
-
-# Histories
 
 
 def _history(model: Any) -> dict[str, list[float]]:

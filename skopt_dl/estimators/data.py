@@ -100,14 +100,20 @@ def split(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw rows to train on and rows to validate on.
 
-    At least two to validate on. Strata keep their shares in both where each has enough samples.
+    Strata keep their shares in both where each has enough samples.
+
+    Raises
+    ------
+    ValueError
+        If that leaves fewer than two samples to validate on, or none to train on.
     """
-    n_validation = max(2, math.ceil(validation_fraction * n_samples))
+    n_validation = math.ceil(validation_fraction * n_samples)
     n_train = n_samples - n_validation
-    if n_train < 1:
+    if n_validation < 2 or n_train < 1:
         raise ValueError(
-            f"validation_fraction={validation_fraction} of {n_samples} samples leaves none to "
-            "train on: at least 2 are held out. Change validation_fraction or set "
+            f"validation_fraction={validation_fraction} of {n_samples} samples makes "
+            f"{n_validation} to validate on and {n_train} to train on; early stopping needs at "
+            "least 2 and 1. Change validation_fraction, pass X_val and y_val, or set "
             "early_stopping=False."
         )
     if strata is not None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from sklearn.base import BaseEstimator
 from sklearn.callback import CallbackContext
 
 from skopt_dl.training import ModelRun
-
-if TYPE_CHECKING:
-    from skopt_dl.estimators.base import BaseMLP
 
 
 class EpochTasks:
@@ -18,7 +16,7 @@ class EpochTasks:
 
     Parameters
     ----------
-    estimator : BaseMLP
+    estimator : BaseEstimator
     context : CallbackContext
         Of the fit.
     X, y, sample_weight
@@ -26,7 +24,7 @@ class EpochTasks:
     """
 
     def __init__(
-        self, estimator: BaseMLP, context: CallbackContext, X: Any, y: Any, sample_weight: Any
+        self, estimator: BaseEstimator, context: CallbackContext, X: Any, y: Any, sample_weight: Any
     ):
         self._fit = context
         self._arguments = {

@@ -94,7 +94,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     warm_start : bool, default=False
         Whether ``fit`` goes on from the previous weights.
     device : {"auto", "cpu", "cuda"}, default="auto"
-        ``"auto"`` takes the GPU where CuPy finds one and the work is large enough to gain from it.
+        ``"auto"`` is the CPU; with `verbose` it says so where there is a GPU. ``"cuda"``, the GPU
+        through CuPy, has not been tried on one yet.
     dtype : {None, "float32", "float64"}, default=None
         Precision of weights and training; None follows `X`. float32 is about twice as fast.
     random_state : int, RandomState instance or None, default=None

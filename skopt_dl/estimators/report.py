@@ -8,12 +8,22 @@ import math
 from sklearn.exceptions import ConvergenceWarning
 
 from skopt_dl._warnings import warn_user
+from skopt_dl.backends import cuda_problem
 from skopt_dl.optimizers import Minimizer
 from skopt_dl.schedules import Schedule, as_schedule
 from skopt_dl.training import ModelRun
 
 # Times its first value that the loss of a training may rise to before that is called divergence.
 EXPLOSION = 10.0
+
+
+def print_unused_gpu(device: str) -> None:
+    """Say that there is a GPU, where ``device="auto"`` leaves it alone."""
+    if device == "auto" and cuda_problem() is None:
+        print(
+            "A GPU is present; device='cuda' trains on it, untested so far. "
+            "device='auto' takes the CPU."
+        )
 
 
 def print_epoch(run: ModelRun) -> None:

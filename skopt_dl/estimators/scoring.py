@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from sklearn import config_context, get_config
 from sklearn.metrics import check_scoring
 
-if TYPE_CHECKING:
-    from skopt_dl.estimators.base import BaseMLP
-
 Score = Callable[[np.ndarray, np.ndarray], float]
+
+
+class Scored(Protocol):
+    """What scoring asks of an estimator."""
+
+    scoring: Any
+
+    def _score_raw(
+        self, raw: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None
+    ) -> float: ...
+
+    def _snapshot(self, params: np.ndarray, X: Any, raw: np.ndarray) -> Any: ...
 
 
 def is_by_loss(scoring: Any) -> bool:
@@ -20,7 +29,7 @@ def is_by_loss(scoring: Any) -> bool:
     return isinstance(scoring, str) and scoring == "loss"
 
 
-def scorer_of(estimator: BaseMLP) -> Any:
+def scorer_of(estimator: Scored) -> Any:
     """The scorer that ``scoring`` means; None for the task's own score, and for the loss.
 
     Raises
@@ -35,7 +44,7 @@ def scorer_of(estimator: BaseMLP) -> Any:
 
 
 def validation_score(
-    estimator: BaseMLP,
+    estimator: Scored,
     scorer: Any,
     X: Any,
     y: Any,
@@ -47,7 +56,7 @@ def validation_score(
 
     Parameters
     ----------
-    estimator : BaseMLP
+    estimator : Scored
         Knows its targets already.
     scorer : callable or None
         From `scorer_of`.

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from scipy.special import expit, log_expit, log_softmax, softmax
+from scipy.special import expit, log_expit, softmax
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
 from skopt_dl.networks import Loss
@@ -172,16 +172,25 @@ class LabelEncoding:
         return softmax(self._class_scores(raw), axis=1)
 
     def log_probabilities(self, raw: np.ndarray) -> np.ndarray:
-        """Logarithms of `probabilities`, without rounding small ones to zero first."""
+        """Logarithms of `probabilities`, exact where these round to 0 or to 1."""
         if self.target_type == MULTILABEL:
             return log_expit(raw)
-        return log_softmax(self._class_scores(raw), axis=1)
+        return _log_softmax(self._class_scores(raw))
 
     def _class_scores(self, raw: np.ndarray) -> np.ndarray:
         """One column a class; a binary model's single output is the second's, against 0."""
         if self.target_type == "multiclass":
             return raw
         return np.hstack([np.zeros_like(raw), raw])[:, : len(self.classes)]
+
+
+def _log_softmax(scores: np.ndarray) -> np.ndarray:
+    """Logarithm of the softmax of each row; SciPy's is 0 where the probability rounds to 1."""
+    top = scores.argmax(axis=1)[:, None]
+    log_odds = scores - np.take_along_axis(scores, top, axis=1)
+    others = np.exp(log_odds)
+    np.put_along_axis(others, top, 0.0, axis=1)
+    return log_odds - np.log1p(others.sum(axis=1, keepdims=True))
 
 
 class JointEncoding:

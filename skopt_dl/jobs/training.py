@@ -56,7 +56,7 @@ def train(jobs: Sequence[FitJob], interrupted: Callable[[], bool] | None = None)
         rows=_rows(jobs),
         leaders=_leaders(jobs),
     )
-    b = get_backend(job.device, len(jobs) * job.network.flops(batches.batch_size))
+    b = get_backend(job.device)
     params = b.asarray(np.stack([each.params for each in jobs]))
     dtype, n_params = params.dtype, job.network.layout.size
     if len(jobs) == 1:

@@ -175,10 +175,7 @@ class Coordinator:
 
     def _may_leave(self, job: FitJob) -> bool:
         """Whether a task like this one's may run elsewhere: nothing keeps it here, and no GPU."""
-        if not self._n_processes:
-            return False
-        work = self._scheduler.n_tasks * job.network.flops(job.batch_size)
-        return not job.stays_here and get_backend(job.device, work).device == "cpu"
+        return not job.stays_here and get_backend(job.device).device == "cpu"
 
     @property
     def aborted(self) -> bool:

@@ -14,7 +14,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, scale
 
 import skopt_dl as ours
-from skopt_dl.estimators.conversion import from_sklearn, to_sklearn
+from skopt_dl.estimators.conversion import from_sklearn
+from skopt_dl.estimators.export import to_sklearn
 from skopt_dl.optimizers import LBFGS, SGD, Adam, AMSGrad, Momentum, Nesterov
 from skopt_dl.schedules import Constant, Cosine, InverseScaling, ReduceOnPlateau
 
@@ -331,15 +332,26 @@ def test_what_scikit_learn_lacks_is_named(task, params, message):
         to_sklearn(model)
 
 
-@pytest.mark.parametrize("convert", [from_sklearn, to_sklearn])
-def test_what_is_no_fitted_mlp_is_refused(convert):
-    library, other = (theirs, ours) if convert is from_sklearn else (ours, theirs)
+@pytest.mark.parametrize("library", [ours, theirs])
+def test_model_that_is_not_fitted_is_refused(library):
+    convert = to_sklearn if library is ours else from_sklearn
     with pytest.raises(NotFittedError):
         convert(library.MLPRegressor())
-    pipeline = make_pipeline(StandardScaler(), library.MLPClassifier())
-    for wrong in (other.MLPClassifier(), pipeline, library.MLPClassifier, None):
-        with pytest.raises(TypeError, match=r"(?s)takes a fitted MLPClassifier .*convert the last"):
-            convert(wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ours.MLPClassifier(),
+        make_pipeline(StandardScaler(), theirs.MLPClassifier()),
+        theirs.MLPClassifier,
+        None,
+    ],
+    ids=["ours", "pipeline", "class", "None"],
+)
+def test_what_is_no_mlp_of_scikit_learns_is_refused(wrong):
+    with pytest.raises(TypeError, match=r"(?s)takes a fitted MLPClassifier .*convert the last"):
+        from_sklearn(wrong)
 
 
 # ONNX computes in float32: values agree to 1e-5 of the largest.

@@ -10,12 +10,18 @@ from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_diabetes, load_digits, make_classification
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import balanced_accuracy_score, get_scorer, log_loss
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    get_scorer,
+    log_loss,
+    r2_score,
+)
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from skopt_dl import MLPClassifier, MLPRegressor
+from skopt_dl import MLPClassifier, MLPRegressor, fit_many
 from skopt_dl.callbacks import LearningRatePrinter
 from skopt_dl.networks import FromFitted
 from skopt_dl.networks.losses import Focal
@@ -428,23 +434,47 @@ def test_score_that_is_never_a_number_is_reported():
         model.fit(DIGITS, LABELS)
 
 
-@pytest.mark.parametrize("change", [{"batch_norm": True}, {"input_scaling": True}, EVERYTHING])
+OFF = {
+    "batch_norm": False,
+    "input_scaling": False,
+    "dropout": 0.0,
+    "max_grad_norm": None,
+    "ema_decay": None,
+}
+
+
+def normalised(model, X):
+    """What a network with one hidden layer predicts once that is normalised over `X`."""
+    z = X @ model.coefs_[0]
+    z = (z - z.mean(axis=0)) / np.sqrt(z.var(axis=0) + 1e-5)
+    hidden = np.maximum(z + model.intercepts_[0], 0.0)
+    return (hidden @ model.coefs_[1] + model.intercepts_[1])[:, 0]
+
+
+@pytest.mark.parametrize("change", [*({name: EVERYTHING[name]} for name in EVERYTHING), EVERYTHING])
 @pytest.mark.parametrize("standardize_target", [False, True])
-def test_features_can_be_switched_between_warm_starts(change, standardize_target):
+def test_warm_start_that_switches_features_begins_with_the_same_weights(change, standardize_target):
+    """At a rate of nearly zero all that is left of a warm start is where it begins."""
     model = MLPRegressor(
         20, optimizer=Adam(0.01), standardize_target=standardize_target, warm_start=True,
-        max_iter=150, random_state=0,
+        max_iter=30, random_state=0,
     )  # fmt: skip
+    still = {"optimizer": SGD(1e-300), "max_iter": 1, "batch_size": "full", "alpha": 0.0}
     X, y = StandardScaler().fit_transform(DIABETES), 0.01 * PROGRESSION
     y = 1000 + 500 * y if standardize_target else y
-    before = model.fit(X, y).score(X, y)
-    for params in (change, dict.fromkeys(change, 0) | {"max_grad_norm": None, "ema_decay": None}):
-        switched = {
-            k: bool(v) if k in ("batch_norm", "input_scaling") else v for k, v in params.items()
-        }
-        model.set_params(**switched, max_iter=10).fit(X, y)
-        assert model.score(X, y) > before - 0.4
-        model.partial_fit(X, y)
+    before = model.fit(X, y).predict(X)
+    if change.get("batch_norm"):
+        before = normalised(model, X)
+    model.set_params(**still, **change).fit(X, y)
+    np.testing.assert_allclose(model.predict(X), before, rtol=1e-9)
+    # What was learnt with the features is in the plain weights when these go.
+    model.set_params(optimizer=Adam(0.01), max_iter=5).fit(X, y)
+    learnt = model.predict(X)
+    assert not np.allclose(learnt, before, rtol=1e-3)
+    model.set_params(**still, **OFF).fit(X, y)
+    np.testing.assert_allclose(model.predict(X), learnt, rtol=1e-9)
+    model.partial_fit(X, y)
+    np.testing.assert_allclose(model.predict(X), learnt, rtol=1e-9)
 
 
 def test_warm_start_from_a_fitted_model_keeps_its_predictions_in_their_units():
@@ -558,3 +588,95 @@ def test_nothing_keeps_a_model_alive():
         assert dead() is None
     finally:
         gc.enable()
+
+
+def held_out_by(model, X, y):
+    """The samples that early stopping holds out: their rows in `X`, which are all different."""
+    seen = []
+
+    def scorer(model, X, y):
+        seen.append(X.copy())
+        return 0.0
+
+    clone(model).set_params(scoring=scorer, max_iter=1).fit(X, y)
+    return np.flatnonzero((X[:, None] == seen[0]).all(axis=2).any(axis=1))
+
+
+@pytest.mark.parametrize("scoring", [None, "scorer"])
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_held_out_samples_count_by_their_weights(task, scoring):
+    make, X, y, score = {
+        "classification": (MLPClassifier, DIGITS, LABELS, accuracy_score),
+        "regression": (MLPRegressor, DIABETES, PROGRESSION / 100, r2_score),
+    }[task]
+    weight = np.random.default_rng(0).integers(0, 9, len(y)).astype(float)
+    model = make(
+        10, early_stopping=True, n_iter_no_change=3, max_iter=15, optimizer=Adam(0.02),
+        validation_fraction=0.3, random_state=0,
+    )  # fmt: skip
+    rows = held_out_by(model, X, y)
+    if scoring is not None:
+        model.set_params(scoring={"classification": "accuracy", "regression": "r2"}[task])
+    model.fit(X, y, sample_weight=weight)
+    predictions = model.predict(X[rows])
+    expected = score(y[rows], predictions, sample_weight=weight[rows])
+    assert model.best_validation_score_ == pytest.approx(expected, rel=1e-9)
+    assert model.best_validation_score_ != pytest.approx(score(y[rows], predictions), rel=1e-4)
+    best = model.validation_scores_.index(model.best_validation_score_)
+    loss = model.validation_loss_curve_[best]
+    if task == "classification":
+        p = model.predict_proba(X[rows])
+        expected = log_loss(y[rows], p, sample_weight=weight[rows])
+    else:
+        expected = np.average((y[rows] - predictions) ** 2, weights=weight[rows]) / 2
+    assert loss == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("own_set", [False, True])
+def test_class_weights_count_in_the_validation_loss_and_not_in_the_score(own_set):
+    class_weight = {label: 1.0 + label for label in range(10)}
+    model = MLPClassifier(
+        10, early_stopping=True, class_weight=class_weight, max_iter=8, random_state=0
+    )
+    rows = np.arange(300, 400) if own_set else held_out_by(model, DIGITS, LABELS)
+    X, y = DIGITS[rows], LABELS[rows]
+    if own_set:
+        model.fit(DIGITS[TRAIN], LABELS[TRAIN], X_val=X, y_val=y)
+    else:
+        model.fit(DIGITS, LABELS)
+    best = model.validation_scores_.index(model.best_validation_score_)
+    assert model.score(X, y) == model.best_validation_score_
+    expected = log_loss(y, model.predict_proba(X), sample_weight=1.0 + y)
+    assert model.validation_loss_curve_[best] == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("make", [MLPClassifier, MLPRegressor])
+def test_held_out_samples_have_no_part_in_the_training(make):
+    y = LABELS if make is MLPClassifier else LABELS / 10
+    model = make(10, early_stopping=True, max_iter=4, random_state=0)
+    rows = held_out_by(model, DIGITS, y)
+    elsewhere = DIGITS.copy()
+    elsewhere[rows] += 10.0
+    # Scored by nothing that was held out, both end with the first epoch.
+    model.set_params(scoring=lambda model, X, y: 0.0)
+    expected = weights(clone(model).fit(DIGITS, y))
+    np.testing.assert_array_equal(weights(model.fit(elsewhere, y)), expected)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_models_share_no_memory_with_each_other_or_the_data(optimizer, early_stopping):
+    params = {"max_iter": 4, "n_iter_no_change": 1, "early_stopping": early_stopping}
+    first = MLPClassifier(10, optimizer=optimizer, random_state=0, **params)
+    X = DIGITS.copy()
+    models = fit_many([first, clone(first).set_params(alpha=0.1, max_iter=2)], X, LABELS)
+    models.append(clone(first).set_params(init=FromFitted(models[0])).fit(X, LABELS))
+    for place, model in enumerate(models):
+        arrays = [*model.coefs_, *model.intercepts_]
+        others = [X, *(part for other in models[:place] for part in other.coefs_)]
+        assert not any(np.shares_memory(a, b) for a in arrays for b in others)
+    # Nor does a copy that goes on write into the model that it was made from.
+    before = weights(models[0])
+    clone(first).set_params(init=FromFitted(models[0]), max_iter=3).fit(X, LABELS)
+    np.testing.assert_array_equal(weights(models[0]), before)
+    np.testing.assert_array_equal(X, DIGITS)

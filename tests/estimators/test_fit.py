@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
+import sklearn.neural_network
 from sklearn.base import clone
 from sklearn.datasets import load_digits, make_multilabel_classification, make_regression
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFittedError
@@ -13,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, d2_pinball_score, log_loss, r2_score
 from sklearn.preprocessing import StandardScaler
 
+import skopt_dl
 from skopt_dl import MLPClassifier, MLPRegressor
 from skopt_dl.networks.losses import Quantile
 from skopt_dl.optimizers import LBFGS, SGD, Adam, Momentum
@@ -108,6 +110,26 @@ def test_log_probabilities_stay_finite_where_probabilities_round_to_zero():
     assert (p == 0).any()
     assert np.isfinite(log_p).all()
     np.testing.assert_allclose(np.exp(log_p), p, atol=1e-12)
+
+
+@pytest.mark.parametrize("labels", [BINARY, LABELS], ids=["binary", "multiclass"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_logarithms_of_probabilities_that_round_to_one_are_exact(labels, dtype):
+    """scikit-learn's are zero there: it takes the logarithm of what has been rounded."""
+    model = classifier(1, dtype=dtype).fit(DIGITS, labels)
+    model.coefs_[-1][:] *= 200
+    raw = model.transform(DIGITS) @ model.coefs_[-1] + model.intercepts_[-1]
+    scores = (raw if labels is LABELS else np.hstack([0 * raw, raw])).astype(np.longdouble)
+    odds_against = np.sort(np.exp(scores - scores.max(axis=1, keepdims=True)), axis=1)[:, :-1]
+    expected = -np.log1p(odds_against.sum(axis=1))
+    p, log_p = (f(DIGITS).max(axis=1) for f in (model.predict_proba, model.predict_log_proba))
+    assert 10 < (p == 1).sum() < 590
+    assert log_p.dtype == dtype
+    # What the output layer's own sums round by is all that is between them.
+    rounding = np.abs(scores).max() * np.finfo(dtype).eps
+    normal = expected < -np.finfo(dtype).tiny
+    np.testing.assert_allclose(log_p[normal], expected[normal], rtol=4 * rounding, atol=0)
+    assert normal[p == 1].any()
 
 
 def test_several_targets_are_predicted_together():
@@ -266,21 +288,29 @@ def test_failed_fit_leaves_the_model_as_it_was():
     model.predict(DIGITS)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+@pytest.mark.parametrize("optimizer", [Adam(0.01), "lbfgs"])
 def test_early_stopping_keeps_the_weights_of_the_best_epoch(optimizer):
+    held_out = []
+
+    def accuracy(model, X, y):
+        held_out[:] = X, y
+        return accuracy_score(y, model.predict(X))
+
     model = MLPClassifier(
         20, optimizer=optimizer, early_stopping=True, validation_fraction=0.2, max_iter=300,
-        random_state=0, n_iter_no_change=5,
+        random_state=0, n_iter_no_change=5, scoring=accuracy,
     )  # fmt: skip
     model.fit(DIGITS, LABELS)
-    assert model.n_iter_ < 300
-    assert model.best_validation_score_ == max(model.validation_scores_) > 0.8
+    X, y = held_out
+    assert len(X) == 120
+    scores, losses = model.validation_scores_, model.history_["validation_loss"]
+    assert model.n_iter_ == len(scores) == len(losses) < 300
     assert model.best_loss_ is None
-    assert model.n_iter_ == len(model.validation_scores_) == len(model.history_["validation_loss"])
-    # The score of the weights that were kept is the best one, on a validation set of the same
-    # size: reconstruct it through the share of correct predictions over all samples.
-    correct = accuracy_score(LABELS, model.predict(DIGITS), normalize=False)
-    assert correct >= model.best_validation_score_ * 120
+    best = scores.index(max(scores))
+    assert accuracy(model, X, y) == model.best_validation_score_ == scores[best]
+    # Several epochs may share a score, the last one included, but not a loss.
+    assert losses[-1] != pytest.approx(losses[best], rel=1e-3)
+    assert log_loss(y, model.predict_proba(X)) == pytest.approx(losses[best], rel=1e-9)
 
 
 def test_early_stopping_regressor_scores_by_r2():
@@ -291,9 +321,28 @@ def test_early_stopping_regressor_scores_by_r2():
     assert r2_score(y, model.predict(X)) > 0.9
 
 
-def test_early_stopping_says_when_there_are_too_few_samples():
-    with pytest.raises(ValueError, match=r"validation_fraction=0.1 of 2 samples leaves none to"):
-        MLPClassifier(early_stopping=True).fit(DIGITS[:2], LABELS[:2])
+@pytest.mark.parametrize("library", [skopt_dl, sklearn.neural_network])
+@pytest.mark.parametrize(
+    ("n_samples", "fraction", "n_validation"), [(2, 0.1, 1), (3, 0.1, 1), (10, 0.1, 1), (4, 0.9, 4)]
+)
+def test_early_stopping_refuses_the_samples_that_scikit_learn_refuses(
+    library, n_samples, fraction, n_validation
+):
+    model = library.MLPRegressor(early_stopping=True, validation_fraction=fraction)
+    message = "validation set is too small|train set will be empty"
+    if library is skopt_dl:
+        message = (
+            f"validation_fraction={fraction} of {n_samples} samples makes {n_validation} to "
+            f"validate on and {n_samples - n_validation} to train on; .* pass X_val and y_val"
+        )
+    with pytest.raises(ValueError, match=message):
+        model.fit(DIGITS[:n_samples], np.arange(n_samples))
+
+
+@pytest.mark.parametrize("make", [MLPClassifier, MLPRegressor])
+def test_early_stopping_takes_eleven_samples(make):
+    model = make(early_stopping=True, max_iter=2).fit(DIGITS[:11], np.arange(11) % 2)
+    assert len(model.validation_scores_) == 2
 
 
 def test_reaching_max_iter_warns():
@@ -343,7 +392,7 @@ def test_interrupted_run_warns_and_keeps_what_it_has(monkeypatch):
 
 
 def test_verbose_prints_each_epoch(capsys):
-    classifier(3, verbose=True).fit(DIGITS, LABELS)
+    classifier(3, verbose=True, device="cpu").fit(DIGITS, LABELS)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3
     assert lines[0].startswith("Epoch 1, loss = ")

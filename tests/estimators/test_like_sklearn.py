@@ -54,7 +54,7 @@ test_mlp_partial_fit_after_fit             test_partial_fit_after_fit_refuses_ea
 test_mlp_diverging_loss                    test_divergence_under_early_stopping_ends_in_a_nan_score
 test_mlp_sample_weight_with_early_stopping test_equal_weights_are_none_under_early_stopping
 test_mlp_vs_poisson_glm_equivalent         test_poisson_loss_equals_the_generalised_linear_model
-test_minimum_input_sample_size             test_fit.py: early_stopping_says_when_there_are_too_few_…
+test_minimum_input_sample_size             test_fit.py: early_stopping_refuses_the_samples_th…
 ========================================== ========================================================
 
 Not tested there, but done there: test_partial_fits_reduce_the_adaptive_rate_like_scikit_learns,
@@ -383,7 +383,9 @@ def test_patience_is_scikit_learns(tol, n_iter_no_change):
 
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_verbose_tells_each_epoch_of_fit_and_partial_fit(early_stopping, capsys):
-    model = MLPClassifier(2, max_iter=2, verbose=10, early_stopping=early_stopping, random_state=0)
+    model = MLPClassifier(
+        2, max_iter=2, verbose=10, early_stopping=early_stopping, random_state=0, device="cpu"
+    )
     model.fit(DIGITS, BINARY)
     model.set_params(early_stopping=False).partial_fit(DIGITS, BINARY)
     lines = capsys.readouterr().out.splitlines()
@@ -408,7 +410,9 @@ def test_verbose_tells_each_epoch_of_fit_and_partial_fit(early_stopping, capsys)
     ids=["loss", "score", "adaptive"],
 )
 def test_verbose_tells_why_training_stopped_or_slowed_down(params, lines, capsys):
-    model = MLPClassifier(2, verbose=True, tol=1e3, n_iter_no_change=2, random_state=0, **params)
+    model = MLPClassifier(
+        2, verbose=True, tol=1e3, n_iter_no_change=2, random_state=0, device="cpu", **params
+    )
     model.fit(DIGITS, BINARY)
     said = [line for line in capsys.readouterr().out.splitlines() if "tol=" in line]
     assert len(said) == len(lines)

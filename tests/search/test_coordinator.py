@@ -30,6 +30,7 @@ class FakeJob:
         self.n_bytes_given = 0
         self.batch_size = 1
         self.network = SimpleNamespace(flops=lambda n: 0.0)
+        self.stays_here, self.device = False, "cpu"
         self.rng = SimpleNamespace(bit_generator=SimpleNamespace(state=value))
 
 

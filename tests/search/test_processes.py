@@ -354,8 +354,8 @@ def test_search_whose_processes_are_ended_goes_on_here_and_says_so(processes, tm
 
     thread = threading.Thread(target=end)
     thread.start()
+    search = GridSearchCV(model(), ALPHAS, cv=3, scoring=scorer, refit=False)
     with stacked(), pytest.warns(RuntimeWarning, match="Or an interrupt of another search"):
-        search = GridSearchCV(model(), ALPHAS, cv=3, scoring=scorer, refit=False)
         search.fit(DIGITS, LABELS)
     thread.join(LONG)
     np.testing.assert_allclose(search.cv_results_["mean_test_score"], ALPHAS["alpha"])
