@@ -93,7 +93,7 @@ def learning_rate_range(
     rates = _checked(np.geomspace(1e-6, 10, 43) if learning_rates is None else learning_rates)
     if not isinstance(n_steps, numbers.Integral) or n_steps < 1:
         raise ValueError(f"n_steps must be an int, at least 1; got {n_steps!r}.")
-    model = clone(estimator).set_params(early_stopping=False, warm_start=False)
+    model = clone(estimator).set_params(early_stopping=False, warm_start=False, scoring=None)
     job = model._job(X, y, sample_weight, (None, None), incremental=False, classes=None)
     if isinstance(job.optimizer, Minimizer):
         raise ValueError(f"{job.optimizer!r} has no learning rate to look for.")

@@ -143,17 +143,19 @@ def make(kind: str, name: str, **params: Any) -> Any:
         If the name or a parameter is unknown; the message gives the nearest match.
     """
     if not isinstance(name, str):
-        written = name.__name__ if isinstance(name, type) else type(name).__name__
-        raise TypeError(
-            f"A name is a string; got {name!r}. For an object of that class, write {written}(...)."
-        )
+        hint = f" Names: {', '.join(available(kind))}."
+        if isinstance(name, type):
+            hint = f" For an object of that class, write {name.__name__}(...)."
+        elif hasattr(name, "get_params"):
+            hint = " That is an object already: use it as it is, or sklearn.base.clone(...) it."
+        raise TypeError(f"The {kind} must be named by a string; got {name!r}.{hint}")
     cls = find(kind, name)
     known = cls._get_param_names()
     for parameter in params:
         if parameter not in known:
             raise ValueError(
                 f"The {kind} {name!r} has no parameter {parameter!r}."
-                f"{did_you_mean(parameter, known)} It has: {', '.join(known) or 'none'}."
+                f"{cls._suggestion(parameter)} It has: {', '.join(known) or 'none'}."
             )
     return cls(**params)
 
