@@ -201,7 +201,7 @@ class _KnowsItsKeywords:
                 if known is not None and name not in known:
                     raise TypeError(
                         f"{cls.__name__} got an unexpected keyword argument {name!r}."
-                        f"{cls._suggestion(name)}"
+                        f"{cls._suggestion(name, known)}"
                     )
             return super().__new__(cls)
 
@@ -238,11 +238,11 @@ class Configurable(BaseEstimator, _KnowsItsKeywords):
         return reduce_component(self)
 
     @classmethod
-    def _suggestion(cls, name: str) -> str:
+    def _suggestion(cls, name: str, known: Iterable[str]) -> str:
         """What to write in the place of a parameter that there is not."""
         if name in cls.elsewhere:
             return f" Here it is {cls.elsewhere[name]}."
-        return did_you_mean(name, cls._get_param_names())
+        return did_you_mean(name, known)
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters by name; ``a__b`` sets parameter ``b`` of the object in ``a``.
@@ -273,7 +273,7 @@ class Configurable(BaseEstimator, _KnowsItsKeywords):
                 has = f"Valid parameters are: {', '.join(valid)}." if valid else "It has none."
                 raise ValueError(
                     f"Invalid parameter {name!r} for {type(self).__name__}."
-                    f"{self._suggestion(name)} {has}"
+                    f"{self._suggestion(name, valid)} {has}"
                 )
             value = params.get(name, getattr(self, name))
             if nested and (isinstance(value, type) or not hasattr(value, "set_params")):

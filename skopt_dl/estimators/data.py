@@ -59,8 +59,6 @@ def _checked_weights(sample_weight: Any, X: Any) -> np.ndarray:
         ) from error
     if not finite:
         raise ValueError(f"The sum of sample_weight is beyond the range of {X.dtype}. Scale it.")
-    if not weights.any():
-        raise ValueError("sample_weight is zero for all samples: nothing is to be learnt.")
     return weights
 
 

@@ -312,14 +312,17 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         losses = run.history.get("loss")
         if self._has_own_target_units or self._fitted_loss.output_activation != "identity":
             return ""
+        weights = None if job.sample_weight is None else job.sample_weight[:, 0]
         with np.errstate(over="ignore"):
-            mean, deviation = job.y.mean(axis=0), job.y.std(axis=0)
+            mean = np.average(job.y, axis=0, weights=weights)
+            deviation = np.sqrt(np.average((job.y - mean) ** 2, axis=0, weights=weights))
             low, high = ORDINARY
             far = (np.abs(mean) > high) | (deviation > high) | ((deviation < low) & (deviation > 0))
             if not losses or not far.any():
                 return ""
             constant = np.broadcast_to(mean, job.y.shape)[None]
-            of_mean = self._fitted_loss.value(get_backend("cpu"), constant, job.y[None]).mean()
+            values = self._fitted_loss.value(get_backend("cpu"), constant, job.y[None])[0]
+            of_mean = np.average(values, weights=weights)
         if not np.nanmin(losses) > of_mean:
             return ""
         return (

@@ -112,14 +112,16 @@ def warn_of_outcome(run: ModelRun, max_iter: int, target_advice: str = "") -> No
             "(optimizer__max_fun).",
             ConvergenceWarning,
         )
-    elif target_advice:
-        warn_user(f"Training got nowhere. {target_advice}", ConvergenceWarning)
     elif run.stop_reason == "max_iter" and not _went_to_plan(run):
         remedy = "Increase max_iter"
         if "learning_rate" in run.history:
             remedy += " or the learning rate"
         warn_user(
             f"Maximum iterations ({max_iter}) reached and the optimization hasn't converged yet. "
-            f"{remedy}.",
+            f"{target_advice or remedy + '.'}",
             ConvergenceWarning,
+        )
+    elif target_advice and run.stop_reason in ("max_iter", "no_improvement"):
+        warn_user(
+            f"Training got nowhere in {run.n_epochs} epochs. {target_advice}", ConvergenceWarning
         )

@@ -184,9 +184,7 @@ class FromFitted(Initializer):
     def check_params(self) -> None:
         super().check_params()
         model = self.estimator
-        if isinstance(model, type) or not (
-            hasattr(model, "coefs_") and hasattr(model, "intercepts_")
-        ):
+        if not (hasattr(model, "coefs_") and hasattr(model, "intercepts_")):
             raise ValueError(
                 f"init=FromFitted(...) needs a fitted model with coefs_ and intercepts_; {model!r} "
                 "has none. Call its fit first."

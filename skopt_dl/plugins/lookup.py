@@ -155,7 +155,7 @@ def make(kind: str, name: str, **params: Any) -> Any:
         if parameter not in known:
             raise ValueError(
                 f"The {kind} {name!r} has no parameter {parameter!r}."
-                f"{cls._suggestion(parameter)} It has: {', '.join(known) or 'none'}."
+                f"{cls._suggestion(parameter, known)} It has: {', '.join(known) or 'none'}."
             )
     return cls(**params)
 
