@@ -310,6 +310,10 @@ class BaseMLP(
         ------
         ValueError
             If a parameter or the data is not valid; the message names it.
+        MemoryError
+            If memory cannot hold the network; the message says what it takes.
+        RuntimeError
+            If another fit of this object is under way.
         """
         context = self._init_callback_context(max_subtasks=self.max_iter)
         tasks = None
