@@ -16,7 +16,15 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skopt_dl import MLPClassifier, MLPRegressor, available_optimizers, fit_many, make_optimizer
+from skopt_dl import (
+    MLPClassifier,
+    MLPRegressor,
+    available_optimizers,
+    fit_many,
+    learning_rate_range,
+    make_optimizer,
+    plugins,
+)
 from skopt_dl import _memory as memory
 from skopt_dl.jobs import training
 from skopt_dl.networks import FromFitted, activations, initializers, losses
@@ -376,6 +384,24 @@ def test_optimizer_is_made_from_a_string(name, words):
         make_optimizer(name)
     for each in words.split(" … "):
         assert each in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: plugins.find("optimizer", None), TypeError, "optimizer must be named by a string"),
+        (lambda: plugins.make("loss", 3), TypeError, "loss must be named by a string; got 3"),
+        (lambda: plugins.make("optimizers", "adam"), ValueError, "Did you mean 'optimizer'?"),
+        (lambda: plugins.available(None), ValueError, "must be one of optimizer, "),
+        (lambda: plugins.find(ARRAY, "adam"), ValueError, "must be one of optimizer, "),
+        (lambda: learning_rate_range(None, X, Y), TypeError, "of skopt_dl; got None."),
+        (lambda: learning_rate_range(MLPClassifier, X, Y), TypeError, "MLPClassifier'>."),
+    ],
+)
+def test_wrong_type_of_a_name_or_an_object_is_named(call, error, words):
+    with pytest.raises(error) as caught:
+        call()
+    assert words in str(caught.value)
 
 
 def test_sparse_indicators_of_several_classes_are_labels():

@@ -323,7 +323,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             constant = np.broadcast_to(mean, job.y.shape)[None]
             values = self._fitted_loss.value(get_backend("cpu"), constant, job.y[None])[0]
             of_mean = np.average(values, weights=weights)
-        if not np.nanmin(losses) > of_mean:
+        if not np.fmin.reduce(losses) > of_mean:
             return ""
         return (
             f"The loss, {losses[-1]:.3g}, is above that of predicting the mean, {of_mean:.3g}: "
