@@ -166,11 +166,14 @@ def did_you_mean(name: str, options: Iterable[str]) -> str:
 
     Names that other libraries use, and initials (``"lr"``), count as near; capitals do not matter.
     """
-    options, name = list(options), name.lower()
-    known_as = [o for o in options if o == ALSO_KNOWN_AS.get(name)]
-    initials = [o for o in options if "".join(word[:1] for word in o.split("_")) == name]
-    nearest = known_as or difflib.get_close_matches(name, options, n=1) or initials
-    return f" Did you mean {nearest[0]!r}?" if nearest else ""
+    options = list(options)
+    for written in (name, name.lower()):
+        known_as = [o for o in options if o == ALSO_KNOWN_AS.get(written)]
+        initials = [o for o in options if "".join(word[:1] for word in o.split("_")) == written]
+        nearest = known_as or difflib.get_close_matches(written, options, n=1) or initials
+        if nearest:
+            return f" Did you mean {nearest[0]!r}?"
+    return ""
 
 
 @cache
