@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import math
 import numbers
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -64,7 +65,8 @@ class Options:
     values: tuple[Any, ...]
 
     def accepts(self, value: Any) -> bool:
-        return any(value is option or value == option for option in self.values)
+        # An array, which is not hashable, compares element by element.
+        return isinstance(value, Hashable) and value in self.values
 
     def __str__(self) -> str:
         return " or ".join(repr(value) for value in self.values)
@@ -121,15 +123,40 @@ FRACTION = Interval(0, 1, "[)")
 
 # What other libraries call things that have another name here.
 ALSO_KNOWN_AS = {
+    "activation_function": "activation",
+    "clipnorm": "max_grad_norm",
+    "criterion": "loss",
     "cross_entropy": "log_loss",
+    "dropout_rate": "dropout",
+    "early_stopping_rounds": "n_iter_no_change",
+    "epochs": "max_iter",
+    "eps": "epsilon",
+    "eta": "learning_rate",
+    "eta0": "learning_rate",
     "gpu": "cuda",
+    "gradient_clip_val": "max_grad_norm",
     "he": "he_uniform",
+    "hidden_layers": "hidden_layer_sizes",
+    "hidden_units": "hidden_layer_sizes",
+    "initializer": "init",
+    "kernel_initializer": "init",
+    "l2": "alpha",
+    "layers": "hidden_layer_sizes",
+    "learning_rate_init": "learning_rate",
     "linear": "identity",
     "mae": "absolute_error",
+    "max_epochs": "max_iter",
     "mse": "squared_error",
+    "n_epochs": "max_iter",
+    "nb_epoch": "max_iter",
+    "num_epochs": "max_iter",
+    "patience": "n_iter_no_change",
+    "reg_lambda": "alpha",
+    "seed": "random_state",
     "sigmoid": "logistic",
     "solver": "optimizer",
     "swish": "silu",
+    "validation_split": "validation_fraction",
     "xavier": "glorot_uniform",
     "xavier_normal": "glorot_normal",
     "xavier_uniform": "glorot_uniform",
@@ -139,13 +166,16 @@ ALSO_KNOWN_AS = {
 def did_you_mean(name: str, options: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" for the option nearest to `name`, or an empty string.
 
-    Names that other libraries use, and initials (``"lr"``), count as near.
+    Names that other libraries use, and initials (``"lr"``), count as near; capitals do not matter.
     """
     options = list(options)
-    known_as = [o for o in options if o == ALSO_KNOWN_AS.get(name)]
-    initials = [o for o in options if "".join(word[:1] for word in o.split("_")) == name]
-    nearest = known_as or difflib.get_close_matches(name, options, n=1) or initials
-    return f" Did you mean {nearest[0]!r}?" if nearest else ""
+    for written in (name, name.lower()):
+        known_as = [o for o in options if o == ALSO_KNOWN_AS.get(written)]
+        initials = [o for o in options if "".join(word[:1] for word in o.split("_")) == written]
+        nearest = known_as or difflib.get_close_matches(written, options, n=1) or initials
+        if nearest:
+            return f" Did you mean {nearest[0]!r}?"
+    return ""
 
 
 @cache
@@ -154,14 +184,53 @@ def _param_names(cls: Any) -> list[str]:
     return BaseEstimator._get_param_names.__func__(cls)
 
 
-class Configurable(BaseEstimator):
+@cache
+def _keywords(cls: Any) -> Mapping[str, Any] | None:
+    """Parameters of a class's ``__init__``; None if it takes any keyword."""
+    parameters = inspect.signature(cls.__init__).parameters
+    takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+    return None if takes_any else parameters
+
+
+class _KnowsItsKeywords:
+    """Answers an unknown keyword of a constructor with the name that was probably meant.
+
+    A base of `Configurable`, which has an ``__init__``, so that signatures are read from that.
+    """
+
+    if not TYPE_CHECKING:
+
+        def __new__(cls, *args, **kwargs):
+            known = _keywords(cls) if kwargs else None
+            for name in kwargs:
+                if known is not None and name not in known:
+                    raise TypeError(
+                        f"{cls.__name__} got an unexpected keyword argument {name!r}."
+                        f"{cls._suggestion(name, known)}"
+                    )
+            return super().__new__(cls)
+
+
+def _objects_within(value: Any) -> list[Any]:
+    """A configured object and all that are its parameters, however deep; none for other values."""
+    if isinstance(value, type) or not hasattr(value, "get_params"):
+        return []
+    return [value, *(o for v in value.get_params(deep=False).values() for o in _objects_within(v))]
+
+
+class Configurable(BaseEstimator, _KnowsItsKeywords):
     """scikit-learn parameters, with constraints and suggestions for misspelled names.
 
     A subclass lists in ``constraints``, for each parameter, the `Constraint` it must satisfy, or
-    several of which it must satisfy one.
+    several of which it must satisfy one; in ``elsewhere``, what to write for parameters that
+    users of other libraries look for and that it has not.
     """
 
     constraints: ClassVar[Constraints] = {}
+    elsewhere: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self) -> None:
+        pass
 
     @classmethod
     def _get_param_names(cls) -> list[str]:
@@ -171,18 +240,51 @@ class Configurable(BaseEstimator):
     def __reduce__(self) -> tuple[Any, ...]:
         return reduce_component(self)
 
+    @classmethod
+    def _suggestion(cls, name: str, known: Iterable[str]) -> str:
+        """What to write in the place of a parameter that there is not."""
+        if name in cls.elsewhere:
+            return f" Here it is {cls.elsewhere[name]}."
+        return did_you_mean(name, known)
+
     def set_params(self, **params: Any) -> Self:
-        """Set parameters by name; ``a__b`` sets parameter ``b`` of the object in ``a``."""
+        """Set parameters by name; ``a__b`` sets parameter ``b`` of the object in ``a``.
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter; then none is set.
+        """
+        roots = [self, *params.values()] if any("__" in key for key in params) else []
+        before = [(each, dict(vars(each))) for root in roots for each in _objects_within(root)]
+        before = before or [(self, dict(vars(self)))]
+        try:
+            self._check_names(params)
+            super().set_params(**params)
+        except BaseException:
+            for each, attributes in before:
+                each.__dict__ = attributes
+            raise
+        return self
+
+    def _check_names(self, params: Mapping[str, Any]) -> None:
+        """See that there are such parameters, and objects where parameters of theirs are set."""
         valid = self._get_param_names()
         for key in params:
-            name = key.partition("__")[0]
+            name, nested, rest = key.partition("__")
             if name not in valid:
+                has = f"Valid parameters are: {', '.join(valid)}." if valid else "It has none."
                 raise ValueError(
                     f"Invalid parameter {name!r} for {type(self).__name__}."
-                    f"{did_you_mean(name, valid)} Valid parameters are: {', '.join(valid)}."
+                    f"{self._suggestion(name, valid)} {has}"
                 )
-        super().set_params(**params)
-        return self
+            value = params.get(name, getattr(self, name))
+            if nested and (isinstance(value, type) or not hasattr(value, "set_params")):
+                what = "a class" if isinstance(value, type) else f"{value!r}"
+                raise ValueError(
+                    f"{key} cannot be set: {name} of {type(self).__name__} is {what}, which has "
+                    f"no parameters. Set {name} to an object that has a parameter {rest!r}."
+                )
 
     def check_params(self) -> None:
         """Check every parameter against its constraint.

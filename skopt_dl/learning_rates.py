@@ -87,13 +87,12 @@ def learning_rate_range(
     if not isinstance(estimator, BaseMLP):
         raise TypeError(
             "learning_rate_range needs an MLPClassifier, an MLPRegressor or a Pipeline that ends "
-            f"in one, of skopt_dl; got {type(estimator).__module__.partition('.')[0]}'s "
-            f"{type(estimator).__name__}."
+            f"in one, of skopt_dl; got {_described(estimator)}."
         )
     rates = _checked(np.geomspace(1e-6, 10, 43) if learning_rates is None else learning_rates)
     if not isinstance(n_steps, numbers.Integral) or n_steps < 1:
         raise ValueError(f"n_steps must be an int, at least 1; got {n_steps!r}.")
-    model = clone(estimator).set_params(early_stopping=False, warm_start=False)
+    model = clone(estimator).set_params(early_stopping=False, warm_start=False, scoring=None)
     job = model._job(X, y, sample_weight, (None, None), incremental=False, classes=None)
     if isinstance(job.optimizer, Minimizer):
         raise ValueError(f"{job.optimizer!r} has no learning rate to look for.")
@@ -112,6 +111,11 @@ def learning_rate_range(
         if run.stop_reason == "diverged":
             row[run.n_epochs - 1 :] = np.nan
     return LearningRateRangeDisplay(rates, losses[1:], float(losses[0, 0]))
+
+
+def _described(value: Any) -> str:
+    package = type(value).__module__.partition(".")[0]
+    return repr(value) if package == "builtins" else f"{package}'s {type(value).__name__}"
 
 
 def _checked(learning_rates: Any) -> np.ndarray:

@@ -70,6 +70,38 @@ def test_many_samples_are_drawn_from():
     assert display.losses.shape == (1, 5)
 
 
+def test_rates_whose_loss_bounces_far_above_the_best_are_not_stable():
+    display = learning_rate_range(MLPClassifier(20, optimizer="sgd", random_state=0), X, Y)
+    stable = display.learning_rates <= display.stable_range[1]
+    best = np.nanargmin(display.final_losses)
+    beyond = np.flatnonzero(stable)[best:]
+    # Larger rates keep the loss below where it began, and a hundred times above the best.
+    high = (display.final_losses < display.initial_loss) & ~stable
+    assert (display.final_losses[high] > 30 * display.final_losses[best]).any()
+    assert (display.final_losses[best : best + len(beyond)] < 10 * display.final_losses[best]).all()
+
+
+@pytest.mark.parametrize("share", [0.9, 0.99, 0.999])
+def test_every_rate_below_the_edge_is_stable_and_none_above(share):
+    x, y, edge = quadratic()
+    model = MLPRegressor((), optimizer="sgd", alpha=0.0, batch_size="full", random_state=0)
+    rates = edge * np.array([0.01, 0.5, share, 1.01, 2.0])
+    display = learning_rate_range(model, x, y, learning_rates=rates)
+    assert display.stable_range == (rates[0], rates[2])
+
+
+def test_rates_that_are_too_small_are_called_so():
+    x, y, edge = quadratic()
+    model = MLPRegressor((), optimizer="sgd", alpha=0.0, batch_size="full", random_state=0)
+    display = learning_rate_range(model, x, y, learning_rates=[1e-9 * edge, 1e-8 * edge])
+    assert display.stable_range is display.suggestion is None
+    assert "are too small, the loss hardly moves; try larger ones" in repr(display)
+    assert "no stable" not in repr(display)
+    display.plot()
+    display = learning_rate_range(model, x, y, learning_rates=[1e-9 * edge, 2 * edge, 3 * edge])
+    assert "are too small, the loss hardly moves; from 3.3 on it rises" in repr(display)
+
+
 def test_rates_that_all_diverge_leave_no_suggestion():
     display = learning_rate_range(
         MLPRegressor(optimizer="sgd", random_state=0), 1e6 * X, Y, learning_rates=[1.0, 10.0]

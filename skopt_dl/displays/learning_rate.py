@@ -9,8 +9,11 @@ import numpy as np
 from skopt_dl.displays._axes import axes
 
 # Shares of the largest fall of the loss, on a logarithmic scale: of the smallest rate that is
-# called stable, and of the one that is suggested.
-NOTICEABLE, NEARLY_ALL = 0.1, 0.9
+# called stable, of the largest one, and of the one that is suggested. Too small a rate can be made
+# up for by more steps, a loss that bounces at too large a one cannot.
+NOTICEABLE, MOST, NEARLY_ALL = 0.1, 2 / 3, 0.9
+# A fall of the loss, in its logarithm, below which nothing has moved.
+STILL = 1e-3
 # Losses below this share of the initial one count as this: what is zero has not fallen endlessly.
 SMALLEST = 1e-3
 # The loss may rise above where it started by this share, for an epoch, in a stable training.
@@ -35,8 +38,9 @@ class LearningRateRangeDisplay:
     ----------
     final_losses : ndarray of shape (n_rates,)
     stable_range : tuple of float or None
-        The smallest and the largest rate with which training gets somewhere and stays stable; None
-        where there is none.
+        The smallest rate with which training gets somewhere, and the largest with which it stays
+        stable: the loss neither rises nor bounces far above the best rate's. None where no rate
+        trains; ``repr`` then says which are too small and which too large.
     suggestion : float or None
         The smallest rate with which the logarithm of the loss falls by nearly (90 %) as much as
         with the best: a longer training gains less from larger ones than it risks.
@@ -56,23 +60,34 @@ class LearningRateRangeDisplay:
         floor = SMALLEST * abs(initial_loss) or SMALLEST
         ends = np.maximum(np.where(stable, self.final_losses, np.inf), floor)
         falls = np.log(max(initial_loss, floor)) - np.log(ends)
+        self._stable = stable
         best = int(falls.argmax())
-        if not falls[best] > 0:
+        if not falls[best] > STILL:
             return
-        # The stable rates around the best one.
-        above = np.flatnonzero(~stable[best:])
-        last = best + above[0] - 1 if above.size else len(learning_rates) - 1
-        share = falls[: last + 1] / falls[best]
+        share = falls / falls[best]
+        # The rates from the best one on that train about as well.
+        beyond = np.flatnonzero(~(share[best:] >= MOST))
+        last = best + beyond[0] - 1 if beyond.size else len(learning_rates) - 1
         self.stable_range = (
             float(learning_rates[np.argmax(share >= NOTICEABLE)]),
             float(learning_rates[last]),
         )
         self.suggestion = float(learning_rates[np.argmax(share >= NEARLY_ALL)])
 
+    def _why_none(self) -> str:
+        """What is wrong with the rates, where none trains."""
+        rates, stable = self.learning_rates, self._stable
+        if not stable.any():
+            return f"no stable learning rate from {rates[0]:.2g} to {rates[-1]:.2g}"
+        still = rates[stable]
+        what = f"rates from {still[0]:.2g} to {still[-1]:.2g} are too small, the loss hardly moves"
+        if stable[-1]:
+            return f"{what}; try larger ones"
+        return f"{what}; from {rates[~stable][0]:.2g} on it rises; try rates between"
+
     def __repr__(self) -> str:
         if self.stable_range is None:
-            rates = f"{self.learning_rates[0]:.2g} to {self.learning_rates[-1]:.2g}"
-            return f"LearningRateRangeDisplay(no stable learning rate from {rates})"
+            return f"LearningRateRangeDisplay({self._why_none()})"
         low, high = self.stable_range
         most = "at least " if high == self.learning_rates[-1] else ""
         return (

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Callable, Sequence
-from typing import Any, Self
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from types import ModuleType
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy import sparse
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
-from sklearn.impute import SimpleImputer
-from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -30,11 +29,18 @@ from skopt_dl._params import (
 from skopt_dl._warnings import warn_user
 from skopt_dl.backends import Backend, backend_for_prediction, get_backend, like_input, to_host
 from skopt_dl.estimators.components import NamedComponents
+from skopt_dl.estimators.conduct import (
+    NetworkTooLargeError,
+    check_memory,
+    one_at_a_time,
+    out_of_memory,
+)
 from skopt_dl.estimators.data import n_bytes_copied, samples_and_targets, split, training_data
 from skopt_dl.estimators.epochs import EpochTasks
 from skopt_dl.estimators.export import to_sklearn
 from skopt_dl.estimators.report import print_epoch, print_unused_gpu, warn_of_outcome
 from skopt_dl.estimators.scoring import is_by_loss, scorer_of, validation_score
+from skopt_dl.estimators.tabular import TabularPipeline, UpTo, on_class_only, tabular_pipeline
 from skopt_dl.jobs import FitJob, ValidationSet
 from skopt_dl.networks import (
     Activation,
@@ -49,7 +55,6 @@ from skopt_dl.networks import (
 )
 from skopt_dl.optimizers import Minimizer
 from skopt_dl.plugins import MissingPluginError, find
-from skopt_dl.preprocessing import SmoothRobustScaler
 from skopt_dl.search import run
 from skopt_dl.training import HISTORY_COLUMNS, History, ModelRun, Stopping
 
@@ -80,6 +85,20 @@ def _one_after_the_other(
             function(run)
 
     return call
+
+
+def _is_sequence(value: Any) -> bool:
+    """Whether a value has an order, and still has it when it is read again."""
+    unordered = str | bytes | bytearray | Mapping | Set | Iterator
+    return bool(np.iterable(value)) and not isinstance(value, unordered)
+
+
+def _of_optimizer(parameter: str, example: str) -> str:
+    """Where a parameter is that belongs to the optimizer."""
+    return (
+        f"optimizer__{parameter} in set_params and grids, and optimizer={example} in the "
+        "constructor"
+    )
 
 
 def _extras(network: Network) -> dict[str, bool]:
@@ -124,6 +143,28 @@ class BaseMLP(
         "device": Options(("auto", "cpu", "cuda")),
         "dtype": Precision(),
         "verbose": (BOOLEAN, InstanceOf(numbers.Integral, "an int")),
+        "random_state": (
+            _NONE,
+            Interval(0, 2**32, "[)", integer=True),
+            # numpy.random itself is NumPy's global generator.
+            InstanceOf((np.random.RandomState, ModuleType), "a numpy.random.RandomState"),
+        ),
+    }
+    elsewhere: ClassVar = {
+        **dict.fromkeys(
+            ("learning_rate", "learning_rate_init", "lr", "eta", "eta0"),
+            _of_optimizer("learning_rate", "Adam(learning_rate=0.001)"),
+        ),
+        "momentum": _of_optimizer("momentum", "Momentum(0.01, momentum=0.9)"),
+        "nesterovs_momentum": 'optimizer="nesterov", or "momentum" for False',
+        "power_t": "optimizer=Nesterov(InverseScaling(0.01, power=0.5))",
+        **{
+            name: _of_optimizer(name, f"Adam({name}={value})")
+            for name, value in {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}.items()
+        },
+        "max_fun": _of_optimizer("max_fun", "LBFGS(max_fun=15000)"),
+        "weight_decay": "alpha, the L2 penalty, or "
+        + _of_optimizer("weight_decay", "AdamW(weight_decay=0.01)"),
     }
     _task: str
     # The regressor has no such parameter.
@@ -140,8 +181,8 @@ class BaseMLP(
             tags.transformer_tags.preserves_dtype = [str(self.dtype)]
         return tags
 
-    @classmethod
-    def tabular(cls, **params: Any) -> Pipeline:
+    @on_class_only
+    def tabular(cls, **params: Any) -> TabularPipeline:  # noqa: N805
         """Make a model for raw tables: columns of any scale, skewed, some of them irrelevant.
 
         Scales columns robustly and bends outliers (`SmoothRobustScaler`), gives each a factor that
@@ -158,8 +199,15 @@ class BaseMLP(
 
         Returns
         -------
-        model : sklearn.pipeline.Pipeline
-            ``SmoothRobustScaler``, ``SimpleImputer`` for missing values, and the model.
+        model : TabularPipeline
+            ``SmoothRobustScaler``, ``SimpleImputer`` for missing values, and the model. A
+            scikit-learn ``Pipeline`` whose ``fit`` takes ``sample_weight``, ``X_val`` and ``y_val``
+            as the model's does.
+
+        Raises
+        ------
+        AttributeError
+            If called on a model instead of the class: its parameters would be lost.
 
         Examples
         --------
@@ -175,23 +223,19 @@ class BaseMLP(
             "hidden_layer_sizes": (128, 128),
             "activation": "mish",
             "alpha": 0.0,
-            "batch_size": 64,
+            "batch_size": UpTo(64),
             "max_iter": 100,
             "tol": 0.0,
             "n_iter_no_change": math.inf,
             "input_scaling": True,
             "dtype": "float32",
         }
-        model = cls(**(defaults | cls._tabular_params())).set_params(**params)
-        # Zero is the median now; a column of its own says where values were missing.
-        missing = SimpleImputer(
-            strategy="constant", fill_value=0.0, add_indicator=True, keep_empty_features=True
-        )
-        return make_pipeline(SmoothRobustScaler(), missing, model)
+        model = cls(**(defaults | cls._tabular_params(params.get("loss")))).set_params(**params)
+        return tabular_pipeline(model)
 
     @classmethod
-    def _tabular_params(cls) -> dict[str, Any]:
-        """What `tabular` sets for this task."""
+    def _tabular_params(cls, loss: Any = None) -> dict[str, Any]:
+        """What `tabular` sets for this task, and for this loss if one was given."""
         raise NotImplementedError
 
     # Targets: what the classifier and the regressor do differently.
@@ -221,6 +265,10 @@ class BaseMLP(
         """Score raw outputs against encoded targets, ``(n_samples, n_outputs)`` both."""
         raise NotImplementedError
 
+    def _target_advice(self, run: ModelRun, job: FitJob) -> str:
+        """What to do about targets that kept a training from getting anywhere."""
+        return ""
+
     def _in_target_units(self, *arrays: np.ndarray) -> list[np.ndarray]:
         """Return raw outputs, or last weights and biases, for targets as the user has them."""
         return list(arrays)
@@ -235,6 +283,7 @@ class BaseMLP(
 
     # Fitting
 
+    @one_at_a_time
     @with_callbacks
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, *, X_val: Any = None, y_val: Any = None
@@ -262,6 +311,10 @@ class BaseMLP(
         ------
         ValueError
             If a parameter or the data is not valid; the message names it.
+        MemoryError
+            If memory cannot hold the network; the message says what it takes.
+        RuntimeError
+            If another fit of this object is under way.
         """
         context = self._init_callback_context(max_subtasks=self.max_iter)
         tasks = None
@@ -290,12 +343,15 @@ class BaseMLP(
         tasks: EpochTasks | None = None,
     ) -> Self:
         before = dict(vars(self))
+        job = None
         try:
             job = self._job(X, y, sample_weight, held_out, incremental, classes)
             self._train(job, incremental, tasks)
-        except BaseException:
+        except BaseException as error:
             # A fit that fails leaves the model as it was.
             self.__dict__ = before
+            if isinstance(error, MemoryError) and not isinstance(error, NetworkTooLargeError):
+                raise out_of_memory(self, job, error) from error
             raise
         return self
 
@@ -324,7 +380,7 @@ class BaseMLP(
         finished, self.device_ = run(job)
         self._finish(finished, job)
         if not incremental or finished.stop_reason != "max_iter":
-            warn_of_outcome(finished, self.max_iter)
+            warn_of_outcome(finished, self.max_iter, self._target_advice(finished, job))
         if tasks is not None:
             tasks.fit_ended()
 
@@ -372,6 +428,7 @@ class BaseMLP(
             batch_norm=self.batch_norm,
             input_scaling=self.input_scaling,
         )
+        check_memory(self, network, optimizer, X.dtype)
         random_state = check_random_state(self.random_state)
         # Drawn by warm starts too, so that they hold out the same samples as the first fit.
         seeds = random_state.randint(2**31, size=4)
@@ -392,7 +449,7 @@ class BaseMLP(
                 resume = {"progress": {"step": 0, "n_samples_seen": self.t_}}
         weights = self._weigh(labels, sample_weight, X.dtype)
         rows, validation = self._validation(
-            X, y, labels, sample_weight, weights, held_out, form, scorer, random_state
+            X, y, labels, sample_weight, weights, held_out, form, scorer, random_state, incremental
         )
         self.out_activation_ = form.output_activation
         self.optimizer_ = optimizer
@@ -440,6 +497,7 @@ class BaseMLP(
         form: Loss,
         scorer: Any,
         random_state: np.random.RandomState,
+        incremental: bool,
     ) -> tuple[np.ndarray | None, ValidationSet | None]:
         """Choose the rows to train on, None for all, and what to validate on."""
         X_val, y_val = held_out
@@ -463,6 +521,11 @@ class BaseMLP(
                 self._strata(y), len(y), self.validation_fraction, random_state
             )
         else:
+            if self.scoring is not None and not incremental:
+                warn_user(
+                    f"scoring={self.scoring!r} has no effect: there is nothing to score on. Set "
+                    "early_stopping=True, or pass X_val and y_val to fit."
+                )
             return None, None
         if sample_weight is not None and rows is not None:
             for part, use in ((rows, "train on"), (validation_rows, "validate on")):
@@ -476,7 +539,7 @@ class BaseMLP(
 
     def _hidden_layer_sizes(self) -> list[int]:
         sizes = self.hidden_layer_sizes
-        sizes = list(sizes) if np.iterable(sizes) and not isinstance(sizes, str) else [sizes]
+        sizes = list(sizes) if _is_sequence(sizes) else [sizes]
         if not all(_COUNT.accepts(size) for size in sizes):
             raise ValueError(
                 f"hidden_layer_sizes of {type(self).__name__} must be an int or a sequence of "
@@ -493,7 +556,7 @@ class BaseMLP(
 
     def _dropout(self, hidden: Sequence[int]) -> list[float]:
         given = self.dropout
-        several = np.iterable(given) and not isinstance(given, str)
+        several = _is_sequence(given)
         rates = list(given) if several else [given] * len(hidden)
         if not all(FRACTION.accepts(rate) for rate in (rates if several else [given])):
             raise ValueError(
@@ -534,7 +597,8 @@ class BaseMLP(
             return n_samples
         if self.batch_size == "auto":
             return min(200, n_samples)
-        if self.batch_size > n_samples and not incremental:
+        quiet = incremental or isinstance(self.batch_size, UpTo)
+        if self.batch_size > n_samples and not quiet:
             warn_user(
                 f"batch_size={self.batch_size} is larger than the {n_samples} training samples; "
                 "every batch will hold all of them."

@@ -12,8 +12,9 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from skopt_dl._params import FRACTION, InstanceOf, Options
+from skopt_dl._params import FRACTION, NOT_NEGATIVE, InstanceOf, Options
 from skopt_dl.estimators.base import BaseMLP, can_partial_fit
+from skopt_dl.estimators.conduct import one_at_a_time
 from skopt_dl.estimators.targets import (
     MULTILABEL,
     JointEncoding,
@@ -241,7 +242,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     }
 
     @classmethod
-    def _tabular_params(cls) -> dict[str, Any]:
+    def _tabular_params(cls, loss: Any = None) -> dict[str, Any]:
         return {
             "optimizer": AdamW(CosLog4(0.003), beta_2=0.95, weight_decay=0.1),
             "dropout": 0.3,
@@ -255,6 +256,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return tags
 
     @available_if(can_partial_fit)
+    @one_at_a_time
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Train for one epoch, going on from where the model is.
 
@@ -337,7 +339,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """
         check_is_fitted(self, "coefs_")
         if isinstance(self._labels, JointEncoding):
-            correct = (self.predict(X) == np.asarray(y)).all(axis=1)
+            labels = y.toarray() if sparse.issparse(y) else np.asarray(y)
+            correct = (self.predict(X) == labels).all(axis=1)
             return float(np.average(correct, weights=sample_weight))
         return super().score(X, y, sample_weight)
 
@@ -390,8 +393,22 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             return sample_weight
         dense = y.toarray() if sparse.issparse(y) else y
         given = self._class_weights()
-        weight = compute_sample_weight(given, dense).astype(dtype)[:, None]
-        return weight if sample_weight is None else sample_weight * weight
+        with np.errstate(over="ignore"):
+            weight = compute_sample_weight(given, dense).astype(dtype)[:, None]
+            if sample_weight is not None:
+                weight = sample_weight * weight
+            total = weight.sum()
+        if not np.isfinite(total):
+            raise ValueError(
+                f"class_weight={self.class_weight!r} makes the weights of the samples, all "
+                f"together, larger than {weight.dtype} can be. Divide them by the same number."
+            )
+        if not total > 0:
+            raise ValueError(
+                f"class_weight={self.class_weight!r} makes the weights of all samples zero: "
+                "nothing is to be learnt. Give a class that y has a weight above 0."
+            )
+        return weight
 
     def _class_weights(self) -> Any:
         """`class_weight` with a weight for every class: 1 for those that it does not name."""
@@ -403,13 +420,20 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         else:
             classes = self.classes_ if isinstance(self.classes_, list) else [self.classes_]
         weights = given if isinstance(given, list) else [given] * len(classes)
+        if not all(isinstance(each, dict) for each in weights):
+            example = dict.fromkeys(classes[0].tolist()[:3], 1.0)
+            raise ValueError(
+                "class_weight must be a dict from class to weight, such as "
+                f"{example}, or 'balanced', or a list of dicts where y has several columns; got "
+                f"{given!r}."
+            )
         if len(weights) != len(classes):
             raise ValueError(
                 f"class_weight has {len(weights)} dicts for the {len(classes)} labels of y: give "
                 "one for each."
             )
         complete = [_complete(*pair) for pair in zip(weights, classes, strict=True)]
-        return complete if isinstance(given, list) or len(complete) > 1 else complete[0]
+        return complete if len(complete) > 1 else complete[0]
 
     def _strata(self, y: np.ndarray) -> np.ndarray | None:
         return self._labels.strata(y)
@@ -426,8 +450,11 @@ def _complete(weights: dict[Any, float], classes: np.ndarray) -> dict[Any, float
     for label, weight in weights.items():
         if label not in known:
             raise ValueError(f"class_weight names the class {label!r}; y has {known}.")
-        if not weight >= 0:
-            raise ValueError(f"class_weight of {label!r} must not be negative; got {weight!r}.")
+        if not NOT_NEGATIVE.accepts(weight):
+            raise ValueError(
+                f"class_weight of {label!r} must be {NOT_NEGATIVE}: finite and not negative; got "
+                f"{weight!r}."
+            )
     return dict.fromkeys(known, 1.0) | weights
 
 

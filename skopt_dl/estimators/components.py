@@ -65,6 +65,8 @@ class NamedComponents(Configurable):
                 )
             if isinstance(value, str):
                 params = {**params, parameter: self._make(parameter, value)}
+            elif isinstance(value, type) or not hasattr(value, "set_params"):
+                raise ValueError(self._not_a_component(parameter, *NAMED[parameter], value))
         return super().set_params(**params)
 
     def _make(self, parameter: str, name: str) -> Any:

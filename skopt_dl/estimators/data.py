@@ -40,12 +40,36 @@ def training_data(
     """
     X, y = samples_and_targets(estimator, X, y, dtypes, reset)
     if sample_weight is not None:
-        sample_weight = _check_sample_weight(
-            to_host(sample_weight), X, dtype=X.dtype, ensure_non_negative=True
-        )[:, None]
-        if not sample_weight.any():
-            raise ValueError("sample_weight is zero for all samples: nothing is to be learnt.")
+        sample_weight = _checked_weights(sample_weight, X)[:, None]
     return X, y, sample_weight
+
+
+def _checked_weights(sample_weight: Any, X: Any) -> np.ndarray:
+    """Weights of samples in their precision, ``(n_samples,)``."""
+    try:
+        with np.errstate(over="ignore"):
+            weights = _check_sample_weight(
+                to_host(sample_weight), X, dtype=X.dtype, ensure_non_negative=True
+            )
+            finite = np.isfinite(weights.sum())
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"sample_weight must be {X.shape[0]} numbers, one for each sample, finite and not "
+            f"negative; got {_shortened(sample_weight)}. {error}"
+        ) from error
+    if not finite:
+        raise ValueError(f"The sum of sample_weight is beyond the range of {X.dtype}. Scale it.")
+    return weights
+
+
+def _shortened(value: Any) -> str:
+    """A value, or what it is where it is long."""
+    text = repr(value)
+    if len(text) <= 60:
+        return text
+    shape = getattr(value, "shape", None)
+    size = f" of shape {shape}" if shape is not None else ""
+    return f"a {type(value).__name__}{size}"
 
 
 def n_bytes_copied(given: Any, X: Any) -> int:
@@ -63,10 +87,12 @@ def samples_and_targets(
     if np.float32 in dtypes and _is_single_precision(X):
         # scikit-learn sees the dtypes of pandas frames only; others would become float64.
         dtypes = [np.float32]
+    y = to_host(y)
+    _check_form(estimator, y)
     X, y = validate_data(
         estimator,
         to_host(X),
-        to_host(y),
+        y,
         accept_sparse=["csr", "csc"],
         multi_output=True,
         y_numeric=is_regressor(estimator),
@@ -84,6 +110,37 @@ def samples_and_targets(
         )
         y = column_or_1d(y)
     return X, y
+
+
+def _check_form(estimator: Any, y: Any) -> None:
+    """Refuse targets that are sparse and no indicators, or that lack values."""
+    if sparse.issparse(y):
+        if is_regressor(estimator) or y.ndim != 2 or y.shape[1] < 2:
+            raise ValueError(
+                f"y is sparse, of shape {y.shape}: only indicators of several labels may be. Pass "
+                "y.toarray()."
+            )
+        return
+    try:
+        values = np.asarray(y)
+    except ValueError:
+        return  # scikit-learn says what is wrong with it
+    if values.dtype == object and values.ndim > 0:
+        places = np.argwhere(np.frompyfunc(_is_missing, 1, 1)(values).astype(bool))
+        if len(places):
+            raise ValueError(
+                f"y contains None or NaN: {len(places)} missing values, the first in row "
+                f"{places[0][0]}. Leave these samples out."
+            )
+
+
+def _is_missing(value: Any) -> bool:
+    try:
+        return value is None or bool(value != value)
+    except TypeError:  # what pandas.NA says to every question
+        return True
+    except ValueError:  # an array
+        return False
 
 
 def _is_single_precision(X: Any) -> bool:

@@ -12,10 +12,19 @@ from sklearn.utils.metaestimators import available_if
 from skopt_dl._params import BOOLEAN
 from skopt_dl.backends import get_backend
 from skopt_dl.estimators.base import BaseMLP, can_partial_fit
+from skopt_dl.estimators.conduct import one_at_a_time
+from skopt_dl.jobs import FitJob
 from skopt_dl.networks import Loss
 from skopt_dl.networks.losses import OUTPUT_ACTIVATIONS
 from skopt_dl.optimizers import Adam
+from skopt_dl.plugins import find
 from skopt_dl.schedules import CosLog4
+from skopt_dl.training import ModelRun
+
+# Share of a precision's largest number that targets may have, so that sums over a layer do too.
+LARGEST_TARGET = 1e-4
+# Means and deviations between which targets are trained on without being standardised.
+ORDINARY = 0.1, 10.0
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):
@@ -224,10 +233,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     constraints = {**BaseMLP.constraints, "standardize_target": BOOLEAN}
 
     @classmethod
-    def _tabular_params(cls) -> dict[str, Any]:
+    def _tabular_params(cls, loss: Any = None) -> dict[str, Any]:
+        kind = find("loss", loss) if isinstance(loss, str) else loss
         return {
             "optimizer": Adam(CosLog4(0.02), beta_2=0.95),
-            "standardize_target": True,
+            # Losses that predict through an exponential take targets as they are.
+            "standardize_target": getattr(kind, "output_activation", "identity") == "identity",
             "early_stopping": True,
             "ema_decay": 0.99,
         }
@@ -238,6 +249,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return tags
 
     @available_if(can_partial_fit)
+    @one_at_a_time
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train for one epoch, going on from where the model is.
 
@@ -285,9 +297,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         if self.standardize_target:
             table = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
             weights = None if sample_weight is None else sample_weight[:, 0]
-            mean = np.average(table, axis=0, weights=weights)
-            deviation = np.sqrt(np.average((table - mean) ** 2, axis=0, weights=weights))
-            self._target_moments = mean, np.where(deviation > 0, deviation, 1.0)
+            self._target_moments = _moments(table, weights)
 
     def _loss_form(self, loss: Loss) -> Loss:
         form = loss.for_targets("continuous")
@@ -298,6 +308,29 @@ class MLPRegressor(RegressorMixin, BaseMLP):
                 "Set standardize_target=False."
             )
         return form
+
+    def _target_advice(self, run: ModelRun, job: FitJob) -> str:
+        losses = run.history.get("loss")
+        if self._has_own_target_units or self._fitted_loss.output_activation != "identity":
+            return ""
+        weights = None if job.sample_weight is None else job.sample_weight[:, 0]
+        with np.errstate(over="ignore"):
+            mean = np.average(job.y, axis=0, weights=weights)
+            deviation = np.sqrt(np.average((job.y - mean) ** 2, axis=0, weights=weights))
+            low, high = ORDINARY
+            far = (np.abs(mean) > high) | (deviation > high) | ((deviation < low) & (deviation > 0))
+            if not losses or not far.any():
+                return ""
+            constant = np.broadcast_to(mean, job.y.shape)[None]
+            values = self._fitted_loss.value(get_backend("cpu"), constant, job.y[None])[0]
+            of_mean = np.average(values, weights=weights)
+        if not np.fmin.reduce(losses) > of_mean:
+            return ""
+        return (
+            f"The loss, {losses[-1]:.3g}, is above that of predicting the mean, {of_mean:.3g}: "
+            f"the targets, with mean {_briefly(mean)} and standard deviation {_briefly(deviation)},"
+            " are far from the scale the network starts at. Set standardize_target=True."
+        )
 
     @property
     def _has_own_target_units(self) -> bool:
@@ -329,7 +362,15 @@ class MLPRegressor(RegressorMixin, BaseMLP):
                 raise ValueError(
                     f"y has {n_outputs} targets; this model was fitted on {len(mean)}."
                 )
-            y = (np.asarray(y, dtype=np.float64).reshape(len(y), -1) - mean) / deviation
+            y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
+            largest, limit = float(np.abs(y).max()), LARGEST_TARGET * float(np.finfo(dtype).max)
+            if largest > limit:
+                raise ValueError(
+                    f"y has values up to {largest:.3g}; with standardize_target=True, and weights "
+                    f"in {np.dtype(dtype)}, they may be up to {limit:.3g}. Scale y, or set "
+                    "dtype='float64'."
+                )
+            y = (y - mean) / deviation
         with np.errstate(over="ignore"):
             targets = np.asarray(y, dtype=dtype).reshape(len(y), -1)
         if not np.isfinite(targets).all():
@@ -343,6 +384,22 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         if not np.isfinite(raw).all():
             return math.nan
         return r2(y, self._predictions(raw.copy()), sample_weight)
+
+
+def _briefly(values: np.ndarray) -> str:
+    """The figures of the first targets."""
+    text = ", ".join(f"{value:.3g}" for value in values[:3])
+    return text if len(values) == 1 else f"({text}{', …' if len(values) > 3 else ''})"
+
+
+def _moments(table: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each column; 1 for the deviation of a constant one."""
+    # Powers of two, which round nothing, keep the squares in range.
+    exponent = np.frexp(np.abs(table).max(axis=0))[1]
+    scaled = np.ldexp(table, -exponent)
+    mean = np.average(scaled, axis=0, weights=weights)
+    deviation = np.sqrt(np.average((scaled - mean) ** 2, axis=0, weights=weights))
+    return np.ldexp(mean, exponent), np.where(deviation > 0, np.ldexp(deviation, exponent), 1.0)
 
 
 def r2(y: np.ndarray, predictions: np.ndarray, sample_weight: np.ndarray | None) -> float:

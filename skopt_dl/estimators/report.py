@@ -63,15 +63,33 @@ def _exploded(run: ModelRun) -> bool:
     return losses[-1] > EXPLOSION * abs(losses[0]) > 0
 
 
-def warn_of_outcome(run: ModelRun, max_iter: int) -> None:
-    """Warn of a training that did not end as it should."""
-    if run.stopping is not None and run.stop_reason == "no_improvement" and math.isnan(run.best):
-        name = run.stopping.monitor.replace("_", " ")
+def _warn_of_scores(run: ModelRun) -> None:
+    """Warn of a monitored figure that was not a number, though the model was."""
+    if run.stopping is None or run.stop_reason in ("diverged", "interrupted"):
+        return
+    values = run.history.get(run.stopping.monitor, [])
+    n_nan = sum(map(math.isnan, values))
+    if not n_nan:
+        return
+    name = run.stopping.monitor.replace("_", " ")
+    if n_nan == len(values):
         warn_user(
-            f"Training stopped after {run.n_epochs} epochs because the {name} was never a number: "
-            "there was nothing to choose the best epoch by. Look at `scoring` and the validation "
-            "data."
+            f"The {name} was never a number in {run.n_epochs} epochs: there was nothing to choose "
+            "the best epoch by. Look at `scoring` and the validation data."
         )
+    else:
+        warn_user(
+            f"The {name} was not a number in {n_nan} of {run.n_epochs} epochs, which count as no "
+            "improvement. Look at `scoring` and the validation data."
+        )
+
+
+def warn_of_outcome(run: ModelRun, max_iter: int, target_advice: str = "") -> None:
+    """Warn of a training that did not end as it should.
+
+    `target_advice` says what to do about targets, where they are why it got nowhere.
+    """
+    _warn_of_scores(run)
     if run.stop_reason == "diverged" or _exploded(run):
         rates = run.history.get("learning_rate")
         rate = f" at learning rate {rates[-1]:.3g}" if rates else ""
@@ -110,6 +128,10 @@ def warn_of_outcome(run: ModelRun, max_iter: int) -> None:
             remedy += " or the learning rate"
         warn_user(
             f"Maximum iterations ({max_iter}) reached and the optimization hasn't converged yet. "
-            f"{remedy}.",
+            f"{target_advice or remedy + '.'}",
             ConvergenceWarning,
+        )
+    elif target_advice and run.stop_reason in ("max_iter", "no_improvement"):
+        warn_user(
+            f"Training got nowhere in {run.n_epochs} epochs. {target_advice}", ConvergenceWarning
         )

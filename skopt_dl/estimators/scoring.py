@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
+import numbers
 from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
 from sklearn import config_context, get_config
-from sklearn.metrics import check_scoring
+from sklearn.metrics import check_scoring, get_scorer_names
 
 Score = Callable[[np.ndarray, np.ndarray], float]
 
@@ -40,7 +42,30 @@ def scorer_of(estimator: Scored) -> Any:
     scoring = estimator.scoring
     if scoring is None or is_by_loss(scoring):
         return None
+    if isinstance(scoring, str) and scoring not in get_scorer_names():
+        raise ValueError(
+            f"scoring of {type(estimator).__name__}: there is no scorer {scoring!r}."
+            f"{_near(scoring)} sklearn.metrics.get_scorer_names() lists all; 'loss' means the loss."
+        )
     return check_scoring(estimator, scoring)
+
+
+def _near(name: str) -> str:
+    """The scorers whose names are like this one, the nearest first."""
+    names, name = [*sorted(get_scorer_names()), "loss"], name.lower()
+    like = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    like += [each for each in names if len(name) > 1 and name in each and each not in like]
+    if not like:
+        return ""
+    others = ", ".join(map(repr, like[1:6]))
+    return f" Did you mean {like[0]!r}?" + (f" Near are also {others}." if others else "")
+
+
+def _number(scorer: Any, value: Any) -> float:
+    """What a scorer returned, as a float."""
+    if isinstance(value, numbers.Real) or (np.ndim(value) == 0 and hasattr(value, "__float__")):
+        return float(value)
+    raise ValueError(f"scoring must return a number; {scorer!r} returned {value!r}.")
 
 
 def validation_score(
@@ -87,6 +112,7 @@ def validation_score(
         if not np.isfinite(raw).all():
             return np.nan
         with config_context(**config):
-            return float(scorer(estimator._snapshot(params.copy(), X, raw), X, y, **kwargs))
+            found = scorer(estimator._snapshot(params.copy(), X, raw), X, y, **kwargs)
+        return _number(scorer, found)
 
     return score

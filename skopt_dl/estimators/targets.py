@@ -236,7 +236,7 @@ class JointEncoding:
 
     def encode(self, y: Any, dtype: Any) -> np.ndarray:
         """Indicators of `y`, ``(n_samples, n_outputs)``; see `LabelEncoding.encode`."""
-        table = np.asarray(y)
+        table = y.toarray() if sparse.issparse(y) else np.asarray(y)
         if table.ndim != 2 or table.shape[1] != len(self.labels):
             raise ValueError(
                 f"y has shape {table.shape}; this model was fitted on {len(self.labels)} labels a "

@@ -93,12 +93,25 @@ class LecunNormal(LecunUniform):
     distribution = "normal"
 
 
+# Multiplications of a QR decomposition that are worth the wait: a minute or two.
+MAX_ORTHOGONAL = 2e12
+
+
 class Orthogonal(Initializer):
-    """A random matrix with orthonormal rows or columns (Saxe et al., 2014, arXiv:1312.6120)."""
+    """A random matrix with orthonormal rows or columns (Saxe et al., 2014, arXiv:1312.6120).
+
+    Not for layers of ten thousand units: it takes a QR decomposition.
+    """
 
     def draw(
         self, rng: np.random.Generator, n_in: int, n_out: int, gain: float = 1.0
     ) -> np.ndarray:
+        if max(n_in, n_out) * min(n_in, n_out) ** 2 > MAX_ORTHOGONAL:
+            raise ValueError(
+                f"init='orthogonal' takes a QR decomposition of {n_in} × {n_out} weights: too long "
+                "for layers that large. Use smaller hidden_layer_sizes, or 'glorot_normal' or "
+                "'he_normal', whose rows are nearly orthogonal at that size."
+            )
         tall = rng.normal(size=(max(n_in, n_out), min(n_in, n_out)))
         q, r = np.linalg.qr(tall)
         # The signs of R's diagonal make the distribution uniform over orthogonal matrices.
@@ -167,6 +180,15 @@ class FromFitted(Initializer):
     def __sklearn_clone__(self) -> FromFitted:
         # clone would otherwise clone the estimator too, and lose its weights
         return FromFitted(self.estimator)
+
+    def check_params(self) -> None:
+        super().check_params()
+        model = self.estimator
+        if not (hasattr(model, "coefs_") and hasattr(model, "intercepts_")):
+            raise ValueError(
+                f"init=FromFitted(...) needs a fitted model with coefs_ and intercepts_; {model!r} "
+                "has none. Call its fit first."
+            )
 
     def fill(
         self, layout: Layout, row: np.ndarray, rng: np.random.Generator, gains: Sequence[float]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from skopt_dl._params import BOOLEAN, FRACTION, NOT_NEGATIVE, Constraints
 from skopt_dl.optimizers import rule
@@ -38,6 +38,11 @@ class SGD(TwoSlotOptimizer):
     """
 
     constraints = {"learning_rate": LEARNING_RATE}
+    elsewhere: ClassVar = {
+        "momentum": "another class, Momentum(0.01, momentum=0.9)",
+        "nesterov": "another class, Nesterov(0.01, momentum=0.9)",
+        "weight_decay": "the model's alpha, or AdamW(weight_decay=0.01)",
+    }
 
     def __init__(self, learning_rate: Rate = 0.01):
         self.learning_rate = learning_rate
@@ -211,6 +216,11 @@ class Adam(TwoSlotOptimizer):
     direction = rule.MovingAverage()
     scale = rule.CorrectedAverageOfSquares()
     constraints = _BETAS | {"epsilon_hat": BOOLEAN}
+    elsewhere: ClassVar = {
+        "amsgrad": "another class, AMSGrad(0.001)",
+        "betas": "two parameters, beta_1 and beta_2",
+        "weight_decay": "the model's alpha, or AdamW(weight_decay=0.01)",
+    }
 
     def __init__(
         self,

@@ -24,7 +24,26 @@ def available(kind: str) -> list[str]:
 
     A name that several plugins claim is listed as ``distribution/name``.
     """
+    _check_kind(kind)
     return sorted(usable_names(manager.entries(kind)).values())
+
+
+def _check_kind(kind: str) -> None:
+    if not isinstance(kind, str) or kind not in KINDS:
+        hint = did_you_mean(kind, KINDS) if isinstance(kind, str) else ""
+        raise ValueError(
+            f"The kind of a name must be one of {', '.join(KINDS)}; got {kind!r}.{hint}"
+        )
+
+
+def _check_name(kind: str, name: str) -> None:
+    if not isinstance(name, str):
+        hint = f" Names: {', '.join(available(kind))}."
+        if isinstance(name, type):
+            hint = f" For an object of that class, write {name.__name__}(...)."
+        elif hasattr(name, "get_params"):
+            hint = " That is an object already: use it as it is, or sklearn.base.clone(...) it."
+        raise TypeError(f"The {kind} must be named by a string; got {name!r}.{hint}")
 
 
 def usable_names(entries: list[Entry]) -> dict[Entry, str]:
@@ -56,6 +75,8 @@ def find(kind: str, name: str) -> type[Any]:
     TypeError
         If it is not a class of that kind.
     """
+    _check_kind(kind)
+    _check_name(kind, name)
     return resolve(_find_entry(kind, name))
 
 
@@ -141,19 +162,16 @@ def make(kind: str, name: str, **params: Any) -> Any:
     ------
     ValueError
         If the name or a parameter is unknown; the message gives the nearest match.
+    TypeError
+        If the name is no string.
     """
-    if not isinstance(name, str):
-        written = name.__name__ if isinstance(name, type) else type(name).__name__
-        raise TypeError(
-            f"A name is a string; got {name!r}. For an object of that class, write {written}(...)."
-        )
     cls = find(kind, name)
     known = cls._get_param_names()
     for parameter in params:
         if parameter not in known:
             raise ValueError(
                 f"The {kind} {name!r} has no parameter {parameter!r}."
-                f"{did_you_mean(parameter, known)} It has: {', '.join(known) or 'none'}."
+                f"{cls._suggestion(parameter, known)} It has: {', '.join(known) or 'none'}."
             )
     return cls(**params)
 

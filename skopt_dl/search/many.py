@@ -44,8 +44,11 @@ def fit_many(
 
     Raises
     ------
+    TypeError
+        If `estimators` is no sequence of objects with a ``fit``.
     ValueError
-        If lists of data are not as long as `estimators`.
+        If the same object is there twice, or lists of data are not as long as `estimators`, or
+        some data are lists and others are not.
 
     Examples
     --------
@@ -56,17 +59,18 @@ def fit_many(
     >>> [model.score(X, y) > 0.9 for model in fit_many(models, X, y)]
     [True, True, True, True, True]
     """
-    estimators = list(estimators)
+    estimators = _checked(estimators)
     given = {"X": X, "y": y, "sample_weight": sample_weight}
     columns = {name: value for name, value in given.items() if value is not None}
     if _is_list_of_tables(X):
         for name, value in columns.items():
-            if len(value) != len(estimators):
-                raise ValueError(
-                    f"{name} is a list of {len(value)} arrays for {len(estimators)} estimators: "
-                    "pass one array for all, or one for each."
-                )
+            _check_list(name, value, len(estimators))
     else:
+        if _is_list_of_arrays(y) and len(y) == len(estimators) != len(X):
+            raise ValueError(
+                f"y is a list of {len(y)} arrays, and X is one table. Pass X as a list too, "
+                "[X] * len(estimators) for the same samples."
+            )
         columns = {name: [value] * len(estimators) for name, value in columns.items()}
     tasks = [
         dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
@@ -81,6 +85,46 @@ def fit_many(
         if found is not estimator:
             vars(estimator).update(vars(found))
     return estimators
+
+
+def _checked(estimators: Any) -> list[Any]:
+    """The estimators as a list of different objects that can be fitted."""
+    if hasattr(estimators, "fit") or not np.iterable(estimators):
+        raise TypeError(
+            "estimators must be a list of estimators; got "
+            f"{'a single one, ' if hasattr(estimators, 'fit') else ''}{estimators!r}."
+        )
+    estimators = list(estimators)
+    first: dict[int, int] = {}
+    for place, each in enumerate(estimators):
+        if isinstance(each, type) or not hasattr(each, "fit"):
+            raise TypeError(f"estimators[{place}] must be an object with a fit; got {each!r}.")
+        if id(each) in first:
+            raise ValueError(
+                f"estimators[{place}] is the same object as estimators[{first[id(each)]}]: it can "
+                "be fitted once. Pass copies, such as [clone(model) for _ in range(5)], with a "
+                "random_state each."
+            )
+        first[id(each)] = place
+    return estimators
+
+
+def _check_list(name: str, value: Any, n_estimators: int) -> None:
+    """See that data of a call with a list of tables are a list too, one for each estimator."""
+    if not _is_list_of_arrays(value):
+        raise ValueError(
+            f"X is a list of tables, one for each estimator, so {name} must be a list of arrays "
+            f"too; got {type(value).__name__} of shape {np.shape(value)}."
+        )
+    if len(value) != n_estimators:
+        raise ValueError(
+            f"{name} is a list of {len(value)} arrays for {n_estimators} estimators: "
+            "pass one array for all, or one for each."
+        )
+
+
+def _is_list_of_arrays(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(np.ndim(each) > 0 for each in value)
 
 
 def _is_list_of_tables(X: Any) -> bool:

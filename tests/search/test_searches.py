@@ -309,4 +309,4 @@ def test_many_models_may_have_data_of_their_own():
 
 def test_lists_of_data_have_to_be_as_many_as_the_models():
     with pytest.raises(ValueError, match="X is a list of 2 arrays for 3 estimators"):
-        fit_many([model()] * 3, [DIGITS] * 2, [LABELS] * 2)
+        fit_many([model() for _ in range(3)], [DIGITS] * 2, [LABELS] * 2)
