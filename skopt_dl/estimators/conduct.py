@@ -6,14 +6,11 @@ import functools
 import math
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from skopt_dl._memory import in_words, n_bytes_of_memory
 from skopt_dl.jobs import FitJob
 from skopt_dl.networks import Network
-
-if TYPE_CHECKING:
-    from skopt_dl.estimators.base import BaseMLP
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -57,7 +54,7 @@ def n_bytes_of_params(network: Network, optimizer: Any, dtype: Any) -> int:
     return network.layout.size * n_arrays * dtype.itemsize
 
 
-def check_memory(estimator: BaseMLP, network: Network, optimizer: Any, dtype: Any) -> None:
+def check_memory(estimator: Any, network: Network, optimizer: Any, dtype: Any) -> None:
     """Refuse a network that memory cannot hold, before anything of it is made.
 
     Raises
@@ -78,7 +75,7 @@ def check_memory(estimator: BaseMLP, network: Network, optimizer: Any, dtype: An
         )
 
 
-def out_of_memory(estimator: BaseMLP, job: FitJob | None, error: MemoryError) -> MemoryError:
+def out_of_memory(estimator: Any, job: FitJob | None, error: MemoryError) -> MemoryError:
     """The error to raise for a fit that found too little memory, with what it takes and why."""
     given = (
         f"hidden_layer_sizes={estimator.hidden_layer_sizes!r} and "

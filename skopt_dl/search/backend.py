@@ -20,9 +20,10 @@ from skopt_dl._params import did_you_mean
 from skopt_dl._warnings import user_line, warn_user
 from skopt_dl.backends import one_blas_thread
 from skopt_dl.search.cluster import Cluster
-from skopt_dl.search.coordinator import Coordinator
+from skopt_dl.search.coordinator import Coordinator, active
 from skopt_dl.search.isolation import isolated_warnings
-from skopt_dl.search.tasks import Call, active
+from skopt_dl.search.tasks import Call
+from skopt_dl.search.worker import run_lot
 
 # Models that train at once where nobody says how many.
 DEFAULT_N_JOBS = 64
@@ -104,10 +105,10 @@ class StackingBackend(ParallelBackendBase):
     def start_call(self) -> None:
         """Begin a call: make a coordinator; tasks of tasks share that of the outer call."""
         self._call = Call(warnings.filters, user_line())
-        task = active.get()
-        self._is_nested = task is not None
-        if task is not None:
-            self._coordinator = task.coordinator
+        here = active.get()
+        self._is_nested = here is not None
+        if here is not None:
+            self._coordinator = here.coordinator
             return
         self._around = around = ExitStack()
         # Stacks are trained side by side: a BLAS with threads of its own would be in the way.
@@ -119,6 +120,7 @@ class StackingBackend(ParallelBackendBase):
             print if getattr(self.parallel, "verbose", 0) else None,
             self._cluster,
             self._n_processes,
+            run_lot,
         )
         around.callback(self._coordinator.close)
         self._submitting = ExitStack()
@@ -152,9 +154,9 @@ class StackingBackend(ParallelBackendBase):
     @contextmanager
     def retrieval_context(self) -> Iterator[None]:
         """While results are waited for, tasks may train."""
-        task = active.get()
-        if self._is_nested and task is not None and task.coordinator is self._coordinator:
-            with self._coordinator.awaiting_tasks():
+        here = active.get()
+        if self._is_nested and here is not None and here.coordinator is self._coordinator:
+            with self._coordinator.awaiting_tasks(here.task):
                 yield
         else:
             if self._submitting is not None:

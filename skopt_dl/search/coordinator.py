@@ -9,22 +9,20 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from skopt_dl.backends import get_backend, one_blas_thread
 from skopt_dl.jobs import FitJob, Outcome, share_data, spread, stacks, train
 from skopt_dl.optimizers import Minimizer
 from skopt_dl.search import scheduler as decided
+from skopt_dl.search.cluster import Cluster
 from skopt_dl.search.processes import Processes, shared_processes
-from skopt_dl.search.tasks import Call, Task, active
+from skopt_dl.search.tasks import Answer, Call, Lot, Task
 from skopt_dl.training import ModelRun
-
-if TYPE_CHECKING:
-    from skopt_dl.search.cluster import Cluster
 
 # Seconds between two ticks of the scheduler.
 TICK = 0.25
@@ -36,6 +34,17 @@ GRACE = 5.0
 PARALLEL_FLOPS = 2.5e7
 
 
+class Active(NamedTuple):
+    """A task that runs, and who runs it."""
+
+    coordinator: Coordinator
+    task: Task
+
+
+# The task whose code runs here.
+active: ContextVar[Active | None] = ContextVar("skopt_dl_task", default=None)
+
+
 def run(job: FitJob) -> tuple[ModelRun, str]:
     """Train a job: in a stack where its task belongs to a stacked search, else alone.
 
@@ -45,12 +54,12 @@ def run(job: FitJob) -> tuple[ModelRun, str]:
     device : str
         Where it was trained: ``"cpu"`` or ``"cuda"``.
     """
-    task = active.get()
-    if task is None:
+    here = active.get()
+    if here is None:
         with one_blas_thread():
             outcome = train([job])[0]
     else:
-        outcome = task.coordinator.train(job)
+        outcome = here.coordinator.train(job, here.task)
     if outcome.error is not None:
         raise outcome.error
     return outcome.run, outcome.device
@@ -82,6 +91,8 @@ class Coordinator:
         Trains the stacks it can; the others are trained here.
     n_processes : int, default=0
         How many processes run tasks that take long, besides this one.
+    run_lot : callable, default=None
+        What these call with a `Lot`, to return an `Answer` for each of its tasks and lines to tell.
     works_for : str, default=None
         Where the tasks are those of another process's search, a file by which that cancels them.
     """
@@ -93,6 +104,7 @@ class Coordinator:
         tell: Callable[[str], None] | None = None,
         cluster: Cluster | None = None,
         n_processes: int = 0,
+        run_lot: Callable[[Lot], tuple[list[Answer], list[str]]] | None = None,
         works_for: str | None = None,
     ):
         n_remote = 0 if cluster is None else cluster.n_threads
@@ -107,6 +119,7 @@ class Coordinator:
         # A file is the one thing that every process sees, on all platforms.
         self._cancelled = works_for or str(Path(tempfile.gettempdir(), f"skopt_dl-{uuid4()}"))
         self._processes: Processes | None = None
+        self._run_lot = run_lot
         self._tasks: dict[int, Task] = {}
         self._n_tasks = 0
         self._aborted = threading.Event()
@@ -126,7 +139,7 @@ class Coordinator:
         """Have a task run as soon as there is room for it."""
         with self._lock:
             number = self._n_tasks = self._n_tasks + 1
-            task = self._tasks[number] = Task(number, call.number(), function, call, self)
+            task = self._tasks[number] = Task(number, call.number(), function, call)
         self._start_clock()
         self._happens(decided.Submitted(number))
         return task.future
@@ -141,10 +154,8 @@ class Coordinator:
             self._happens(decided.Released())
 
     @contextmanager
-    def awaiting_tasks(self) -> Iterator[None]:
+    def awaiting_tasks(self, task: Task) -> Iterator[None]:
         """A task that waits for tasks of its own leaves its room to them."""
-        task = active.get()
-        assert task is not None
         self._happens(decided.Awaits(task.number))
         try:
             yield
@@ -152,13 +163,11 @@ class Coordinator:
             self._happens(decided.GoesOn(task.number))
             task.turn.wait()
 
-    def train(self, job: FitJob) -> Outcome:
-        """Wait until a job of this thread's task has been trained."""
+    def train(self, job: FitJob, task: Task) -> Outcome:
+        """Wait until a job of this task, whose thread calls, has been trained."""
         if self._is_worker and job.stays_here:
             # The other process did not know of this job.
             raise StaysHereError
-        task = active.get()
-        assert task is not None
         # Callbacks and scorers belong to the task, but run while it waits.
         job.context = copy_context()
         job.context.run(active.set, None)
@@ -227,7 +236,9 @@ class Coordinator:
         self._task_threads.submit(self._run, self._tasks[number])
 
     def _run(self, task: Task) -> None:
-        task.run()
+        context = task.call.context.copy()
+        context.run(active.set, Active(self, task))
+        context.run(task.run)
         # Whoever heard of the result may have submitted the next task before this one is over.
         del self._tasks[task.number]
         self._happens(decided.Ended(task.number))
@@ -327,13 +338,12 @@ class Coordinator:
 
     def _send_now(self, lot: int, tasks: list[Task]) -> None:
         """Have tasks run by another process; where it cannot, they stay here, and all others."""
-        from skopt_dl.search.worker import Lot, run_lot
-
         assert self._processes is not None
+        assert self._run_lot is not None
         functions = [(task.function, task.call.filters, task.call.line) for task in tasks]
         lot_sent = Lot(functions, self._tell_user is not None, self._cancelled)
         try:
-            answers, lines = self._processes.run(run_lot, lot_sent)
+            answers, lines = self._processes.run(self._run_lot, lot_sent)
         except BaseException as error:
             if not (self.aborted or self._processes.usable):
                 reason = str(error).partition("\n")[0]

@@ -5,19 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from contextvars import ContextVar, copy_context
+from contextvars import copy_context
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 from skopt_dl._warnings import Line, origin
 from skopt_dl.jobs import FitJob, Outcome
 from skopt_dl.search.isolation import Shown, TaskWarnings, current, show
-
-if TYPE_CHECKING:
-    from skopt_dl.search.coordinator import Coordinator
-
-# The task that runs here.
-active: ContextVar[Task | None] = ContextVar("skopt_dl_task", default=None)
 
 
 class Call:
@@ -94,18 +88,13 @@ class Task:
     place: int
     function: Callable[[], Any]
     call: Call
-    coordinator: Coordinator
     future: Future[Any] = field(default_factory=Future)
     turn: Turn = field(default_factory=Turn)
     job: FitJob | None = None
     outcome: Outcome | BaseException | None = None
 
     def run(self) -> None:
-        """Call the function, in the context of its call, and tell what comes of it."""
-        self.call.context.copy().run(self._run)
-
-    def _run(self) -> None:
-        active.set(self)
+        """Call the function, and tell what comes of it."""
         warnings = TaskWarnings(self.call.filters)
         with warnings.in_force():
             try:
@@ -121,3 +110,28 @@ class Task:
             self.future.set_result(result)
         else:
             self.future.set_exception(error)
+
+
+class Lot(NamedTuple):
+    """Tasks that travel together: each function, and the filters and line of its call.
+
+    Attributes
+    ----------
+    tasks : sequence of (callable, sequence of tuple, Line or None)
+    verbose : bool
+        Whether lines about what is trained are wanted.
+    cancelled : str
+        A file that is there as soon as the search is to end.
+    """
+
+    tasks: Sequence[tuple[Callable[[], Any], Sequence[Any], Line | None]]
+    verbose: bool
+    cancelled: str
+
+
+class Answer(NamedTuple):
+    """What a task has returned or raised, and the warnings it has shown."""
+
+    result: Any
+    error: BaseException | None
+    shown: Sequence[Shown]

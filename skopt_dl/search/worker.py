@@ -3,40 +3,14 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, wait
-from typing import Any, NamedTuple
+from typing import Any
 
-from skopt_dl._warnings import Line
 from skopt_dl.backends import one_blas_thread
 from skopt_dl.search.coordinator import Coordinator, StaysHereError
 from skopt_dl.search.isolation import Shown, isolated_warnings
-from skopt_dl.search.tasks import Call
-
-
-class Lot(NamedTuple):
-    """Tasks that travel together: each function, and the filters and line of its call.
-
-    Attributes
-    ----------
-    tasks : sequence of (callable, sequence of tuple, Line or None)
-    verbose : bool
-        Whether lines about what is trained are wanted.
-    cancelled : str
-        A file that is there as soon as the search is to end.
-    """
-
-    tasks: Sequence[tuple[Callable[[], Any], Sequence[Any], Line | None]]
-    verbose: bool
-    cancelled: str
-
-
-class Answer(NamedTuple):
-    """What a task has returned or raised, and the warnings it has shown."""
-
-    result: Any
-    error: BaseException | None
-    shown: Sequence[Shown]
+from skopt_dl.search.tasks import Answer, Call, Lot
 
 
 class _CallElsewhere(Call):
