@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import numbers
 from collections.abc import Callable, Sequence
@@ -309,8 +310,10 @@ class BaseMLP(
             network, dtype = job.network, job.X.dtype
 
             def attributes(run: ModelRun) -> dict[str, Any]:
-                assert run.current is not None
-                return self._attributes(run, np.array(run.current()), network, dtype)
+                assert run.current is not None and run.current_state is not None
+                now = self._attributes(run, np.array(run.current()), network, dtype)
+                # With these a copy trains on as this model would.
+                return now | {"_resume": run.current_state() or None, "_rng": copy.deepcopy(self._rng)}
 
             tasks.attributes = attributes
             tasks.fit_begins()

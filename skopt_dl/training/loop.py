@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -178,6 +179,7 @@ class Stack:
             self.averages = Averages(self.b, decays, self._predictors(), averages)
         for row, run in enumerate(self.runs):
             run.current = partial(self._current, row)
+            run.current_state = partial(self._current_state, row)
 
     def _make_groups(self, states: Sequence[dict[str, np.ndarray] | None]) -> None:
         scratch = self.objective.scratch
@@ -312,6 +314,15 @@ class Stack:
     def _current(self, row: int) -> np.ndarray:
         return self.b.to_numpy(self._eval_params()[row, :])
 
+    def _current_state(self, row: int) -> dict[str, Any]:
+        run = copy.copy(self.runs[row])
+        if run.stop_reason == "diverged":
+            return {}
+        run.progress = copy.copy(run.progress)
+        # What the rule is about to change, a rate that falls for one, comes before what follows.
+        run.should_stop()
+        return self._whole_state(row, run)
+
     def _leave(self) -> None:
         """Let the models that are done go, and close the ranks."""
         for run in self.runs:
@@ -346,13 +357,16 @@ class Stack:
                 final = self.checkpoints.last_good(row)
         # One model alone may keep the buffer; several must not keep each other's.
         run.params = final if self.params.shape[0] == 1 else final.copy()
-        run.current = None
-        run.state = {}
-        if run.stop_reason != "diverged":
-            run.state = {"progress": dict(vars(run.progress)), **self._state(row)}
-            if run.stopping is not None:
-                patience = [run.stopping.monitor, run.best, run.n_iter_without_improvement]
-                run.state["patience"] = patience
+        run.current = run.current_state = None
+        run.state = {} if run.stop_reason == "diverged" else self._whole_state(row, run)
+
+    def _whole_state(self, row: int, run: ModelRun) -> dict[str, Any]:
+        """What another training needs to go on with one model."""
+        state = {"progress": dict(vars(run.progress)), **self._state(row)}
+        if run.stopping is not None:
+            patience = [run.stopping.monitor, run.best, run.n_iter_without_improvement]
+            state["patience"] = patience
+        return state
 
     def _state(self, row: int) -> dict[str, Any]:
         """What is needed to go on with one model, on the host."""

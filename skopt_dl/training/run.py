@@ -78,6 +78,8 @@ class ModelRun:
         What to predict with, at the end: parameters and statistics.
     current : callable or None
         While training, returns what to predict with now.
+    current_state : callable or None
+        While training, after an epoch, returns what `state` would be if it were the last.
     state : dict
         What `minimise` needs to go on from here, at the end; empty after a divergence, when
         there is nothing to go on from but the parameters. Where the model was trained with other
@@ -101,6 +103,7 @@ class ModelRun:
     message: str = ""
     params: np.ndarray | None = None
     current: Callable[[], np.ndarray] | None = None
+    current_state: Callable[[], dict[str, Any]] | None = None
     state: dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -174,7 +174,7 @@ class UpdateGroup:
 
     def row_state(self, row: int) -> dict[str, np.ndarray]:
         """The state arrays of one model, ``(P,)`` each, on the host."""
-        return {slot: self._b.to_numpy(array[row, :]) for slot, array in self.state.items()}
+        return {slot: self._b.to_numpy(array[row, :]).copy() for slot, array in self.state.items()}
 
 
 def group_rows(
