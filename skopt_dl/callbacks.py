@@ -28,6 +28,7 @@ from skopt_dl._params import (
     Interval,
     did_you_mean,
 )
+from skopt_dl._printing import print_line
 from skopt_dl._warnings import warn_user
 from skopt_dl.estimators.base import BaseMLP
 from skopt_dl.jobs import StackState
@@ -286,8 +287,8 @@ class Checkpoint(_Monitor):
             if not memory["failed"]:
                 kept = f"The last one, {path}, is whole." if path.exists() else "There is none yet."
                 warn_user(
-                    f"The checkpoint of epoch {model.n_iter_} cannot be written to {path}: {error}. "
-                    f"{kept} Training goes on, and so do attempts to save it."
+                    f"The checkpoint of epoch {model.n_iter_} cannot be written to {path}: "
+                    f"{error}. {kept} Training goes on, and so do attempts to save it."
                 )
             memory["failed"] = True
         else:
@@ -317,11 +318,14 @@ class LearningRatePrinter(EpochCallback):
         if rate == memory["last"] or (memory["epoch"] - 1) % self.every:
             return
         memory["last"] = rate
-        print(f"Epoch {memory['epoch']}: learning rate {rate:.6g}")
+        print_line(f"Epoch {memory['epoch']}: learning rate {rate:.6g}")
 
 
 class StackProgress(Configurable):
     """Print how far the stacks of a search are: the epoch, how many train, how many have stopped.
+
+    Where the search knows, a line ends with how many of its models are trained, of those that it
+    knows of so far, and how long the others will take at this rate.
 
     For ``joblib.parallel_config(backend="skopt_dl")`` and `fit_many`. Like a ``ProgressBar`` it is
     set on the outermost estimator that takes callbacks: the search, or the network itself. Unlike
@@ -369,7 +373,8 @@ class StackProgress(Configurable):
         Parameters
         ----------
         stack : StackState
-            With ``name``, ``n_models``, ``n_training``, ``epoch`` and ``max_epochs``.
+            With ``name``, ``n_models``, ``n_training``, ``epoch``, ``max_epochs``, and, for all of
+            the search, ``n_trained``, ``n_known``, ``seconds`` and ``seconds_left``.
         """
         times: dict[str, float] = self.__dict__.setdefault("_times", {})
         now = time.monotonic()
@@ -385,4 +390,22 @@ class StackProgress(Configurable):
             del times[stack.name]
             models = "1 model" if stack.n_models == 1 else f"{stack.n_models} models"
             text = f"trained {models} in {stack.epoch} epochs"
-        print(f"[skopt_dl] stack {stack.name}: {text}", flush=True)
+        print_line(f"[skopt_dl] stack {stack.name}: {text}{_overall(stack)}")
+
+
+def _overall(stack: StackState) -> str:
+    """How far the search is that a stack belongs to, as the end of a line."""
+    if stack.n_known is None:
+        return ""
+    n_trained = stack.n_trained + (0 if stack.n_training else stack.n_models)
+    left = stack.seconds_left
+    text = f"; {n_trained} of {stack.n_known} models trained"
+    return f"{text}, about {_duration(left)} left" if left and n_trained else text
+
+
+def _duration(seconds: float) -> str:
+    """A duration in the unit that suits it."""
+    for unit, length in (("h", 3600.0), ("min", 60.0)):
+        if seconds >= length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} s"

@@ -12,7 +12,7 @@ from skopt_dl.optimizers.rule import TwoSlotOptimizer
 from skopt_dl.schedules import Schedule
 
 Array = Any
-Rate = float | Schedule
+Rate = float | str | Schedule
 
 _MOMENTUM: Constraints = {"learning_rate": LEARNING_RATE, "momentum": FRACTION}
 _SQUARES: Constraints = {
@@ -34,7 +34,7 @@ class SGD(TwoSlotOptimizer):
 
     Parameters
     ----------
-    learning_rate : float or Schedule, default=0.01
+    learning_rate : float, str or Schedule, default=0.01
     """
 
     constraints = {"learning_rate": LEARNING_RATE}
@@ -51,7 +51,7 @@ class Momentum(TwoSlotOptimizer):
 
     Parameters
     ----------
-    learning_rate : float or Schedule, default=0.01
+    learning_rate : float, str or Schedule, default=0.01
     momentum : float, default=0.9
     """
 
@@ -71,7 +71,7 @@ class Nesterov(TwoSlotOptimizer):
 
     Parameters
     ----------
-    learning_rate : float or Schedule, default=0.01
+    learning_rate : float, str or Schedule, default=0.01
     momentum : float, default=0.9
     """
 
@@ -88,7 +88,7 @@ class AdaGrad(TwoSlotOptimizer):
 
     Parameters
     ----------
-    learning_rate : float or Schedule, default=0.01
+    learning_rate : float, str or Schedule, default=0.01
     epsilon : float, default=1e-10
     initial_accumulator : float, default=0.0
         Where the sums start.
@@ -117,7 +117,7 @@ class RMSProp(TwoSlotOptimizer):
 
     Parameters
     ----------
-    learning_rate : float or Schedule, default=0.001
+    learning_rate : float, str or Schedule, default=0.001
     rho : float, default=0.9
         Decay of the moving average.
     epsilon : float, default=1e-8
@@ -177,7 +177,7 @@ class AdaDelta(TwoSlotOptimizer):
 
     Parameters
     ----------
-    learning_rate : float or Schedule, default=1.0
+    learning_rate : float, str or Schedule, default=1.0
     rho : float, default=0.95
         Decay of both moving averages.
     epsilon : float, default=1e-6
@@ -198,7 +198,7 @@ class Adam(TwoSlotOptimizer):
 
     Parameters
     ----------
-    learning_rate : float or Schedule, default=0.001
+    learning_rate : float, str or Schedule, default=0.001
     beta_1, beta_2 : float, default=0.9, 0.999
         Decay of the two averages.
     epsilon : float, default=1e-8
@@ -232,7 +232,7 @@ class AMSGrad(Adam):
 
     Parameters
     ----------
-    learning_rate : float or Schedule, default=0.001
+    learning_rate : float, str or Schedule, default=0.001
     beta_1, beta_2 : float, default=0.9, 0.999
     epsilon : float, default=1e-8
     epsilon_hat : bool, default=False
@@ -263,7 +263,7 @@ class AdaMax(TwoSlotOptimizer):
 
     Parameters
     ----------
-    learning_rate : float or Schedule, default=0.002
+    learning_rate : float, str or Schedule, default=0.002
     beta_1, beta_2 : float, default=0.9, 0.999
     epsilon : float, default=1e-8
         Added to the absolute gradients.
@@ -291,7 +291,7 @@ class NAdam(TwoSlotOptimizer):
 
     Parameters
     ----------
-    learning_rate : float or Schedule, default=0.002
+    learning_rate : float, str or Schedule, default=0.002
     beta_1, beta_2 : float, default=0.9, 0.999
     epsilon : float, default=1e-8
     momentum_decay : float, default=0.004
@@ -326,7 +326,7 @@ class AdamW(Adam):
 
     Parameters
     ----------
-    learning_rate : float or Schedule, default=0.001
+    learning_rate : float, str or Schedule, default=0.001
     beta_1, beta_2 : float, default=0.9, 0.999
     epsilon : float, default=1e-8
     weight_decay : float, default=0.01

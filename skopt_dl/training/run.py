@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from skopt_dl.schedules import Progress, as_schedule
+from skopt_dl.schedules import Progress
 
 # In the order of a table; a column appears when there is something to put into it.
 HISTORY_COLUMNS = (
@@ -153,7 +153,7 @@ class ModelRun:
         """Whether the rule ends the training; a schedule may lower the rate and go on instead."""
         if not self.out_of_patience:
             return False
-        schedule = as_schedule(self.optimizer.learning_rate)
+        schedule = self.optimizer.learning_rate_schedule
         if not schedule.continues_after_plateau(self.progress):
             self.stop_reason = "no_improvement"
             return True
