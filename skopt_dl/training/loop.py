@@ -341,7 +341,7 @@ class Stack:
         run.progress = copy.copy(run.progress)
         # What the rule is about to change, a rate that falls for one, comes before what follows.
         run.should_stop()
-        return self._whole_state(row, run)
+        return {**run.standing, **self._state(row)}
 
     def _leave(self) -> None:
         """Let the models that are done go, and close the ranks."""
@@ -378,15 +378,9 @@ class Stack:
         # One model alone may keep the buffer; several must not keep each other's.
         run.params = final if self.params.shape[0] == 1 else final.copy()
         run.current = run.current_state = None
-        run.state = {} if run.stop_reason == "diverged" else self._whole_state(row, run)
-
-    def _whole_state(self, row: int, run: ModelRun) -> dict[str, Any]:
-        """What another training needs to go on with one model."""
-        state = {"progress": dict(vars(run.progress)), **self._state(row)}
-        if run.stopping is not None:
-            patience = [run.stopping.monitor, run.best, run.n_iter_without_improvement]
-            state["patience"] = patience
-        return state
+        run.state = {}
+        if run.stop_reason != "diverged":
+            run.state = {**run.standing, **self._state(row)}
 
     def _state(self, row: int) -> dict[str, Any]:
         """What is needed to go on with one model, on the host."""

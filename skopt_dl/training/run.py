@@ -121,6 +121,15 @@ class ModelRun:
         """Epochs of this run, those of an earlier one not counted."""
         return len(self.history["loss"]) if self.history else 0
 
+    @property
+    def standing(self) -> dict[str, Any]:
+        """The part of `state` that is no array: progress, and what the stopping rule has seen."""
+        standing: dict[str, Any] = {"progress": dict(vars(self.progress))}
+        if self.stopping is not None:
+            patience = [self.stopping.monitor, self.best, self.n_iter_without_improvement]
+            standing["patience"] = patience
+        return standing
+
     def record(self, **columns: float) -> None:
         """Append one epoch to the history."""
         for name, value in columns.items():
