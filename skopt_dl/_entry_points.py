@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from importlib.metadata import Distribution, EntryPoint, distributions
-from itertools import takewhile
 
 GROUP = "skopt_dl"
 
@@ -54,15 +52,3 @@ def _plugins_of(distribution: Distribution) -> Iterator[InstalledPlugin]:
 def canonical(distribution: str) -> str:
     """Return a distribution's name as package indexes compare it (PEP 503)."""
     return re.sub(r"[-_.]+", "-", distribution).lower()
-
-
-@cache
-def plugin_of_module(module: str) -> InstalledPlugin | None:
-    """Return the installed plugin that a module belongs to, judged by its dotted name."""
-    parts = module.split(".")
-
-    def n_shared(plugin: InstalledPlugin) -> int:
-        pairs = zip(parts, plugin.module.split("."), strict=False)
-        return len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
-
-    return max((p for p in installed_plugins() if n_shared(p)), key=n_shared, default=None)

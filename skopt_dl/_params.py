@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from skopt_dl._pickling import MissingPluginObject, reduce_component
+from skopt_dl._pickling import MissingPluginObject, from_plain, reduce_component, to_plain
 
 
 class Constraint(Protocol):
@@ -246,6 +246,12 @@ class Configurable(BaseEstimator, _KnowsItsKeywords):
         if name in cls.elsewhere:
             return f" Here it is {cls.elsewhere[name]}."
         return did_you_mean(name, known)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return to_plain(super().__getstate__())
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(from_plain(state))
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters by name; ``a__b`` sets parameter ``b`` of the object in ``a``.

@@ -19,6 +19,7 @@ import joblib
 import numpy as np
 from sklearn.callback import CallbackContext
 
+from skopt_dl._files import replaceable, write_whole
 from skopt_dl._params import (
     NOT_NEGATIVE,
     Configurable,
@@ -27,6 +28,8 @@ from skopt_dl._params import (
     Interval,
     did_you_mean,
 )
+from skopt_dl._printing import print_line
+from skopt_dl._warnings import warn_user
 from skopt_dl.estimators.base import BaseMLP
 from skopt_dl.jobs import StackState
 from skopt_dl.training import HISTORY_COLUMNS
@@ -221,13 +224,20 @@ class EarlyStopping(_Monitor):
 class Checkpoint(_Monitor):
     """Save the best model so far after each epoch that brings one.
 
-    A file is complete at any moment: it is written beside and then put in place. Within a search,
-    each fit writes a file of its own, with the numbers of its tasks in the name.
+    ``joblib.load(path)`` brings back a fitted model as it was after that epoch, the state of its
+    optimizer, averages and generator included: `partial_fit` with the same data goes on exactly as
+    the training would have.
+
+    The file is complete at any moment: it is written beside, brought to the disk, and then put in
+    place. Where a file cannot be written, because the disk is full, say, the training goes on with
+    a warning; the last checkpoint stays, and the next epoch that is better than it is tried again.
+    Within a search, each fit writes a file of its own, with the numbers of its tasks in the name.
 
     Parameters
     ----------
     path : str or path-like
-        Where to save; ``joblib.load(path)`` brings the fitted model back.
+        Where to save. A link to a file stays, and the file is written; anything else that is no
+        file is refused before the training starts.
     monitor : str or callable, default="loss"
         A column of ``history_``, or ``monitor(model)`` that returns a figure of the fitted model.
     larger_is_better : bool or None, default=None
@@ -254,23 +264,35 @@ class Checkpoint(_Monitor):
             numbers.append(str(task.task_id))
             task = task.parent
         path = Path(self.path)
-        if not path.parent.is_dir() or path.is_dir():
-            raise ValueError(
-                f"path of Checkpoint must be a file in a folder that exists; got {self.path!r}."
-            )
         name = "-".join([path.stem, *reversed(numbers)])
-        return {"best": np.inf, "path": path.with_name(name + path.suffix)}
+        try:
+            target = replaceable(path.with_name(name + path.suffix))
+        except ValueError as error:
+            raise ValueError(
+                f"path of Checkpoint must be a file in a folder that exists; got {self.path!r}: "
+                f"{error}"
+            ) from None
+        return {"best": np.inf, "path": target, "failed": False}
 
     def after_epoch(self, model: Any, memory: dict[str, Any]) -> None:
         figure = self.figure(model)
         if not figure < memory["best"]:
             return
-        memory["best"], path = figure, memory["path"]
         # The copy was made in mid-fit; callbacks and their contexts are not to be saved with it.
         model.__dict__ = {k: v for k, v in vars(model).items() if k not in _OF_CALLBACKS}
-        beside = path.with_name(path.name + ".part")
-        joblib.dump(model, beside)
-        beside.replace(path)
+        path = memory["path"]
+        try:
+            write_whole(path, lambda file: joblib.dump(model, file))
+        except OSError as error:
+            if not memory["failed"]:
+                kept = f"The last one, {path}, is whole." if path.exists() else "There is none yet."
+                warn_user(
+                    f"The checkpoint of epoch {model.n_iter_} cannot be written to {path}: "
+                    f"{error}. {kept} Training goes on, and so do attempts to save it."
+                )
+            memory["failed"] = True
+        else:
+            memory["best"], memory["failed"] = figure, False
 
 
 class LearningRatePrinter(EpochCallback):
@@ -296,11 +318,14 @@ class LearningRatePrinter(EpochCallback):
         if rate == memory["last"] or (memory["epoch"] - 1) % self.every:
             return
         memory["last"] = rate
-        print(f"Epoch {memory['epoch']}: learning rate {rate:.6g}")
+        print_line(f"Epoch {memory['epoch']}: learning rate {rate:.6g}")
 
 
 class StackProgress(Configurable):
     """Print how far the stacks of a search are: the epoch, how many train, how many have stopped.
+
+    Where the search knows, a line ends with how many of its models are trained, of those that it
+    knows of so far, and how long the others will take at this rate.
 
     For ``joblib.parallel_config(backend="skopt_dl")`` and `fit_many`. Like a ``ProgressBar`` it is
     set on the outermost estimator that takes callbacks: the search, or the network itself. Unlike
@@ -348,7 +373,8 @@ class StackProgress(Configurable):
         Parameters
         ----------
         stack : StackState
-            With ``name``, ``n_models``, ``n_training``, ``epoch`` and ``max_epochs``.
+            With ``name``, ``n_models``, ``n_training``, ``epoch``, ``max_epochs``, and, for all of
+            the search, ``n_trained``, ``n_known``, ``seconds`` and ``seconds_left``.
         """
         times: dict[str, float] = self.__dict__.setdefault("_times", {})
         now = time.monotonic()
@@ -364,4 +390,22 @@ class StackProgress(Configurable):
             del times[stack.name]
             models = "1 model" if stack.n_models == 1 else f"{stack.n_models} models"
             text = f"trained {models} in {stack.epoch} epochs"
-        print(f"[skopt_dl] stack {stack.name}: {text}", flush=True)
+        print_line(f"[skopt_dl] stack {stack.name}: {text}{_overall(stack)}")
+
+
+def _overall(stack: StackState) -> str:
+    """How far the search is that a stack belongs to, as the end of a line."""
+    if stack.n_known is None:
+        return ""
+    n_trained = stack.n_trained + (0 if stack.n_training else stack.n_models)
+    left = stack.seconds_left
+    text = f"; {n_trained} of {stack.n_known} models trained"
+    return f"{text}, about {_duration(left)} left" if left and n_trained else text
+
+
+def _duration(seconds: float) -> str:
+    """A duration in the unit that suits it."""
+    for unit, length in (("h", 3600.0), ("min", 60.0)):
+        if seconds >= length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} s"

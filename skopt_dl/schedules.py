@@ -1,7 +1,8 @@
 """Learning rates that change during training.
 
-Every optimizer's ``learning_rate`` is a float or one of these. A schedule is configuration alone:
-its value follows from the `Progress` of a model, so the same object serves any number of fits.
+Every optimizer's ``learning_rate`` is a float, one of these, or the name of one: ``"cosine"`` is a
+`Cosine` around the rate that the optimizer has by default. A schedule is configuration alone: its
+value follows from the `Progress` of a model, so the same object serves any number of fits.
 
 Examples
 --------
@@ -13,8 +14,12 @@ Examples
 
 from __future__ import annotations
 
+import inspect
 import math
-from typing import Any, ClassVar
+import numbers
+from typing import Any, ClassVar, Self
+
+import numpy as np
 
 from skopt_dl._params import FRACTION, NOT_NEGATIVE, POSITIVE, Configurable, InstanceOf, Interval
 
@@ -61,8 +66,17 @@ class Schedule(Configurable):
     per_step: ClassVar[bool] = False
     spans_training: ClassVar[bool] = False
 
+    @classmethod
+    def around(cls, learning_rate: float) -> Self:
+        """Make one from a rate alone: what the name of the schedule stands for.
+
+        The rate is the first parameter of the class, all others have their defaults.
+        """
+        first = next(iter(inspect.signature(cls).parameters))
+        return cls(**{first: learning_rate})
+
     def value(self, progress: Progress) -> float:
-        """Return the learning rate of the next update."""
+        """Return the learning rate of the next update: finite and not negative."""
         raise NotImplementedError
 
     def continues_after_plateau(self, progress: Progress) -> bool:
@@ -110,7 +124,7 @@ class StepDecay(Schedule):
         self.every = every
 
     def value(self, progress: Progress) -> float:
-        return self.initial_learning_rate * self.drop ** (progress.epoch // self.every)
+        return self.initial_learning_rate * _power(self.drop, progress.epoch // self.every)
 
 
 class ExponentialDecay(Schedule):
@@ -129,7 +143,7 @@ class ExponentialDecay(Schedule):
         self.rate = rate
 
     def value(self, progress: Progress) -> float:
-        return self.initial_learning_rate * self.rate**progress.epoch
+        return self.initial_learning_rate * _power(self.rate, progress.epoch)
 
 
 class InverseScaling(Schedule):
@@ -150,7 +164,7 @@ class InverseScaling(Schedule):
         self.power = power
 
     def value(self, progress: Progress) -> float:
-        return self.initial_learning_rate / (progress.n_samples_seen + 1) ** self.power
+        return self.initial_learning_rate / _power(progress.n_samples_seen + 1, self.power)
 
 
 class Cosine(Schedule):
@@ -206,7 +220,7 @@ class WarmUp(Schedule):
         self.start_factor = start_factor
 
     def value(self, progress: Progress) -> float:
-        value = as_schedule(self.schedule).value(progress)
+        value = rate_at(as_schedule(self.schedule), progress)
         done = min(1.0, (progress.step + 1) / self.steps)
         return value * (self.start_factor + (1.0 - self.start_factor) * done)
 
@@ -323,11 +337,42 @@ class ReduceOnPlateau(Schedule):
         return self.value(progress) > self.min_learning_rate
 
 
+def rate_at(schedule: Schedule, progress: Progress) -> float:
+    """Ask a schedule for its value, and see that it is a learning rate.
+
+    Raises
+    ------
+    ValueError
+        If it is not; the message names the schedule, the step, and what came.
+    """
+    value = schedule.value(progress)
+    # Comparisons with NaN are false.
+    if type(value) is float and 0.0 <= value < math.inf:
+        return value
+    if isinstance(value, numbers.Real | np.ndarray) and np.ndim(value) == 0:
+        number = float(value)
+        if 0.0 <= number < math.inf:
+            return number
+    raise ValueError(
+        f"The learning rate of {schedule!r} is {value!r} at step {progress.step} (epoch "
+        f"{progress.epoch}); it must be a finite number, and not negative. Change the parameters "
+        f"of the schedule, or what {type(schedule).__name__}.value returns."
+    )
+
+
 def as_schedule(learning_rate: Any) -> Schedule:
     """Return a schedule for what an optimizer has as ``learning_rate``."""
     if isinstance(learning_rate, Schedule):
         return learning_rate
     return Constant(float(learning_rate))
+
+
+def _power(base: float, exponent: float) -> float:
+    """A power of floats: that of two integers may have more digits than there is memory for."""
+    try:
+        return float(base) ** float(exponent)
+    except OverflowError:
+        return math.inf
 
 
 def _cosine(start: float, end: float, fraction: float) -> float:

@@ -185,7 +185,7 @@ def test_set_params_that_fails_leaves_objects_it_was_given_alone():
         (
             classifier(optimizer=Adam(0.25)),
             {"optimizer__learning_rate__steps": 3},
-            "learning_rate of Adam is 0.25",
+            "learning_rate of Adam is the number 0.25",
         ),
         (classifier(), {"loss__delta": 1}, "'delta' for LogLoss … It has none"),
         (classifier(), {"activation__slope": 1}, "'slope' for ReLU … It has none"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import numbers
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
@@ -35,7 +36,13 @@ from skopt_dl.estimators.conduct import (
     one_at_a_time,
     out_of_memory,
 )
-from skopt_dl.estimators.data import n_bytes_copied, samples_and_targets, split, training_data
+from skopt_dl.estimators.data import (
+    check_indices,
+    n_bytes_copied,
+    samples_and_targets,
+    split,
+    training_data,
+)
 from skopt_dl.estimators.epochs import EpochTasks
 from skopt_dl.estimators.export import to_sklearn
 from skopt_dl.estimators.report import print_epoch, print_unused_gpu, warn_of_outcome
@@ -369,7 +376,13 @@ class BaseMLP(
 
             def attributes(run: ModelRun) -> dict[str, Any]:
                 assert run.current is not None
-                return self._attributes(run, np.array(run.current()), network, dtype)
+                assert run.current_state is not None
+                now = self._attributes(run, np.array(run.current()), network, dtype)
+                # With these a copy trains on as this model would.
+                return now | {
+                    "_resume": run.current_state() or None,
+                    "_rng": copy.deepcopy(self._rng),
+                }
 
             tasks.attributes = attributes
             tasks.fit_begins()
@@ -585,6 +598,13 @@ class BaseMLP(
                 f"dropout={self.dropout!r} makes the loss random, which {optimizer!r} cannot "
                 "minimise. Set dropout=0, or take an optimizer that works on mini-batches."
             )
+        for name, values in optimizer.unused.items():
+            value = getattr(self, name)
+            if value not in values:
+                warn_user(
+                    f"{name}={value!r} has no effect: {type(optimizer).__name__} has no use for "
+                    f"it. Leave it at {values[0]!r}, or take another optimizer."
+                )
 
     def _dtypes(self, reset: bool) -> list[Any]:
         """Precisions that the data may keep; the first is what others become."""
@@ -743,9 +763,11 @@ class BaseMLP(
 
     def _validated(self, X: Any) -> Any:
         """Samples on the host, checked, in the precision of the weights."""
+        X = to_host(X)
+        check_indices(X)
         return validate_data(
             self,
-            to_host(X),
+            X,
             accept_sparse=["csr", "csc"],
             dtype=self.coefs_[0].dtype,
             order="C",

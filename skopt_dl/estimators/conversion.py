@@ -17,7 +17,7 @@ from skopt_dl.estimators.export import copy_attributes, copy_parameters, optimiz
 from skopt_dl.estimators.regressor import MLPRegressor
 from skopt_dl.estimators.targets import MULTILABEL, LabelEncoding
 from skopt_dl.optimizers import LBFGS, SGD, Adam, Minimizer, Momentum, Nesterov, Optimizer
-from skopt_dl.schedules import InverseScaling, Progress, ReduceOnPlateau, as_schedule
+from skopt_dl.schedules import InverseScaling, Progress, ReduceOnPlateau
 from skopt_dl.training import HISTORY_COLUMNS
 
 
@@ -128,7 +128,7 @@ def _resume(model: Any, twin: BaseMLP) -> dict[str, Any] | None:
     progress = Progress()
     progress.step = getattr(trainer, "t", twin.n_steps_)
     progress.epoch, progress.n_samples_seen = len(twin.loss_curve_), twin.t_
-    schedule = as_schedule(twin.optimizer_.learning_rate)
+    schedule = twin.optimizer_.learning_rate_schedule
     if isinstance(schedule, ReduceOnPlateau):
         fall = trainer.learning_rate / schedule.initial_learning_rate
         progress.n_plateaus = round(math.log(fall, schedule.factor))

@@ -87,11 +87,13 @@ def samples_and_targets(
     if np.float32 in dtypes and _is_single_precision(X):
         # scikit-learn sees the dtypes of pandas frames only; others would become float64.
         dtypes = [np.float32]
-    y = to_host(y)
+    X, y = to_host(X), to_host(y)
+    check_indices(X)
+    check_indices(y, "y")
     _check_form(estimator, y)
     X, y = validate_data(
         estimator,
-        to_host(X),
+        X,
         y,
         accept_sparse=["csr", "csc"],
         multi_output=True,
@@ -141,6 +143,33 @@ def _is_missing(value: Any) -> bool:
         return True
     except ValueError:  # an array
         return False
+
+
+def check_indices(array: Any, name: str = "X") -> None:
+    """See that the indices of a sparse array lie within it.
+
+    Nothing that works with one looks at them: an index out of range ends the process.
+
+    Raises
+    ------
+    ValueError
+        Naming the array and what is wrong with it. Arrays of other kinds pass.
+    """
+    if not sparse.issparse(array):
+        return
+    try:
+        if array.format in ("csr", "csc", "bsr"):
+            array.check_format(full_check=True)
+        elif array.format == "coo":
+            for indices, length in zip(array.coords, array.shape, strict=True):
+                if len(indices) and not 0 <= indices.min() <= indices.max() < length:
+                    raise ValueError(f"indices must be from 0 to {length - 1}")
+    except ValueError as error:
+        raise ValueError(
+            f"{name} is a sparse {array.format.upper()} array of shape {array.shape} whose indices "
+            f"are not valid: {error}. Something has changed {name}.indices or {name}.indptr: build "
+            "the array anew."
+        ) from None
 
 
 def _is_single_precision(X: Any) -> bool:

@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skopt_dl.networks import activations, losses
 from skopt_dl.optimizers import LBFGS, SGD, Adam, Momentum, Nesterov
-from skopt_dl.schedules import Constant, InverseScaling, Progress, ReduceOnPlateau, as_schedule
+from skopt_dl.schedules import Constant, InverseScaling, Progress, ReduceOnPlateau
 
 # What scikit-learn has of these, and what it calls it.
 _ACTIVATIONS: dict[type, str] = {
@@ -143,7 +143,7 @@ def _solver(optimizer: Any) -> dict[str, Any]:
 
 def _rate(optimizer: Any) -> dict[str, Any] | None:
     """The parameters for a learning rate; None for what scikit-learn lacks."""
-    schedule = as_schedule(optimizer.learning_rate)
+    schedule = optimizer.learning_rate_schedule
     if type(schedule) is Constant:
         return {"learning_rate_init": schedule.learning_rate}
     if isinstance(optimizer, Adam):
@@ -166,7 +166,7 @@ def optimizer_slots(optimizer: Any, progress: Progress) -> dict[str, tuple[str, 
         return {"mean": ("ms", 1.0 - optimizer.beta_1), "squares": ("vs", 1.0 - optimizer.beta_2)}
     if isinstance(optimizer, Momentum | Nesterov) and optimizer.momentum > 0:
         ahead = optimizer.momentum if isinstance(optimizer, Nesterov) else 1.0
-        rate = as_schedule(optimizer.learning_rate).value(progress)
+        rate = optimizer.learning_rate_schedule.value(progress)
         return {"velocity": ("velocities", -rate / ahead)}
     return {}
 
@@ -205,7 +205,7 @@ def _trainer(model: Any, twin: Any) -> Any:
             twin.nesterovs_momentum,
             twin.power_t,
         )
-        trainer.learning_rate = as_schedule(model.optimizer_.learning_rate).value(progress)
+        trainer.learning_rate = model.optimizer_.learning_rate_schedule.value(progress)
     for slot, (theirs, factor) in optimizer_slots(model.optimizer_, progress).items():
         setattr(trainer, theirs, _split(model._resume["slots"][slot] * factor, weights))
     return trainer

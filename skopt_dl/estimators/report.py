@@ -7,10 +7,10 @@ import math
 
 from sklearn.exceptions import ConvergenceWarning
 
+from skopt_dl._printing import print_line
 from skopt_dl._warnings import warn_user
 from skopt_dl.backends import cuda_problem
 from skopt_dl.optimizers import Minimizer
-from skopt_dl.schedules import Schedule, as_schedule
 from skopt_dl.training import ModelRun
 
 # Times its first value that the loss of a training may rise to before that is called divergence.
@@ -31,9 +31,9 @@ def print_epoch(run: ModelRun) -> None:
     line = f"Epoch {run.n_epochs}, loss = {run.history['loss'][-1]:.8f}"
     if "validation_score" in run.history:
         line += f", validation score = {run.history['validation_score'][-1]:.6f}"
-    print(line)
+    print_line(line)
     if run.out_of_patience and not isinstance(run.optimizer, Minimizer):
-        print(_plateau(run))
+        print_line(_plateau(run))
 
 
 def _plateau(run: ModelRun) -> str:
@@ -43,7 +43,7 @@ def _plateau(run: ModelRun) -> str:
         f"{run.stopping.monitor.replace('_', ' ').capitalize()} did not improve more than "
         f"tol={run.stopping.tol:f} for {run.stopping.n_iter_no_change} consecutive epochs."
     )
-    schedule = as_schedule(run.optimizer.learning_rate)
+    schedule = run.optimizer.learning_rate_schedule
     if schedule.continues_after_plateau(run.progress):
         progress = copy.copy(run.progress)
         progress.n_plateaus += 1
@@ -53,8 +53,8 @@ def _plateau(run: ModelRun) -> str:
 
 def _went_to_plan(run: ModelRun) -> bool:
     """Whether the rate was laid out to end at the last epoch."""
-    rate = getattr(run.optimizer, "learning_rate", None)
-    return isinstance(rate, Schedule) and rate.spans_training
+    schedule = getattr(run.optimizer, "learning_rate_schedule", None)
+    return schedule is not None and schedule.spans_training
 
 
 def _exploded(run: ModelRun) -> bool:

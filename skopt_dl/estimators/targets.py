@@ -27,6 +27,8 @@ def label_encoding(y: Any, classes: Any = None) -> LabelEncoding | JointEncoding
         All the classes, where `y` may not have them all; for several labels a sample, a list of
         such arrays.
     """
+    if classes is not None and not len(classes):
+        raise ValueError("classes is empty: pass all the labels that y will ever have.")
     kind = type_of_target(y, input_name="y", raise_unknown=True)
     if is_multilabel(y, classes, kind):
         return LabelEncoding(np.arange(y.shape[1]), MULTILABEL)

@@ -53,6 +53,13 @@ class StackState(NamedTuple):
         From 1.
     max_epochs : int
         Where the last of them stops at the latest.
+    n_trained : int
+        Models of the search whose training was over before, those of this stack not counted.
+    n_known : int or None
+        Models of the search that are known so far: trained, in training, or waiting. None where
+        no search tells.
+    seconds : float
+        How long the search has been training.
     """
 
     name: str
@@ -60,6 +67,18 @@ class StackState(NamedTuple):
     n_training: int
     epoch: int
     max_epochs: int
+    n_trained: int = 0
+    n_known: int | None = None
+    seconds: float = 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """What the models known so far will take, if they take as long as those before."""
+        share = 1.0 if not self.n_training else min(1.0, self.epoch / self.max_epochs)
+        done = self.n_trained + share * self.n_models
+        if self.n_known is None or not done:
+            return None
+        return self.seconds * max(0.0, self.n_known / done - 1.0)
 
 
 class StackWatcher(Protocol):

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
+import numbers
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
 from skopt_dl._params import POSITIVE, Configurable, InstanceOf
-from skopt_dl.schedules import Schedule
+from skopt_dl.plugins import available, find
+from skopt_dl.schedules import Schedule, as_schedule
 
 Array = Any
 Column = float | np.ndarray
 
-LEARNING_RATE = (POSITIVE, InstanceOf(Schedule, "a schedule from skopt_dl.schedules"))
+LEARNING_RATE = (
+    POSITIVE,
+    InstanceOf(Schedule, "a schedule from skopt_dl.schedules"),
+    InstanceOf(str, "the name of one"),
+)
 
 
 class Step:
@@ -68,6 +76,9 @@ class Optimizer(Configurable):
         Whether several models can share one ``update`` call.
     dtype : str or None
         The precision the method trains in, where it cannot be the data's.
+    unused : dict of str to tuple
+        Parameters of the estimator that the method has no use for, with the values that ask for
+        nothing; any other is answered with a warning.
 
     See Also
     --------
@@ -88,7 +99,64 @@ class Optimizer(Configurable):
     needs: ClassVar[tuple[str, ...]] = ()
     stackable: ClassVar[bool] = True
     dtype: ClassVar[str | None] = None
-    learning_rate: float | Schedule
+    unused: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+    learning_rate: float | str | Schedule
+
+    @property
+    def learning_rate_schedule(self) -> Schedule:
+        """The learning rate as a schedule: made by name, constant, or the object itself.
+
+        A name means that schedule around the rate that the class has by default.
+
+        Raises
+        ------
+        ValueError
+            If there is no schedule of that name; the message gives the nearest match.
+        """
+        given = self.learning_rate
+        if not isinstance(given, str):
+            return as_schedule(given)
+        name = type(self).__name__
+        try:
+            cls = find("schedule", given)
+        except ValueError as error:
+            raise ValueError(
+                f"learning_rate of {name} must be a number, a schedule, or the name of one; got "
+                f"{given!r}. {error}"
+            ) from None
+        default = inspect.signature(type(self)).parameters["learning_rate"].default
+        if not isinstance(default, numbers.Real):
+            raise ValueError(
+                f"learning_rate={given!r} of {name} names a schedule, and {name} has no rate of "
+                f"its own to put into it: pass an object, {cls.__name__}(...)."
+            )
+        return cls.around(float(default))
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters; ``learning_rate__x`` sets parameter ``x`` of the schedule.
+
+        Where `learning_rate` is the name of a schedule, the schedule is created first.
+        """
+        nested = [key for key in params if key.startswith("learning_rate__")]
+        rate = params.get("learning_rate", getattr(self, "learning_rate", None))
+        if nested and isinstance(rate, numbers.Real):
+            parameter = nested[0].partition("__")[2]
+            raise ValueError(
+                f"learning_rate of {type(self).__name__} is the number {rate!r}, which has no "
+                f"parameter {parameter!r}. Set learning_rate to a schedule as well: one of "
+                f"{', '.join(map(repr, available('schedule')))}, or an object."
+            )
+        if nested and isinstance(rate, str):
+            named = copy.copy(self)
+            named.learning_rate = rate
+            params = {**params, "learning_rate": named.learning_rate_schedule}
+        return super().set_params(**params)
+
+    def check_params(self) -> None:
+        """Check every parameter, those of a schedule that is named included."""
+        super().check_params()
+        if isinstance(getattr(self, "learning_rate", None), str):
+            self.learning_rate_schedule.check_params()
 
     def init_state(self, state: dict[str, Array], params: Array, xp: Any) -> None:
         """Fill, in place, state arrays that do not start at zero."""
@@ -143,11 +211,17 @@ class Minimizer(Configurable):
     """Base class of full-batch methods, which run a whole minimisation themselves.
 
     They get the mean loss over all samples and its gradient, in float64 on the host, one model at
-    a time.
+    a time. What an estimator says of batches and steps is `unused`, as for `Optimizer`.
     """
 
     # Line searches compare losses more closely than float32 can tell them apart.
     dtype: ClassVar[str | None] = "float64"
+    unused: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+        "batch_size": ("auto", "full"),
+        "sampling": ("shuffle",),
+        "max_grad_norm": (None,),
+        "ema_decay": (None,),
+    }
 
     def minimize(
         self,

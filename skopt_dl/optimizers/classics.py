@@ -12,7 +12,7 @@ from skopt_dl.optimizers.rule import TwoSlotOptimizer
 from skopt_dl.schedules import Schedule
 
 Array = Any
-Rate = float | Schedule
+Rate = float | str | Schedule
 
 _MOMENTUM: Constraints = {"learning_rate": LEARNING_RATE, "momentum": FRACTION}
 _SQUARES: Constraints = {
@@ -34,7 +34,7 @@ class SGD(TwoSlotOptimizer):
 
     Parameters
     ----------
-    learning_rate : float or Schedule, default=0.01
+    learning_rate : float, str or Schedule, default=0.01
     """
 
     constraints = {"learning_rate": LEARNING_RATE}
@@ -56,7 +56,7 @@ class Momentum(TwoSlotOptimizer):
 
     Parameters
     ----------
-    learning_rate : float or Schedule, default=0.01
+    learning_rate : float, str or Schedule, default=0.01
     momentum : float, default=0.9
     """
 
@@ -76,7 +76,7 @@ class Nesterov(TwoSlotOptimizer):
 
     Parameters
     ----------
-    learning_rate : float or Schedule, default=0.01
+    learning_rate : float, str or Schedule, default=0.01
     momentum : float, default=0.9
     """
 
@@ -93,7 +93,7 @@ class AdaGrad(TwoSlotOptimizer):
 
     Parameters
     ----------
-    learning_rate : float or Schedule, default=0.01
+    learning_rate : float, str or Schedule, default=0.01
     epsilon : float, default=1e-10
     initial_accumulator : float, default=0.0
         Where the sums start.
@@ -122,7 +122,7 @@ class RMSProp(TwoSlotOptimizer):
 
     Parameters
     ----------
-    learning_rate : float or Schedule, default=0.001
+    learning_rate : float, str or Schedule, default=0.001
     rho : float, default=0.9
         Decay of the moving average.
     epsilon : float, default=1e-8
@@ -182,7 +182,7 @@ class AdaDelta(TwoSlotOptimizer):
 
     Parameters
     ----------
-    learning_rate : float or Schedule, default=1.0
+    learning_rate : float, str or Schedule, default=1.0
     rho : float, default=0.95
         Decay of both moving averages.
     epsilon : float, default=1e-6
@@ -203,7 +203,7 @@ class Adam(TwoSlotOptimizer):
 
     Parameters
     ----------
-    learning_rate : float or Schedule, default=0.001
+    learning_rate : float, str or Schedule, default=0.001
     beta_1, beta_2 : float, default=0.9, 0.999
         Decay of the two averages.
     epsilon : float, default=1e-8
@@ -242,7 +242,7 @@ class AMSGrad(Adam):
 
     Parameters
     ----------
-    learning_rate : float or Schedule, default=0.001
+    learning_rate : float, str or Schedule, default=0.001
     beta_1, beta_2 : float, default=0.9, 0.999
     epsilon : float, default=1e-8
     epsilon_hat : bool, default=False
@@ -273,7 +273,7 @@ class AdaMax(TwoSlotOptimizer):
 
     Parameters
     ----------
-    learning_rate : float or Schedule, default=0.002
+    learning_rate : float, str or Schedule, default=0.002
     beta_1, beta_2 : float, default=0.9, 0.999
     epsilon : float, default=1e-8
         Added to the absolute gradients.
@@ -301,7 +301,7 @@ class NAdam(TwoSlotOptimizer):
 
     Parameters
     ----------
-    learning_rate : float or Schedule, default=0.002
+    learning_rate : float, str or Schedule, default=0.002
     beta_1, beta_2 : float, default=0.9, 0.999
     epsilon : float, default=1e-8
     momentum_decay : float, default=0.004
@@ -336,7 +336,7 @@ class AdamW(Adam):
 
     Parameters
     ----------
-    learning_rate : float or Schedule, default=0.001
+    learning_rate : float, str or Schedule, default=0.001
     beta_1, beta_2 : float, default=0.9, 0.999
     epsilon : float, default=1e-8
     weight_decay : float, default=0.01

@@ -34,8 +34,8 @@ def skopt_dl_schedules() -> Names:
         "exponential": "ExponentialDecay",
         "invscaling": "InverseScaling",
         "cosine": "Cosine",
-        "warmup": "WarmUp",
-        "onecycle": "OneCycle",
+        "warm_up": "WarmUp",
+        "one_cycle": "OneCycle",
         "coslog4": "CosLog4",
         "adaptive": "ReduceOnPlateau",
     }

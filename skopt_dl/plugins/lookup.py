@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import import_module
+from itertools import takewhile
 from typing import Any
 
-from skopt_dl._entry_points import canonical
-from skopt_dl._params import did_you_mean
-from skopt_dl._pickling import MissingPluginError, missing_package
+from skopt_dl._entry_points import canonical, installed_plugins
+from skopt_dl._params import Configurable, did_you_mean
+from skopt_dl._pickling import MissingPluginError, Reference, look_up, missing_package
 from skopt_dl.plugins.hookspecs import KINDS
 from skopt_dl.plugins.manager import BUILTIN, DISABLE_VARIABLE, manager
-from skopt_dl.plugins.records import Entry
+from skopt_dl.plugins.records import Entry, Plugin
 
 # Packages whose names unpickled models use; they may not be installed here.
 _packages_seen: dict[tuple[str, str], str] = {}
@@ -190,3 +192,75 @@ def package_of_name(kind: str, name: str) -> str | None:
 def remember_packages(packages: Mapping[tuple[str, str], str]) -> None:
     """Note which package each ``(kind, name)`` of an unpickled model came from."""
     _packages_seen.update(packages)
+
+
+def origin(cls: type[Any]) -> tuple[Plugin, tuple[tuple[str, str], ...]] | None:
+    """Return the installed plugin that a class comes from, and the names it gives the class.
+
+    A class without a name belongs to the plugin that has most of its module's dotted name.
+    """
+    manager.load()
+    installed = _installed()
+    for plugin in installed:
+        named = [entry for entry in plugin.entries if _is_target(entry, cls)]
+        if named:
+            return plugin, tuple((entry.kind, entry.qualified) for entry in named)
+    shared = [_n_shared(plugin.modules, cls.__module__) for plugin in installed]
+    most = max(shared, default=0)
+    return (installed[shared.index(most)], ()) if most else None
+
+
+def find_again(reference: Reference) -> type[Any]:
+    """Return the class that a saved model refers to.
+
+    By its names; else by its path, where that leads into an installed plugin: a file must not be
+    able to import whatever it likes.
+
+    Raises
+    ------
+    ImportError
+        If there is no such class here.
+    """
+    problem = f"nobody names {' or '.join(name for _, name in reference.names) or 'it'}"
+    for kind, name in reference.names:
+        try:
+            return find(kind, name)
+        except (ImportError, TypeError) as error:
+            problem = str(error)
+        except (ValueError, MissingPluginError):
+            continue
+    module = reference.module
+    if module not in sys.modules and _is_of_a_plugin(module):
+        import_module(module)
+    found = look_up(module, reference.qualname)
+    if not (isinstance(found, type) and issubclass(found, Configurable)):
+        raise ImportError(problem)
+    return found
+
+
+def _is_of_a_plugin(module: str) -> bool:
+    """Whether a module belongs to a plugin, be it one installed since plugins were loaded."""
+    manager.load()
+    modules = [each.module for each in installed_plugins()]
+    modules += [module for plugin in _installed() for module in plugin.modules]
+    return _n_shared(modules, module) > 0
+
+
+def _installed() -> list[Plugin]:
+    """The plugins that another process has too: not those registered at run time."""
+    return [plugin for plugin in manager.plugins if plugin.entry_point]
+
+
+def _is_target(entry: Entry, cls: type[Any]) -> bool:
+    if isinstance(entry.target, str):
+        return look_up(*entry.target.split(":")) is cls
+    return entry.target is cls
+
+
+def _n_shared(modules: Iterable[str], module: str) -> int:
+    """How many leading parts of its dotted name a module shares with one of `modules`."""
+    parts = module.split(".")
+    pairs = (zip(parts, each.split("."), strict=False) for each in modules)
+    return max(
+        (len(list(takewhile(lambda pair: pair[0] == pair[1], each))) for each in pairs), default=0
+    )

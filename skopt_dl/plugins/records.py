@@ -77,3 +77,9 @@ class Plugin:
     def key(self) -> str:
         """What tells plugins apart: a distribution may have several entry points."""
         return f"{self.distribution}:{self.entry_point}"
+
+    @property
+    def modules(self) -> list[str]:
+        """The modules that it names: that of its entry point, and those of its classes."""
+        targets = [self.module, *(entry.class_path for entry in self.entries)]
+        return [target.partition(":")[0].partition("[")[0].strip() for target in targets]

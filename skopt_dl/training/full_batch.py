@@ -94,8 +94,9 @@ def run_minimizer(
                 run.stop_reason = "no_improvement"
         if on_epoch_end is not None:
             run.current = lambda: b.to_numpy(predictor(x)[0, :])
+            run.current_state = lambda: _state(run)
             on_epoch_end([run])
-            run.current = None
+            run.current = run.current_state = None
         if run.stop_requested:
             run.stop_reason = run.stop_reason or "requested"
         return bool(run.stop_reason)
@@ -124,4 +125,8 @@ def run_minimizer(
         final = best
     with b.quiet():
         run.params = b.to_numpy(predictor(final)[0, :])
-    run.state = {"progress": dict(vars(run.progress)), "slots": {}}
+    run.state = _state(run)
+
+
+def _state(run: ModelRun) -> dict[str, Any]:
+    return {"progress": dict(vars(run.progress)), "slots": {}}

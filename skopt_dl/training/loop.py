@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -131,6 +132,11 @@ def _of(value: Any, k: int) -> Any:
     return value[k] if isinstance(value, Sequence) else value
 
 
+def _averages_itself(run: ModelRun) -> bool:
+    """Whether the optimizer predicts with other parameters than it trains."""
+    return type(run.optimizer).eval_params is not Optimizer.eval_params
+
+
 def with_statistics(objective: Objective, params: Array) -> Array:
     """Put an objective's statistics beside parameters, ``(K, P + S)``."""
     statistics = objective.statistics
@@ -178,6 +184,7 @@ class Stack:
             self.averages = Averages(self.b, decays, self._predictors(), averages)
         for row, run in enumerate(self.runs):
             run.current = partial(self._current, row)
+            run.current_state = partial(self._current_state, row)
 
     def _make_groups(self, states: Sequence[dict[str, np.ndarray] | None]) -> None:
         scratch = self.objective.scratch
@@ -275,6 +282,7 @@ class Stack:
         for _, group in self.groups:
             group.tell_progress()
         eval_params = self._eval_params()
+        self._check_predictors(eval_params, figures["finite"])
         columns = {} if validate is None else validate(eval_params, [r.index for r in self.runs])
         n_samples = np.broadcast_to(self.batches.n_samples, len(self.runs)).tolist()
         seconds = time.perf_counter() - started
@@ -309,8 +317,31 @@ class Stack:
         parts = self._predictors() if self.averages is None else self.averages.values
         return parts[0] if len(parts) == 1 else self.b.xp.concat(parts, axis=1)
 
+    def _check_predictors(self, eval_params: Array, finite: np.ndarray) -> None:
+        """See that finite parameters give finite ones to predict with."""
+        if not any(map(_averages_itself, self.runs)):
+            return
+        xp = self.b.xp
+        (good,) = self.b.fetch(xp.all(xp.isfinite(eval_params), axis=1))
+        for run, trained, predicts in zip(self.runs, finite, good, strict=True):
+            if trained and not predicts:
+                raise ValueError(
+                    f"eval_params of {type(run.optimizer).__name__} returned values that are not "
+                    f"finite, in epoch {run.n_epochs + 1}, for parameters that are: there is "
+                    "nothing to predict with."
+                )
+
     def _current(self, row: int) -> np.ndarray:
         return self.b.to_numpy(self._eval_params()[row, :])
+
+    def _current_state(self, row: int) -> dict[str, Any]:
+        run = copy.copy(self.runs[row])
+        if run.stop_reason == "diverged":
+            return {}
+        run.progress = copy.copy(run.progress)
+        # What the rule is about to change, a rate that falls for one, comes before what follows.
+        run.should_stop()
+        return {**run.standing, **self._state(row)}
 
     def _leave(self) -> None:
         """Let the models that are done go, and close the ranks."""
@@ -346,21 +377,17 @@ class Stack:
                 final = self.checkpoints.last_good(row)
         # One model alone may keep the buffer; several must not keep each other's.
         run.params = final if self.params.shape[0] == 1 else final.copy()
-        run.current = None
+        run.current = run.current_state = None
         run.state = {}
         if run.stop_reason != "diverged":
-            run.state = {"progress": dict(vars(run.progress)), **self._state(row)}
-            if run.stopping is not None:
-                patience = [run.stopping.monitor, run.best, run.n_iter_without_improvement]
-                run.state["patience"] = patience
+            run.state = {**run.standing, **self._state(row)}
 
     def _state(self, row: int) -> dict[str, Any]:
         """What is needed to go on with one model, on the host."""
         state: dict[str, Any] = {"slots": self._slots(row)}
         if self.averages is not None:
             state["average"] = self.averages.row_state(row)
-        averages_itself = type(self.runs[row].optimizer).eval_params is not Optimizer.eval_params
-        if self.averages is not None or averages_itself:
+        if self.averages is not None or _averages_itself(self.runs[row]):
             trained = with_statistics(self.objective, self.params)
             state["params"] = self.b.to_numpy(trained[row, :]).copy()
         return state

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from skopt_dl.schedules import Progress, as_schedule
+from skopt_dl.schedules import Progress
 
 # In the order of a table; a column appears when there is something to put into it.
 HISTORY_COLUMNS = (
@@ -78,6 +78,8 @@ class ModelRun:
         What to predict with, at the end: parameters and statistics.
     current : callable or None
         While training, returns what to predict with now.
+    current_state : callable or None
+        While training, after an epoch, returns what `state` would be if it were the last.
     state : dict
         What `minimise` needs to go on from here, at the end; empty after a divergence, when
         there is nothing to go on from but the parameters. Where the model was trained with other
@@ -101,6 +103,7 @@ class ModelRun:
     message: str = ""
     params: np.ndarray | None = None
     current: Callable[[], np.ndarray] | None = None
+    current_state: Callable[[], dict[str, Any]] | None = None
     state: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -117,6 +120,15 @@ class ModelRun:
     def n_epochs(self) -> int:
         """Epochs of this run, those of an earlier one not counted."""
         return len(self.history["loss"]) if self.history else 0
+
+    @property
+    def standing(self) -> dict[str, Any]:
+        """The part of `state` that is no array: progress, and what the stopping rule has seen."""
+        standing: dict[str, Any] = {"progress": dict(vars(self.progress))}
+        if self.stopping is not None:
+            patience = [self.stopping.monitor, self.best, self.n_iter_without_improvement]
+            standing["patience"] = patience
+        return standing
 
     def record(self, **columns: float) -> None:
         """Append one epoch to the history."""
@@ -150,7 +162,7 @@ class ModelRun:
         """Whether the rule ends the training; a schedule may lower the rate and go on instead."""
         if not self.out_of_patience:
             return False
-        schedule = as_schedule(self.optimizer.learning_rate)
+        schedule = self.optimizer.learning_rate_schedule
         if not schedule.continues_after_plateau(self.progress):
             self.stop_reason = "no_improvement"
             return True

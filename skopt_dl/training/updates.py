@@ -10,16 +10,26 @@ from typing import Any
 
 import numpy as np
 
+from skopt_dl._params import Interval
 from skopt_dl.backends import Backend
 from skopt_dl.networks import Layout
 from skopt_dl.optimizers import Optimizer, Step
-from skopt_dl.schedules import Progress, Schedule, as_schedule
+from skopt_dl.schedules import Progress, Schedule, rate_at
 
 Array = Any
 
 
-def _is_float(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral)
+def _is_float(optimizer: Optimizer, name: str, value: Any) -> bool:
+    """Whether a hyperparameter is a float, or an integer where a float is meant.
+
+    Powers and products of integers may have any number of digits.
+    """
+    if not isinstance(value, numbers.Integral):
+        return isinstance(value, numbers.Real)
+    allowed = optimizer.constraints.get(name, ())
+    alternatives = allowed if isinstance(allowed, tuple) else (allowed,)
+    meant = (isinstance(each, Interval) and not each.integer for each in alternatives)
+    return any(meant) and not isinstance(value, bool)
 
 
 def structure(optimizer: Optimizer) -> Hashable:
@@ -28,7 +38,7 @@ def structure(optimizer: Optimizer) -> Hashable:
     Flags and strings choose between forms, and integers count things: steps, terms, restarts.
     """
     choices = tuple(
-        (name, None if _is_float(value) else repr(value))
+        (name, None if _is_float(optimizer, name, value) else repr(value))
         for name, value in optimizer.get_params(deep=False).items()
         if name != "learning_rate"
     )
@@ -40,7 +50,7 @@ def bind(optimizers: Sequence[Optimizer]) -> Optimizer:
     """Copy an optimizer, with float64 ``(K, 1)`` columns where the hyperparameters differ."""
     bound = copy.copy(optimizers[0])
     for name, value in bound.get_params(deep=False).items():
-        if name != "learning_rate" and _is_float(value):
+        if name != "learning_rate" and _is_float(bound, name, value):
             setattr(bound, name, column([getattr(optimizer, name) for optimizer in optimizers]))
         elif isinstance(value, np.generic):
             # NumPy's integers would turn float32 arrays into float64.
@@ -73,6 +83,11 @@ def column(values: Sequence[float]) -> float | ExactColumn:
     return np.array(values, dtype=np.float64)[:, None].view(ExactColumn)
 
 
+def _describe(value: Any) -> str:
+    shape = getattr(value, "shape", None)
+    return repr(value) if shape is None else f"shape {shape}"
+
+
 class UpdateGroup:
     """One optimizer class, updating neighbouring rows of the stack together.
 
@@ -103,7 +118,7 @@ class UpdateGroup:
         self._b = b
         self._params = params
         self._progress = list(progress)
-        self._schedules: list[Schedule] = [as_schedule(o.learning_rate) for o in optimizers]
+        self._schedules: list[Schedule] = [o.learning_rate_schedule for o in optimizers]
         self.rate_changes_per_step = any(schedule.per_step for schedule in self._schedules)
         # The exact copy computes coefficients in float64; the working copy updates arrays.
         self._exact = bind(optimizers)
@@ -146,7 +161,7 @@ class UpdateGroup:
         """Ask the schedules for the rate of the next update."""
         self.tell_progress()
         pairs = zip(self._schedules, self._progress, strict=True)
-        self.rates = [float(schedule.value(progress)) for schedule, progress in pairs]
+        self.rates = [rate_at(schedule, progress) for schedule, progress in pairs]
         rate = column(self.rates)
         if type(rate) is not type(self._rate):
             self._coefficients.clear()
@@ -170,11 +185,17 @@ class UpdateGroup:
 
     def eval_params(self) -> Array:
         """The parameters to predict with, ``(K, P)``: the trained ones, for most methods."""
-        return self._optimizer.eval_params(self._params, self.state)
+        params = self._optimizer.eval_params(self._params, self.state)
+        if np.shape(params) != self._params.shape:
+            raise ValueError(
+                f"eval_params of {type(self._optimizer).__name__} must return an array of the "
+                f"shape of the parameters, {self._params.shape}; got {_describe(params)}."
+            )
+        return params
 
     def row_state(self, row: int) -> dict[str, np.ndarray]:
         """The state arrays of one model, ``(P,)`` each, on the host."""
-        return {slot: self._b.to_numpy(array[row, :]) for slot, array in self.state.items()}
+        return {slot: self._b.to_numpy(array[row, :]).copy() for slot, array in self.state.items()}
 
 
 def group_rows(

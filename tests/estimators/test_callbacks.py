@@ -23,6 +23,7 @@ from skopt_dl.callbacks import (
     LearningRatePrinter,
     StackProgress,
 )
+from skopt_dl.jobs import StackState
 from skopt_dl.optimizers import SGD
 from skopt_dl.schedules import StepDecay
 
@@ -292,3 +293,49 @@ def test_progress_interval_is_checked():
     model = MLPClassifier(5, max_iter=2).set_callbacks(StackProgress("often"))
     with pytest.raises(ValueError, match="interval of StackProgress must be a float"):
         model.fit(X, Y)
+
+
+def state(**changes):
+    known = {"name": "1-1", "n_models": 64, "n_training": 64, "epoch": 50, "max_epochs": 200}
+    return StackState(**{**known, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "end"),
+    [
+        ({}, "64 of 64 models training"),
+        ({"n_known": 640, "seconds": 10.0}, "; 0 of 640 models trained"),
+        (
+            {"n_known": 640, "n_trained": 64, "seconds": 20.0},
+            "; 64 of 640 models trained, about 2.3 min left",
+        ),
+        (
+            {"n_known": 640, "n_trained": 512, "seconds": 9000.0, "n_training": 0},
+            "trained 64 models in 50 epochs; 576 of 640 models trained, about 16.7 min left",
+        ),
+        (
+            {"n_known": 640, "n_trained": 576, "seconds": 90.0, "n_training": 0},
+            "; 640 of 640 models trained",
+        ),
+        ({"n_known": 10**4, "n_trained": 64, "seconds": 300.0}, "about 10.3 h left"),
+        ({"n_known": 128, "n_trained": 64, "seconds": 20.0}, "about 12 s left"),
+    ],
+)
+def test_progress_of_the_whole_search_is_printed_where_it_is_known(capsys, changes, end):
+    StackProgress(0.0).after_stack_epoch(state(**changes))
+    assert capsys.readouterr().out.endswith(f"{end}\n")
+
+
+def test_each_line_is_written_in_one_piece(monkeypatch):
+    class Output(io.StringIO):
+        def write(self, text):
+            pieces.append(text)
+
+    pieces: list[str] = []
+    monkeypatch.setattr("sys.stdout", Output())
+    fitted = model(verbose=True, optimizer=SGD(StepDecay(0.1, every=1)), tol=10, n_iter_no_change=1)
+    fitted.set_callbacks(LearningRatePrinter(), StackProgress(0.0)).fit(X, Y)
+    lines = [piece for piece in pieces if piece]
+    starts = {line.split()[0] for line in lines}
+    assert starts == {"Epoch", "Loss", "[skopt_dl]"}
+    assert all(line.count("\n") == 1 and line.endswith("\n") for line in lines)

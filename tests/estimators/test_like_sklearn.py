@@ -90,7 +90,9 @@ from skopt_dl.schedules import InverseScaling, ReduceOnPlateau
 
 # Most of these trainings are short on purpose, here and in scikit-learn.
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:(Stochastic Optimizer. )?Maximum iterations", "ignore:lbfgs failed to converge"
+    "ignore:(Stochastic Optimizer. )?Maximum iterations",
+    "ignore:lbfgs failed to converge",
+    "ignore:batch_size=.* has no effect",
 )
 
 DIGITS, LABELS = load_digits(n_class=3, return_X_y=True)

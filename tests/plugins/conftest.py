@@ -8,7 +8,6 @@ from contextlib import suppress
 import pytest
 from distributions import Site
 
-from skopt_dl import _entry_points
 from skopt_dl.plugins import doctor, lookup
 from skopt_dl.plugins.manager import PluginManager
 
@@ -24,7 +23,6 @@ def forget(folder):
             del sys.modules[name]
     importlib.invalidate_caches()
     lookup._import.cache_clear()
-    _entry_points.plugin_of_module.cache_clear()
 
 
 @pytest.fixture

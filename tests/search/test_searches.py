@@ -31,7 +31,9 @@ from skopt_dl.search import coordinator
 from skopt_dl.search.backend import StackingBackend
 
 # Most of these trainings are short on purpose.
-pytestmark = pytest.mark.filterwarnings("ignore:Maximum iterations", "ignore:LBFGS stopped")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Maximum iterations", "ignore:LBFGS stopped", "ignore:batch_size=.* has no effect"
+)
 
 DIABETES, PROGRESSION = load_diabetes(return_X_y=True)
 
