@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skopt_dl.backends import Backend, get_backend
+from skopt_dl.backends import Backend, get_backend, one_blas_thread
 from skopt_dl.jobs.job import FitJob, StackState, ValidationSet
 from skopt_dl.networks import DensePool, NetworkObjective, SparsePool, TargetPool
 from skopt_dl.networks.batch_norm import WINDOW
@@ -46,10 +46,9 @@ def train(jobs: Sequence[FitJob], interrupted: Callable[[], bool] | None = None)
         A job's callback or score that raises ends that model alone.
     """
     job = jobs[0]
-    numbers = [each.n_samples for each in jobs]
     batches = Batches(
-        numbers if len(set(numbers)) > 1 else numbers[0],
-        max(each.batch_size for each in jobs),
+        job.n_samples,
+        job.batch_size,
         shuffle=job.shuffle,
         sampling=job.sampling,
         rngs=[each.rng for each in jobs],
@@ -64,34 +63,35 @@ def train(jobs: Sequence[FitJob], interrupted: Callable[[], bool] | None = None)
         job.params = params[0, :0]
     errors: dict[int, Exception] = {}
     watch = _Watch(jobs)
-    runs = minimise(
-        NetworkObjective(
-            b,
-            job.network,
-            _pool(b, [each.X for each in jobs], dtype),
-            _targets(b, [each.y for each in jobs], dtype),
-            n_models=len(jobs),
-            alpha=[each.alpha for each in jobs],
-            sample_weight=_weights(b, jobs, dtype),
-            label_smoothing=[each.label_smoothing for each in jobs],
-            dropout=np.stack([np.broadcast_to(each.dropout, _n_hidden(job)) for each in jobs]),
-            rngs=[each.rng for each in jobs],
-            statistics=b.xp.asarray(params[:, n_params:], copy=True),
-            window=[_window(each) for each in jobs],
-        ),
-        [each.optimizer for each in jobs],
-        params if params.shape[1] == n_params else b.contiguous(params[:, :n_params]),
-        max_epochs=[each.max_epochs for each in jobs],
-        batches=batches,
-        stopping=[each.stopping for each in jobs],
-        validate=None if job.validation is None else _Validations(b, jobs, errors),
-        on_epoch_begin=_guarded([each.on_epoch_begin for each in jobs], errors, interrupted),
-        on_epoch_end=watch.after(_guarded([each.on_epoch_end for each in jobs], errors)),
-        resume=[each.resume or {} for each in jobs],
-        horizon=[each.horizon or each.max_epochs for each in jobs],
-        max_grad_norm=[each.max_grad_norm for each in jobs],
-        ema_decay=[each.ema_decay for each in jobs],
-    )
+    with one_blas_thread():
+        runs = minimise(
+            NetworkObjective(
+                b,
+                job.network,
+                _pool(b, [each.X for each in jobs], dtype),
+                _targets(b, [each.y for each in jobs], dtype),
+                n_models=len(jobs),
+                alpha=[each.alpha for each in jobs],
+                sample_weight=_weights(b, jobs, dtype),
+                label_smoothing=[each.label_smoothing for each in jobs],
+                dropout=np.stack([np.broadcast_to(each.dropout, _n_hidden(job)) for each in jobs]),
+                rngs=[each.rng for each in jobs],
+                statistics=b.xp.asarray(params[:, n_params:], copy=True),
+                window=[_window(each) for each in jobs],
+            ),
+            [each.optimizer for each in jobs],
+            params if params.shape[1] == n_params else b.contiguous(params[:, :n_params]),
+            max_epochs=[each.max_epochs for each in jobs],
+            batches=batches,
+            stopping=[each.stopping for each in jobs],
+            validate=None if job.validation is None else _Validations(b, jobs, errors),
+            on_epoch_begin=_guarded([each.on_epoch_begin for each in jobs], errors, interrupted),
+            on_epoch_end=watch.after(_guarded([each.on_epoch_end for each in jobs], errors)),
+            resume=[each.resume or {} for each in jobs],
+            horizon=[each.horizon or each.max_epochs for each in jobs],
+            max_grad_norm=[each.max_grad_norm for each in jobs],
+            ema_decay=[each.ema_decay for each in jobs],
+        )
     watch.tell(runs, 0)
     return [Outcome(run, b.device, errors.get(run.index)) for run in runs]
 
@@ -184,7 +184,7 @@ def _leaders(jobs: Sequence[FitJob]) -> list[int]:
             key: Hashable = k
         else:
             state = pickle.dumps(job.rng.bit_generator.state) if draws else None
-            key = state, job.n_samples, id(job.rows)
+            key = state, id(job.rows)
         leaders.append(first.setdefault(key, k))
     return leaders
 
@@ -208,16 +208,9 @@ def _targets(b: Backend, arrays: Sequence[np.ndarray], dtype: Any) -> TargetPool
 
 
 def _weights(b: Backend, jobs: Sequence[FitJob], dtype: Any) -> TargetPool | None:
-    if all(each.sample_weight is None for each in jobs):
+    weights = [each.sample_weight for each in jobs if each.sample_weight is not None]
+    if not weights:
         return None
-    ones: dict[int, np.ndarray] = {}
-    weights = []
-    for each in jobs:
-        n = each.X.shape[0]
-        if each.sample_weight is None:
-            weights.append(ones.setdefault(n, np.ones((n, 1), dtype=dtype)))
-        else:
-            weights.append(each.sample_weight)
     return _targets(b, weights, dtype)
 
 

@@ -40,8 +40,8 @@ class RunningStatistics:
         self._window = window
         self._share: Array = None
 
-    def begin(self, xp: Any, n_rows: Array, shares: Array) -> None:
-        """Count a batch's rows, a 0-d array or ``(K, 1, 1)``; none if all `shares` are zero."""
+    def begin(self, xp: Any, n_rows: int, shares: Array) -> None:
+        """Count a batch's rows; none if all `shares` are zero."""
         counted = n_rows * xp.sum(shares, axis=2, keepdims=True)
         seen = xp.minimum(self._n_samples + counted, xp.maximum(self._window, counted))
         self._n_samples[...] = seen
