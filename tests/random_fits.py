@@ -34,8 +34,28 @@ SCHEDULES = [
     lambda rate: StepDecay(rate),
     lambda rate: WarmUp(Cosine(rate)),
 ]
-ACTIVATIONS = "identity logistic tanh relu leaky_relu elu selu gelu silu mish softplus".split()
-REGRESSION = "squared_error absolute_error huber log_cosh poisson gamma quantile".split()
+ACTIVATIONS = [
+    "identity",
+    "logistic",
+    "tanh",
+    "relu",
+    "leaky_relu",
+    "elu",
+    "selu",
+    "gelu",
+    "silu",
+    "mish",
+    "softplus",
+]
+REGRESSION = [
+    "squared_error",
+    "absolute_error",
+    "huber",
+    "log_cosh",
+    "poisson",
+    "gamma",
+    "quantile",
+]
 
 
 class Family:
@@ -134,7 +154,9 @@ class Family:
             params["batch_size"] = "auto"
         rows = self.folds[rng.integers(len(self.folds))]
         X, y = (self.X, self.y) if rows is None else (self.X[rows], self.y[rows])
-        weight = rng.integers(0, 4, size=len(y)) / 2.0 if self.weighted and rng.random() < 0.6 else None
+        weight = (
+            rng.integers(0, 4, size=len(y)) / 2.0 if self.weighted and rng.random() < 0.6 else None
+        )
         if weight is not None:
             weight[0] = 1.0
         cls = MLPClassifier if self.is_classifier else MLPRegressor
@@ -210,7 +232,9 @@ def _equal(a, b):
 
 def digest(found):
     """A short name of a result, to compare processes by."""
-    parts = [(name, np.asarray(v).tobytes() if isinstance(v, np.ndarray) else v) for name, v in found]
+    parts = [
+        (name, np.asarray(v).tobytes() if isinstance(v, np.ndarray) else v) for name, v in found
+    ]
     return hashlib.sha256(pickle.dumps(parts)).hexdigest()
 
 
@@ -236,16 +260,14 @@ def grouped(jobs, members, widest):
     return found
 
 
-def resumed(jobs, results):
-    """The jobs that go on where the results have ended."""
+def resumed(jobs):
+    """Jobs that go on where these end; those that diverge have no end to go on from."""
     again = []
-    for job, found in zip(jobs, results, strict=True):
-        job = fresh(job)
-        outcome = train([job])[0]
-        run = outcome.run
-        if not run.state:
-            continue
-        job.params = np.array(run.state.get("params", run.params), dtype=jobs[0].params.dtype)
-        job.resume = run.state
-        again.append(job)
+    for job in map(fresh, jobs):
+        dtype = job.params.dtype
+        run = train([job])[0].run
+        if run.state:
+            job.params = np.array(run.state.get("params", run.params), dtype=dtype)
+            job.resume = run.state
+            again.append(job)
     return again
