@@ -58,6 +58,10 @@ REGRESSION = [
 ]
 
 
+# Fits of a family where many are asked for.
+MANY = 16
+
+
 class Family:
     """Fits of one data set that differ in some parameters, folds, weights and seeds.
 
@@ -106,7 +110,7 @@ class Family:
         if self.common["batch_size"] == 1:
             self.common["batch_norm"] = False
         if self.is_classifier and rng.random() < 0.2:
-            self.common["scoring"] = "neg_log_loss" if task != "labels" else None
+            self.common["scoring"] = "f1_macro"
         if not self.common["early_stopping"]:
             self.common.pop("scoring", None)
         self.weighted = rng.random() < 0.3
