@@ -77,7 +77,7 @@ def train(jobs: Sequence[FitJob], interrupted: Callable[[], bool] | None = None)
                 dropout=np.stack([np.broadcast_to(each.dropout, _n_hidden(job)) for each in jobs]),
                 rngs=[each.rng for each in jobs],
                 statistics=b.xp.asarray(params[:, n_params:], copy=True),
-                window=[_window(each) for each in jobs],
+                window=_window(job),
             ),
             [each.optimizer for each in jobs],
             params if params.shape[1] == n_params else b.contiguous(params[:, :n_params]),

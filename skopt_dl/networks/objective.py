@@ -180,7 +180,7 @@ class NetworkObjective(Objective):
         What dropout is drawn from.
     statistics : array of shape (K, S), default=None
         Statistics of batch normalisation to go on from.
-    window : int or sequence of K int, default=None
+    window : int, default=None
         How many samples they are averaged over; None means all.
     """
 
@@ -198,7 +198,7 @@ class NetworkObjective(Objective):
         dropout: float | Sequence[Any] | np.ndarray = 0.0,
         rngs: Sequence[np.random.Generator] = (),
         statistics: Array = None,
-        window: int | Sequence[int] | np.ndarray | None = None,
+        window: int | None = None,
     ):
         super().__init__(network.layout, n_models)
         self.network = network
@@ -211,7 +211,7 @@ class NetworkObjective(Objective):
             np.asarray(dropout, dtype=np.float64), (n_models, len(network.activations))
         )
         self.rngs = list(rngs)
-        self._window = np.broadcast_to(y.n_rows if window is None else window, (n_models,))
+        self._window = y.n_rows if window is None else window
         self._b = b
         self._x, self._y, self._weight = x, y, sample_weight
         self._grad = y.empty((n_models, self.layout.size))
@@ -239,7 +239,7 @@ class NetworkObjective(Objective):
             statistics=None
             if self.statistics is None
             else self._b.xp.take(self.statistics, self._b.asarray(np.asarray(models)), axis=0),
-            window=self._window[list(models)],
+            window=self._window,
         )
 
     def _make_training(self, statistics: Array) -> Training:
@@ -251,8 +251,7 @@ class NetworkObjective(Objective):
             self.statistics = fresh
             views = [tensor.array for tensor in self.network.statistics.tensors(fresh)]
             kept = list(zip(views[:-1:2], views[1:-1:2], strict=True))
-            window = self._b.asarray(self._window[:, None, None], dtype=self._grad.dtype)
-            running = RunningStatistics(views[-1], window)
+            running = RunningStatistics(views[-1], self._window)
         return Training(self.dropout.tolist(), self.rngs, kept, running)
 
     def _make_smoothing(self) -> tuple[Array, Array] | None:
