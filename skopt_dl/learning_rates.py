@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import clone
-from threadpoolctl import threadpool_limits
 
 from skopt_dl.displays import LearningRateRangeDisplay
 from skopt_dl.estimators.base import BaseMLP
@@ -22,8 +21,6 @@ STILL = 1e-300
 MIN_EPOCHS = 5
 # Parameters of all the models that are trained at once: bounds the memory.
 MAX_PARAMS = 1 << 22
-# Work of a step below which a second thread of the BLAS costs more than it does.
-MIN_FLOPS_FOR_THREADS = 2e7
 
 
 def learning_rate_range(
@@ -99,10 +96,8 @@ def learning_rate_range(
     jobs = _jobs(job, [STILL, *rates], n_steps)
     runs = []
     width = max(1, MAX_PARAMS // len(job.params))
-    few_flops = job.network.flops(job.batch_size) < MIN_FLOPS_FOR_THREADS
-    with threadpool_limits(1 if few_flops else None, user_api="blas"):
-        for first in range(0, len(jobs), width):
-            runs += [outcome.run for outcome in train(jobs[first : first + width])]
+    for first in range(0, len(jobs), width):
+        runs += [outcome.run for outcome in train(jobs[first : first + width])]
     if any(run.stop_reason == "interrupted" for run in runs):
         raise KeyboardInterrupt
     losses = np.full((len(runs), jobs[0].max_epochs), np.nan)

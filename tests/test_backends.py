@@ -182,3 +182,44 @@ def test_numpys_own_forms_equal_the_common_ones(size):
         gathered = np.empty((7, 2))
         b.take(x, indices, gathered)
         np.testing.assert_array_equal(gathered, x[indices])
+
+
+@pytest.mark.parametrize("n_outputs", [3, 11, 40])
+def test_sum_of_a_row_has_the_same_bits_alone_and_among_others(n_outputs):
+    # Output-major, as raw outputs are.
+    several = np.random.default_rng(0).normal(size=(20, n_outputs, 4)).mT
+    first = np.ascontiguousarray(several[:, :1, :].mT).mT
+    backend = NumPyBackend()
+    np.testing.assert_array_equal(backend.row_sum(first), backend.row_sum(several)[:, :1, :])
+    np.testing.assert_allclose(backend.row_sum(first)[..., 0], first.sum(axis=-1), rtol=1e-10)
+
+
+@pytest.mark.parametrize("cut", [1, 7, 20])
+def test_sum_of_batches_has_the_same_bits_for_one_model_and_many_in_any_blocks(cut):
+    terms = np.random.default_rng(0).normal(size=(40, 20))
+    backend = NumPyBackend()
+    whole = backend.sum_on(terms, None)
+    alone = [backend.sum_on(terms[:, k : k + 1], None)[0] for k in range(20)]
+    in_blocks = None
+    for start in range(0, 40, cut):
+        in_blocks = backend.sum_on(terms[start : start + cut], in_blocks)
+    np.testing.assert_array_equal(whole, alone)
+    np.testing.assert_array_equal(whole, in_blocks)
+    np.testing.assert_allclose(whole, terms.sum(axis=0), rtol=1e-10)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("gap", [0, 5])
+def test_product_of_one_model_has_the_bits_it_has_in_a_stack(dtype, gap):
+    rng = np.random.default_rng(0)
+    backend = NumPyBackend()
+    for _ in range(200):
+        n, m, k = rng.choice([1, 2, 3, 8, 17, 32, 65], size=3)
+        # Output-major with a gap, as a batch of several in a block is.
+        a = rng.normal(size=(3, m, n + gap)).astype(dtype).mT[:, :n, :]
+        b = rng.normal(size=(3, m, k)).astype(dtype)
+        together, alone = (np.empty((number, n, k), dtype) for number in (3, 1))
+        backend.product(a, b, together)()
+        for i in range(3):
+            backend.product(a[i : i + 1], b[i : i + 1], alone)()
+            np.testing.assert_array_equal(alone[0], together[i])

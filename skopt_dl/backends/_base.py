@@ -104,8 +104,13 @@ class Backend:
         return self.xp.max(x, axis=-1, keepdims=True)
 
     def row_sum(self, x: Array) -> Array:
-        """Sum over the last axis, which is kept with length 1."""
+        """Sum over the last axis, which is kept with length 1; of ``(K, n_rows, n)``."""
         return self.xp.sum(x, axis=-1, keepdims=True)
+
+    def sum_on(self, terms: Array, total: Array | None) -> Array:
+        """Sum over the first axis, ``(n, K)``, added to the `total` of what came before, if any."""
+        part = self.xp.sum(terms, axis=0)
+        return part if total is None else total + part
 
     def row_dot(self, a: Array, b: Array, out: Array = None) -> Array:
         """Scalar product over the last axis, ``(K,)`` for ``(K, P)``."""

@@ -1,6 +1,7 @@
 """BLAS on one thread, for as long as results must not depend on how many there are.
 
-With several threads a library cuts products and sums in other places, and rounds otherwise.
+With several threads a library cuts products and sums in other places, and rounds otherwise. Who is
+alone may have helpers instead, as many as BLAS had threads.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -18,21 +20,34 @@ class _Limit:
     """One thread for some libraries, from the first to enter to the last to leave."""
 
     def __init__(self) -> None:
-        self._n_inside = 0
+        self.n_inside = 0
         self._found: list[tuple[Any, int]] = []
 
+    @property
+    def n_threads_found(self) -> int:
+        """How many threads the first to enter has found, at most."""
+        return max((n_threads for _, n_threads in self._found), default=1)
+
     def enter(self, libraries: Sequence[Any]) -> None:
-        if not self._n_inside:
+        if not self.n_inside:
             self._found = [(library, library.get_num_threads()) for library in libraries]
             for library in libraries:
                 _set(library, 1)
-        self._n_inside += 1
+        self.n_inside += 1
 
     def leave(self) -> None:
-        self._n_inside -= 1
-        if not self._n_inside:
+        self.n_inside -= 1
+        if not self.n_inside:
             for library, n_threads in self._found:
                 _set(library, n_threads)
+
+
+class Helpers(ThreadPoolExecutor):
+    """Threads that compute with the one who is inside alone."""
+
+    def __init__(self, number: int):
+        super().__init__(number, thread_name_prefix="skopt_dl_helper")
+        self.number = number
 
 
 class _OneThread:
@@ -45,6 +60,7 @@ class _OneThread:
         self._by_caller: list[Any] = []
         self._limit = _Limit()
         self._of_caller = threading.local()
+        self._helpers: Helpers | None = None
 
     def __enter__(self) -> None:
         with self._lock:
@@ -56,6 +72,20 @@ class _OneThread:
         with self._lock:
             self._of_caller.limit.leave()
             self._limit.leave()
+            leaving, self._helpers = self._helpers, self._helpers if self._limit.n_inside else None
+        if leaving is not None and self._helpers is None:
+            leaving.shutdown()
+
+    def helpers(self) -> Helpers | None:
+        """What `helpers` returns."""
+        if self._limit.n_inside != 1:
+            return None
+        with self._lock:
+            if self._helpers is None:
+                of_caller = vars(self._of_caller).get("limit", self._limit)
+                number = max(self._limit.n_threads_found, of_caller.n_threads_found)
+                self._helpers = Helpers(number - 1) if number > 1 else None
+            return self._helpers
 
     def _look_for_libraries(self) -> None:
         """Renew the lists where a module, and so perhaps a library, has come: it takes long."""
@@ -93,3 +123,11 @@ def one_blas_thread() -> AbstractContextManager[None]:
     context : context manager
     """
     return _one_thread
+
+
+def helpers() -> Helpers | None:
+    """Return threads that may compute for the only one inside; None where there are several.
+
+    They live until the last has left.
+    """
+    return _one_thread.helpers()

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from skopt_dl.backends._base import Array, Backend
+from skopt_dl.backends._tiles import Tiled, tiles
 
 # For floats of so many bytes: integers of their size, and the place of the sign.
 _BITS: dict[int, tuple[Any, np.ndarray]] = {
@@ -38,13 +39,20 @@ class NumPyBackend(Backend):
         return partial(function, *inputs, out)
 
     def product(self, a: Array, b: Array, out: Array) -> Callable[[], Any]:
-        # A third of a microsecond less than matmul, which matters to small networks.
-        if a.shape[0] == b.shape[0] == 1 and out[0].flags.c_contiguous:
+        cut = tiles(out.shape[1], a.shape[2], out.shape[2])
+        if len(cut) > 1:
+            parts = [(a[:, i, :], b[:, :, j], out[:, i, j]) for i, j in cut]
+            return Tiled([self.prepare(np.matmul, *factors, out=tile) for *factors, tile in parts])
+        one = a.shape[0] == b.shape[0] == 1
+        # A third of a microsecond less than matmul, which matters to small networks. The bits are
+        # the same, but for factors with gaps, which it would copy.
+        if one and out[0].flags.c_contiguous and a[0].flags.forc and b[0].flags.forc:
             return self.prepare(np.dot, a[0], b[0], out=out[0])
         return self.prepare(np.matmul, a, b, out=out)
 
     def rectify(self, x: Array, out: Array) -> None:
-        # NumPy's clip loop is three times as fast as its maximum, but takes longer to start.
+        # NumPy's clip loop is three times as fast as its maximum, but takes longer to start. They
+        # differ for minus zero, which a sum with a bias is not.
         if x.size < 2048:
             np.maximum(x, 0.0, out=out)
         else:
@@ -64,7 +72,17 @@ class NumPyBackend(Backend):
         return np.maximum.reduce(x, axis=-1, keepdims=True)
 
     def row_sum(self, x: Array) -> Array:
+        # One after the other, which is what reduce does where the rows are neighbours in memory,
+        # but for a single one.
+        if x.shape[-2] == 1:
+            return np.add.accumulate(x, axis=-1)[..., -1:]
         return np.add.reduce(x, axis=-1, keepdims=True)
+
+    def sum_on(self, terms: Array, total: Array | None) -> Array:
+        # One after the other: reduce would add up one model's in pairs.
+        if total is not None:
+            terms = np.concatenate([total[None], terms])
+        return np.add.accumulate(terms, axis=0)[-1]
 
     # The ufunc itself, since a method around it would take as long again.
     row_dot: Any = staticmethod(np.vecdot)

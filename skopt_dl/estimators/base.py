@@ -28,7 +28,14 @@ from skopt_dl._params import (
     Precision,
 )
 from skopt_dl._warnings import warn_user
-from skopt_dl.backends import Backend, backend_for_prediction, get_backend, like_input, to_host
+from skopt_dl.backends import (
+    Backend,
+    backend_for_prediction,
+    get_backend,
+    like_input,
+    one_blas_thread,
+    to_host,
+)
 from skopt_dl.estimators.components import NamedComponents
 from skopt_dl.estimators.conduct import (
     NetworkTooLargeError,
@@ -747,7 +754,7 @@ class BaseMLP(
         if known_X is not None and known_X is X:
             return raw.copy()
         b, *inputs = self._prediction_inputs(X)
-        with b.quiet():
+        with b.quiet(), one_blas_thread():
             return b.to_numpy(raw_output(b, *inputs)[0, ...])
 
     def _prediction_inputs(self, X: Any) -> tuple[Backend, Network, Any, DensePool | SparsePool]:
@@ -804,7 +811,7 @@ class BaseMLP(
         b, network, params, pool = self._prediction_inputs(X)
         if not network.activations:
             return []
-        with b.quiet():
+        with b.quiet(), one_blas_thread():
             outputs = hidden_outputs(b, network, params, pool)
         return [self._as_input(b.to_numpy(output[0, ...]), X) for output in outputs]
 

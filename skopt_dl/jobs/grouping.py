@@ -21,7 +21,7 @@ ARRAYS_OF_PARAMS = 5
 
 
 def kind(job: FitJob) -> Hashable:
-    """What must be equal for jobs to share a stack."""
+    """What must be equal for jobs to share a stack, and have the same bits in it as alone."""
     network = job.network
     alone = object() if isinstance(job.optimizer, Minimizer) else None
     return (
@@ -31,11 +31,15 @@ def kind(job: FitJob) -> Hashable:
         network.batch_norm,
         network.input_scaling,
         job.params.dtype,
-        # One batch may be as large as each model has samples.
-        job.n_batches,
-        job.batch_size if job.n_batches > 1 else None,
+        # A sum over more rows, or with weights of 1, may round otherwise.
+        job.n_samples,
+        job.sample_weight is None,
+        min(job.batch_size, job.n_samples),
         job.shuffle,
         job.sampling,
+        # Models without would be given zeros to add, and an average of one step.
+        job.alpha > 0,
+        job.ema_decay > 0,
         hasattr(job.X, "tocsr"),
         job.validation is None,
         job.device,
@@ -108,7 +112,11 @@ def _known(array: Any, known: list[Any]) -> Any:
     for other in known:
         if other is array:
             return other
-        alike = other.shape == array.shape and other.dtype == array.dtype
+        alike = (other.shape, other.dtype, other.strides) == (
+            array.shape,
+            array.dtype,
+            array.strides,
+        )
         # The first rows tell most folds apart.
         if alike and np.array_equal(other[:8], array[:8]) and np.array_equal(other, array):
             return other

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skopt_dl.backends import Backend, get_backend
+from skopt_dl.backends import Backend, get_backend, one_blas_thread
 from skopt_dl.jobs.job import FitJob, StackState, ValidationSet
 from skopt_dl.networks import DensePool, NetworkObjective, SparsePool, TargetPool
 from skopt_dl.networks.batch_norm import WINDOW
@@ -45,11 +45,15 @@ def train(jobs: Sequence[FitJob], interrupted: Callable[[], bool] | None = None)
     outcomes : list of K Outcome
         A job's callback or score that raises ends that model alone.
     """
+    with one_blas_thread():
+        return _train(jobs, interrupted)
+
+
+def _train(jobs: Sequence[FitJob], interrupted: Callable[[], bool] | None) -> list[Outcome]:
     job = jobs[0]
-    numbers = [each.n_samples for each in jobs]
     batches = Batches(
-        numbers if len(set(numbers)) > 1 else numbers[0],
-        max(each.batch_size for each in jobs),
+        job.n_samples,
+        job.batch_size,
         shuffle=job.shuffle,
         sampling=job.sampling,
         rngs=[each.rng for each in jobs],
@@ -77,7 +81,7 @@ def train(jobs: Sequence[FitJob], interrupted: Callable[[], bool] | None = None)
             dropout=np.stack([np.broadcast_to(each.dropout, _n_hidden(job)) for each in jobs]),
             rngs=[each.rng for each in jobs],
             statistics=b.xp.asarray(params[:, n_params:], copy=True),
-            window=[_window(each) for each in jobs],
+            window=_window(job),
         ),
         [each.optimizer for each in jobs],
         params if params.shape[1] == n_params else b.contiguous(params[:, :n_params]),
@@ -186,7 +190,7 @@ def _leaders(jobs: Sequence[FitJob]) -> list[int]:
             key: Hashable = k
         else:
             state = pickle.dumps(job.rng.bit_generator.state) if draws else None
-            key = state, job.n_samples, id(job.rows)
+            key = state, id(job.rows)
         leaders.append(first.setdefault(key, k))
     return leaders
 
@@ -210,16 +214,9 @@ def _targets(b: Backend, arrays: Sequence[np.ndarray], dtype: Any) -> TargetPool
 
 
 def _weights(b: Backend, jobs: Sequence[FitJob], dtype: Any) -> TargetPool | None:
-    if all(each.sample_weight is None for each in jobs):
+    weights = [each.sample_weight for each in jobs if each.sample_weight is not None]
+    if not weights:
         return None
-    ones: dict[int, np.ndarray] = {}
-    weights = []
-    for each in jobs:
-        n = each.X.shape[0]
-        if each.sample_weight is None:
-            weights.append(ones.setdefault(n, np.ones((n, 1), dtype=dtype)))
-        else:
-            weights.append(each.sample_weight)
     return _targets(b, weights, dtype)
 
 

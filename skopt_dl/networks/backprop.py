@@ -143,10 +143,8 @@ class Training:
         What averages them.
     shares : array of shape (K or 1, 1, n_rows)
         Each sample's share in the batch: 1 in sum, or all zero.
-    n_rows : array of shape () or (K, 1, 1)
-        How many rows of the batch count.
-    counts : sequence of K int or None
-        The same on the host, where they differ.
+    n_rows : int
+        How many rows the batch has.
     """
 
     dropout: Sequence[Sequence[float]]
@@ -154,8 +152,7 @@ class Training:
     kept: list[tuple[Array, Array]]
     running: RunningStatistics | None
     shares: Array = None
-    n_rows: Array = None
-    counts: Sequence[int] | None = None
+    n_rows: int = 0
 
 
 class Backprop(Forward):
@@ -259,8 +256,7 @@ class Backprop(Forward):
             return activations
         dropout = Dropout(self._b, rates, self._training.rngs, activations)
         self._dropouts[layer] = dropout
-        training = self._training
-        self._between.append(lambda: dropout.forward(training.counts))
+        self._between.append(dropout.forward)
         return dropout.output
 
     def backward(self, x: DenseRows | SparseRows) -> list[Operation]:

@@ -31,19 +31,19 @@ class RunningStatistics:
     ----------
     n_samples : array of shape (K, 1, 1)
         Samples that the statistics come from, the window at most; written.
-    window : array of shape (K, 1, 1)
+    window : int
         How many samples to average over.
     """
 
-    def __init__(self, n_samples: Array, window: Array):
+    def __init__(self, n_samples: Array, window: int):
         self._n_samples = n_samples
         self._window = window
         self._share: Array = None
 
-    def begin(self, xp: Any, n_rows: Array, shares: Array) -> None:
-        """Count a batch's rows, a 0-d array or ``(K, 1, 1)``; none if all `shares` are zero."""
+    def begin(self, xp: Any, n_rows: int, shares: Array) -> None:
+        """Count a batch's rows; none if all `shares` are zero."""
         counted = n_rows * xp.sum(shares, axis=2, keepdims=True)
-        seen = xp.minimum(self._n_samples + counted, xp.maximum(self._window, counted))
+        seen = xp.minimum(self._n_samples + counted, xp.maximum(counted, float(self._window)))
         self._n_samples[...] = seen
         self._share = counted / xp.maximum(seen, 1.0)
 

@@ -53,19 +53,17 @@ class Dropout:
             if rate > 0
         ]
 
-    def forward(self, counts: Sequence[int] | None) -> None:
-        """Draw which units stay, and scale them; `counts` are the rows of each model, None all."""
-        n_rows = self._mask.shape[1]
+    def forward(self) -> None:
+        """Draw which units stay, and scale them."""
         for k, rng, threshold in self._drawing:
-            self._draw(rng, threshold, k, n_rows if counts is None else counts[k])
+            self._draw(rng, threshold, self._mask[k, :, :])
         self._b.xp.multiply(self._activations, self._mask, out=self.output)
 
-    def _draw(self, rng: np.random.Generator, threshold: int, k: int, n_rows: int) -> None:
-        n = self._mask.shape[2]
+    def _draw(self, rng: np.random.Generator, threshold: int, mask: Array) -> None:
+        n_rows, n = mask.shape
         words = rng.integers(0, 1 << 64, size=-(-n_rows * n // 4), dtype=np.uint64)
         stay = words.view(np.uint16)[: n_rows * n].reshape(n_rows, n) >= threshold
-        scale = self._b.scalar(_LEVELS / (_LEVELS - threshold), like=self._mask)
-        mask = self._mask[k, :n_rows, :]
+        scale = self._b.scalar(_LEVELS / (_LEVELS - threshold), like=mask)
         mask[...] = self._b.asarray(stay, dtype=mask.dtype)
         self._b.xp.multiply(mask, scale, out=mask)
 

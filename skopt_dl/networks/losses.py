@@ -91,7 +91,7 @@ class LogisticLogLoss(LogLoss):
         b.rectify(raw, losses)
         xp.subtract(losses, raw * y, out=losses)
         xp.add(losses, softplus_tail(xp, raw), out=losses)
-        return xp.sum(losses, axis=-1)
+        return b.row_sum(losses)[..., 0]
 
     def gradient(self, b: Backend, raw: Array, y: Array, out: Array) -> None:
         logistic(b.xp, raw, out)
@@ -106,8 +106,8 @@ class SoftmaxLogLoss(LogLoss):
     def value(self, b: Backend, raw: Array, y: Array) -> Array:
         xp = b.xp
         shifted = raw - b.row_max(raw)
-        log_normaliser = xp.log(xp.sum(xp.exp(shifted), axis=-1))
-        return log_normaliser - xp.sum(shifted * y, axis=-1)
+        log_normaliser = xp.log(b.row_sum(xp.exp(shifted))[..., 0])
+        return log_normaliser - b.row_sum(shifted * y)[..., 0]
 
     def gradient(self, b: Backend, raw: Array, y: Array, out: Array) -> None:
         # Leaves the logarithms of the probabilities in `raw`: the sum is at hand.
@@ -120,7 +120,7 @@ class SoftmaxLogLoss(LogLoss):
         xp.subtract(out, y, out=out)
 
     def value_after_gradient(self, b: Backend, raw: Array, y: Array) -> Array:
-        return -b.xp.sum(raw * y, axis=-1)
+        return -b.row_sum(raw * y)[..., 0]
 
 
 class Focal(LogLoss):
@@ -161,7 +161,7 @@ class LogisticFocal(Focal):
     def value(self, b: Backend, raw: Array, y: Array) -> Array:
         p, if_one, if_zero = self._surprises(b, raw)
         ones, zeros = (1.0 - p) ** self.gamma * if_one, p**self.gamma * if_zero
-        return b.xp.sum(y * ones + (1.0 - y) * zeros, axis=-1)
+        return b.row_sum(y * ones + (1.0 - y) * zeros)[..., 0]
 
     def gradient(self, b: Backend, raw: Array, y: Array, out: Array) -> None:
         p, if_one, if_zero = self._surprises(b, raw)
@@ -179,7 +179,7 @@ class SoftmaxFocal(Focal):
     def value(self, b: Backend, raw: Array, y: Array) -> Array:
         log_p = log_softmax(b, raw)
         rest = 1.0 - b.xp.exp(log_p)
-        return -b.xp.sum(y * rest**self.gamma * log_p, axis=-1)
+        return -b.row_sum(y * rest**self.gamma * log_p)[..., 0]
 
     def gradient(self, b: Backend, raw: Array, y: Array, out: Array) -> None:
         # With h(p) the loss of a label of probability p, and q = y p h'(p): q - p sum(q). The
@@ -239,7 +239,7 @@ class SquaredError(Loss):
 
     def value(self, b: Backend, raw: Array, y: Array) -> Array:
         error = raw - y
-        return 0.5 * b.xp.sum(error * error, axis=-1)
+        return 0.5 * b.row_sum(error * error)[..., 0]
 
     def gradient(self, b: Backend, raw: Array, y: Array, out: Array) -> None:
         b.xp.subtract(raw, y, out=out)
@@ -249,7 +249,7 @@ class AbsoluteError(Loss):
     """The absolute error, summed over outputs; its minimiser is the conditional median."""
 
     def value(self, b: Backend, raw: Array, y: Array) -> Array:
-        return b.xp.sum(b.xp.abs(raw - y), axis=-1)
+        return b.row_sum(b.xp.abs(raw - y))[..., 0]
 
     def gradient(self, b: Backend, raw: Array, y: Array, out: Array) -> None:
         b.xp.sign(raw - y, out=out)
@@ -274,7 +274,7 @@ class Huber(Loss):
         xp = b.xp
         error = raw - y
         clipped = xp.clip(error, -self.delta, self.delta)
-        return xp.sum(clipped * (error - 0.5 * clipped), axis=-1)
+        return b.row_sum(clipped * (error - 0.5 * clipped))[..., 0]
 
     def gradient(self, b: Backend, raw: Array, y: Array, out: Array) -> None:
         xp = b.xp
@@ -299,7 +299,7 @@ class Poisson(Loss):
         # y log(y / mean) - y + mean, with 0 log 0 = 0
         xp = b.xp
         log_y = xp.log(xp.where(y > 0, y, xp.ones_like(y)))
-        return xp.sum(y * (log_y - raw - 1.0) + xp.exp(raw), axis=-1)
+        return b.row_sum(y * (log_y - raw - 1.0) + xp.exp(raw))[..., 0]
 
     def gradient(self, b: Backend, raw: Array, y: Array, out: Array) -> None:
         b.xp.exp(raw, out=out)
@@ -325,7 +325,7 @@ class Gamma(Loss):
     def value(self, b: Backend, raw: Array, y: Array) -> Array:
         # log(mean / y) + y / mean - 1
         xp = b.xp
-        return xp.sum(raw - xp.log(y) + y * xp.exp(-raw) - 1.0, axis=-1)
+        return b.row_sum(raw - xp.log(y) + y * xp.exp(-raw) - 1.0)[..., 0]
 
     def gradient(self, b: Backend, raw: Array, y: Array, out: Array) -> None:
         xp = b.xp
@@ -343,7 +343,7 @@ class LogCosh(Loss):
         xp = b.xp
         error = raw - y
         tail = softplus_tail(xp, 2.0 * error)
-        return xp.sum(xp.abs(error) + tail - math.log(2.0), axis=-1)
+        return b.row_sum(xp.abs(error) + tail - math.log(2.0))[..., 0]
 
     def gradient(self, b: Backend, raw: Array, y: Array, out: Array) -> None:
         b.xp.subtract(raw, y, out=out)
@@ -367,7 +367,7 @@ class Quantile(Loss):
     def value(self, b: Backend, raw: Array, y: Array) -> Array:
         # max((q - 1) e, q e) with e = y - raw, written as |e| / 2 + (q - 1/2) e
         error = y - raw
-        return b.xp.sum(0.5 * b.xp.abs(error) + (self.quantile - 0.5) * error, axis=-1)
+        return b.row_sum(0.5 * b.xp.abs(error) + (self.quantile - 0.5) * error)[..., 0]
 
     def gradient(self, b: Backend, raw: Array, y: Array, out: Array) -> None:
         xp = b.xp

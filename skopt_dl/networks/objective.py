@@ -117,10 +117,6 @@ class _Batch:
         The same, along the other axis.
     weight_sum : array of shape (K or 1, 1) or None
         The sum of the weights, where they are not all 1.
-    real_rows, counts
-        See `Training`.
-    counted : array of shape (K, n_rows, 1) or None
-        1 for rows that count, 0 for others, where there are any.
     """
 
     n_rows: int
@@ -129,31 +125,14 @@ class _Batch:
     l2: Array
     weight: Array
     shares: Array
-    real_rows: Array
     weight_sum: Array = None
-    counts: Sequence[int] | None = None
-    counted: Array = None
     x: DenseRows | SparseRows | None = None
     backprop: Backprop | None = None
     forward: list[Operation] = field(default_factory=list)
     backward: list[Operation] = field(default_factory=list)
 
-    def count(self, b: Backend, counts: np.ndarray) -> None:
-        """Say how many rows count, of each model."""
-        like = self.l2
-        mask = np.arange(self.n_rows)[None, :, None] < counts[:, None, None]
-        self.counted = b.asarray(mask, dtype=like.dtype)
-        self.real_rows = b.asarray(counts[:, None, None], dtype=like.dtype)
-        self.counts = counts.tolist()
-
     def set_weight(self, b: Backend, weight: Array) -> None:
-        """Give the samples weights, ``(K or 1, n_rows, 1)``; None for those that count or not."""
-        if weight is None:
-            weight = self.counted
-        elif self.counted is not None:
-            weight = weight * self.counted
-        if weight is None:
-            return
+        """Give the samples weights, ``(K or 1, n_rows, 1)``."""
         xp = b.xp
         total = xp.sum(weight, axis=1, keepdims=True)
         # A batch whose weights are all zero has no loss and no gradient.
@@ -201,7 +180,7 @@ class NetworkObjective(Objective):
         What dropout is drawn from.
     statistics : array of shape (K, S), default=None
         Statistics of batch normalisation to go on from.
-    window : int or sequence of K int, default=None
+    window : int, default=None
         How many samples they are averaged over; None means all.
     """
 
@@ -219,7 +198,7 @@ class NetworkObjective(Objective):
         dropout: float | Sequence[Any] | np.ndarray = 0.0,
         rngs: Sequence[np.random.Generator] = (),
         statistics: Array = None,
-        window: int | Sequence[int] | np.ndarray | None = None,
+        window: int | None = None,
     ):
         super().__init__(network.layout, n_models)
         self.network = network
@@ -232,19 +211,17 @@ class NetworkObjective(Objective):
             np.asarray(dropout, dtype=np.float64), (n_models, len(network.activations))
         )
         self.rngs = list(rngs)
-        self._window = np.broadcast_to(y.n_rows if window is None else window, (n_models,))
+        self._window = y.n_rows if window is None else window
         self._b = b
         self._x, self._y, self._weight = x, y, sample_weight
         self._grad = y.empty((n_models, self.layout.size))
         self.scratch = b.xp.empty_like(self._grad)
         self._training = self._make_training(statistics)
-        # Whether any layer needs to know of the present batch.
-        self._tells = network.batch_norm or bool(self.dropout.any())
         self._smoothing = self._make_smoothing()
         self._params: Array = None
         self._backprop: dict[int, Backprop] = {}
         self._workspace: Workspace | None = None
-        self._prepared: dict[tuple[tuple[int, ...], bool], _Loaded] = {}
+        self._prepared: dict[tuple[int, ...], _Loaded] = {}
         self._loaded: _Loaded
 
     def select(self, models: Sequence[int]) -> NetworkObjective:
@@ -262,7 +239,7 @@ class NetworkObjective(Objective):
             statistics=None
             if self.statistics is None
             else self._b.xp.take(self.statistics, self._b.asarray(np.asarray(models)), axis=0),
-            window=self._window[list(models)],
+            window=self._window,
         )
 
     def _make_training(self, statistics: Array) -> Training:
@@ -274,8 +251,7 @@ class NetworkObjective(Objective):
             self.statistics = fresh
             views = [tensor.array for tensor in self.network.statistics.tensors(fresh)]
             kept = list(zip(views[:-1:2], views[1:-1:2], strict=True))
-            window = self._b.asarray(self._window[:, None, None], dtype=self._grad.dtype)
-            running = RunningStatistics(views[-1], window)
+            running = RunningStatistics(views[-1], self._window)
         return Training(self.dropout.tolist(), self.rngs, kept, running)
 
     def _make_smoothing(self) -> tuple[Array, Array] | None:
@@ -311,10 +287,9 @@ class NetworkObjective(Objective):
             loaded = self._prepare(block, y)
         else:
             # Blocks of the same sizes use the same buffers, and so the same views of them.
-            key = block.sizes, block.counts is None
-            found = self._prepared.get(key)
+            found = self._prepared.get(block.sizes)
             loaded = found if found is not None and found.y is y else self._prepare(block, y)
-            self._prepared[key] = loaded
+            self._prepared[block.sizes] = loaded
         for batch, x in zip(loaded.batches, xs, strict=True):
             if batch.x is not x:
                 batch.x, batch.backprop = x, None
@@ -322,9 +297,6 @@ class NetworkObjective(Objective):
             weight = self._weight.block(block)
             for batch, rows in zip(loaded.batches, block.slices, strict=True):
                 batch.set_weight(self._b, weight[:, rows, :])
-        elif block.counts is not None:
-            for batch in loaded.batches:
-                batch.set_weight(self._b, None)
         self._loaded = loaded
         return loaded.batches
 
@@ -341,14 +313,9 @@ class NetworkObjective(Objective):
                 l2=l2[i, :],
                 weight=b.scalar(1.0 / size, like=self._grad),
                 shares=b.ones((1, 1, size), like=self._grad) / size,
-                real_rows=b.scalar(size, like=self._grad),
             )
             for i, (size, rows) in enumerate(zip(block.sizes, block.slices, strict=True))
         ]
-        if block.counts is not None:
-            for batch, counts in zip(batches, block.counts, strict=True):
-                if (counts != batch.n_rows).any():
-                    batch.count(b, counts)
         return _Loaded(block.sizes, y, raw, l2, batches)
 
     def _prepare_operations(self, params: Array, batch: _Batch) -> Backprop:
@@ -382,10 +349,9 @@ class NetworkObjective(Objective):
         ):
             backprop = self._prepare_operations(params, batch)
         b, delta = self._b, backprop.output_delta
-        if self._tells:
+        if self.network.batch_norm:
             training = self._training
-            training.shares, training.n_rows = batch.shares, batch.real_rows
-            training.counts = batch.counts
+            training.shares, training.n_rows = batch.shares, batch.n_rows
         for operation in batch.forward:
             operation()
         self.network.loss.gradient(b, batch.raw, batch.y, delta)
@@ -405,7 +371,7 @@ class NetworkObjective(Objective):
         alpha = self.alpha[0] if equal else self.alpha[:, None]
         factor = b.asarray(alpha if weighted else alpha / batch.n_rows, dtype=params.dtype)
         part = slice(0, n_weights)
-        if self.n_models > 1 and n_params < FEW:
+        if n_params < FEW:
             factors = b.zeros((self.n_models, n_params), like=params)
             factors[:, part] = factor
             part, factor = slice(0, n_params), factors
@@ -441,8 +407,13 @@ class NetworkObjective(Objective):
     def value_and_grad(self, params: Array, batch: Any = None) -> tuple[Array, Array]:
         batch = self._everything() if batch is None else batch
         grad = self.grad(params, batch)
-        values = self.network.loss.value_after_gradient(self._b, batch.raw, batch.y)
-        return self._b.xp.sum(values * batch.shares[:, 0, :], axis=1) + 0.5 * batch.l2, grad
+        values, xp = self.network.loss.value_after_gradient(self._b, batch.raw, batch.y), self._b.xp
+        # As `losses` does it, to the last bit.
+        if batch.weight_sum is None:
+            loss = xp.sum(values, axis=1) / batch.n_rows
+        else:
+            loss = xp.sum(values * batch.shares[:, 0, :], axis=1)
+        return loss + 0.5 * batch.l2, grad
 
     def _everything(self) -> _Batch:
         return self.load(Block(slice(0, self.n_samples), (self.n_samples,)))[0]

@@ -45,8 +45,8 @@ def raw_output(
     """
     n_samples = x.n_rows if rows is None else len(rows)
     raw = b.empty((params.shape[0], n_samples, network.layer_sizes[-1]), like=params)
-    for part, batch, forward in _passes(b, network, params, x, rows):
-        for operation in forward.forward(batch, raw[:, part, :]):
+    for models, part, batch, forward in _passes(b, network, params, x, rows):
+        for operation in forward.forward(batch, raw[models, part, :]):
             operation()
     return raw
 
@@ -61,11 +61,11 @@ def hidden_outputs(
     outputs = [
         b.empty((params.shape[0], x.n_rows, n), like=params) for n in network.layer_sizes[1:-1]
     ]
-    for part, batch, forward in _passes(b, network, params, x, None):
+    for models, part, batch, forward in _passes(b, network, params, x, None):
         for operation in forward.hidden(batch):
             operation()
         for output, values in zip(outputs, forward.outputs, strict=True):
-            output[:, part, :] = values
+            output[models, part, :] = values
     return outputs
 
 
@@ -75,17 +75,24 @@ def _passes(
     params: Array,
     x: DensePool | SparsePool,
     rows: np.ndarray | None,
-) -> Iterator[tuple[slice, DenseRows | SparseRows, Forward]]:
-    """Cut the samples into parts: where each lies, its rows, and the pass bound to its size."""
-    n_models = params.shape[0]
+) -> Iterator[tuple[slice, slice, DenseRows | SparseRows, Forward]]:
+    """Cut models and samples into parts: which they are, their rows, and the pass bound to them.
+
+    A part has as many samples in a stack as for a model alone: how a product rounds may depend on
+    its size. So it is the models that are cut where there are many.
+    """
+    n_models, widest = params.shape[0], max(network.layer_sizes[1:])
     n_samples = x.n_rows if rows is None else len(rows)
-    size = min(n_samples, max(MIN_ROWS, PASS_SIZE // (n_models * max(network.layer_sizes[1:]))))
-    workspace = Workspace(b, n_models, size, like=params)
-    forward = None
-    for start in range(0, n_samples, size):
-        n_rows = min(size, n_samples - start)
-        if forward is None or n_rows < size:
-            forward = Forward(b, network, params, n_rows, workspace)
-        part = slice(start, start + n_rows)
-        (batch,) = x.batches(Block(part if rows is None else rows[None, part], (n_rows,)))
-        yield part, batch, forward
+    size = min(n_samples, max(MIN_ROWS, PASS_SIZE // widest))
+    n_together = max(1, PASS_SIZE // (size * widest))
+    for first in range(0, n_models, n_together):
+        models = slice(first, min(first + n_together, n_models))
+        workspace = Workspace(b, models.stop - first, size, like=params)
+        forward = None
+        for start in range(0, n_samples, size):
+            n_rows = min(size, n_samples - start)
+            if forward is None or n_rows < size:
+                forward = Forward(b, network, params[models, :], n_rows, workspace)
+            part = slice(start, start + n_rows)
+            (batch,) = x.batches(Block(part if rows is None else rows[None, part], (n_rows,)))
+            yield models, part, batch, forward

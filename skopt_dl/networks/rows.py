@@ -88,16 +88,12 @@ class Block(NamedTuple):
         Rows used where they lie, by all models; or different selections of them.
     sizes : tuple of int
         Rows of each batch; all but the last are equal.
-    counts : ndarray of int of shape (n_batches, K) or None
-        How many of a batch's rows count, from the first, where models have different numbers; the
-        others fill up.
     orders : tuple of K int or None
         Which of ``rows`` is each model's; None where each has its own, or all have the only one.
     """
 
     rows: slice | np.ndarray
     sizes: tuple[int, ...]
-    counts: np.ndarray | None = None
     orders: tuple[int, ...] | None = None
 
     @property

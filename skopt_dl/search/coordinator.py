@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-from skopt_dl.backends import get_backend, one_blas_thread
+from skopt_dl.backends import get_backend
 from skopt_dl.jobs import FitJob, Outcome, share_data, spread, stacks, train
 from skopt_dl.optimizers import Minimizer
 from skopt_dl.search import scheduler as decided
@@ -56,8 +56,7 @@ def run(job: FitJob) -> tuple[ModelRun, str]:
     """
     here = active.get()
     if here is None:
-        with one_blas_thread():
-            outcome = train([job])[0]
+        outcome = train([job])[0]
     else:
         outcome = here.coordinator.train(job, here.task)
     if outcome.error is not None:

@@ -14,8 +14,8 @@ class Batches:
 
     Parameters
     ----------
-    n_samples : int or sequence of K int
-        Samples of each model; different numbers have to make equally many batches.
+    n_samples : int
+        Samples of each model.
     batch_size : int
         The last batch of an epoch is shorter where it does not divide `n_samples`.
     shuffle : bool, default=True
@@ -27,17 +27,12 @@ class Batches:
         Where each model's samples lie among all; None means that all models have all.
     leaders : sequence of K int, default=None
         The first model, in order, that a model shares all draws with: same generator state, same
-        number of samples, same `rows`. Only leaders draw; the generators of others catch up when
-        they leave.
-
-    Attributes
-    ----------
-    n_samples : ndarray of int of shape (K,) or (1,)
+        `rows`. Only leaders draw; the generators of others catch up when they leave.
     """
 
     def __init__(
         self,
-        n_samples: int | Sequence[int] | np.ndarray,
+        n_samples: int,
         batch_size: int,
         *,
         shuffle: bool = True,
@@ -46,19 +41,12 @@ class Batches:
         rows: Sequence[np.ndarray] | None = None,
         leaders: Sequence[int] | None = None,
     ):
-        self.n_samples = np.atleast_1d(n_samples)
-        self._longest = int(self.n_samples.max())
-        self.batch_size = min(batch_size, self._longest)
-        n_batches = {-(-int(n) // self.batch_size) for n in self.n_samples}
-        if len(n_batches) > 1:
-            raise ValueError(
-                f"n_samples={self.n_samples.tolist()} makes different numbers of batches of "
-                f"{self.batch_size}; models of one stack need equally many."
-            )
+        self.n_samples = n_samples
+        self.batch_size = min(batch_size, n_samples)
         self.rngs = list(rngs)
         self._replace = sampling == "replacement"
         # The order within one batch of all the samples does not matter.
-        self._random = self._replace or (shuffle and self.batch_size < self._longest)
+        self._random = self._replace or (shuffle and self.batch_size < n_samples)
         self._rows = rows
         self._leaders = None if leaders is None else list(leaders)
         if self._random and not self.rngs:
@@ -70,7 +58,7 @@ class Batches:
     @property
     def n_batches(self) -> int:
         """Batches, and so updates, in an epoch."""
-        return -(-self._longest // self.batch_size)
+        return -(-self.n_samples // self.batch_size)
 
     @property
     def n_orders(self) -> int:
@@ -93,9 +81,6 @@ class Batches:
         kept.__dict__.update(self.__dict__)
         kept.rngs = [self.rngs[k] for k in models] if self.rngs else []
         kept._rows = None if self._rows is None else [self._rows[k] for k in models]
-        if len(self.n_samples) > 1 and models:
-            kept.n_samples = self.n_samples[list(models)]
-            kept._longest = int(kept.n_samples.max())
         if self._leaders is not None:
             self._catch_up(set(models))
             remaining = [self._leaders[k] for k in models]
@@ -110,53 +95,35 @@ class Batches:
 
     def everything(self) -> Block:
         """All samples as one batch."""
-        n = self._longest
-        rows = slice(0, n) if self._rows is None else self._padded(self._rows)
-        return Block(rows, (n,), self._counts((0,), (n,)))
+        n = self.n_samples
+        return Block(slice(0, n) if self._rows is None else np.stack(self._rows), (n,))
 
     def epoch(self, batches_per_block: int) -> Iterator[Block]:
         """Draw an epoch and yield it in blocks of so many batches."""
         order, orders = self._order()
-        size, n = self.batch_size, self._longest
+        size, n = self.batch_size, self.n_samples
         for start in range(0, n, size * batches_per_block):
             stop = min(start + size * batches_per_block, n)
             firsts = range(start, stop, size)
             sizes = tuple(min(size, stop - first) for first in firsts)
             rows = slice(start, stop) if order is None else order[:, start:stop]
-            yield Block(rows, sizes, self._counts(firsts, sizes), orders)
-
-    def _counts(self, firsts: Sequence[int], sizes: Sequence[int]) -> np.ndarray | None:
-        """How many rows of each batch each model has; None where all have all of them."""
-        if (self.n_samples == self._longest).all():
-            return None
-        left = self.n_samples[None] - np.array(firsts)[:, None]
-        counts = np.minimum(left, np.array(sizes)[:, None])
-        return None if (counts == np.array(sizes)[:, None]).all() else counts
-
-    def _padded(self, orders: Sequence[np.ndarray]) -> np.ndarray:
-        """Orders of different lengths as one array; what fills up is a copy of the last row."""
-        n = self._longest
-        full = [
-            order if len(order) == n else np.pad(order, (0, n - len(order)), mode="edge")
-            for order in orders
-        ]
-        return np.stack(full) if len(full) > 1 else full[0][None]
+            yield Block(rows, sizes, orders)
 
     def _order(self) -> tuple[np.ndarray | None, tuple[int, ...] | None]:
         """Samples in this epoch's order, None for a single batch; and which order is whose."""
         if self._all_in_order:
             # Several batches are gathered even so: their buffers, and all that is bound to them,
             # then serve every epoch.
-            return (None if self.n_batches == 1 else np.arange(self._longest)[None]), None
+            return (None if self.n_batches == 1 else np.arange(self.n_samples)[None]), None
         leaders = self._all_leaders
         drawing = sorted(set(leaders))
         drawn = [self._draw(k) for k in drawing]
         places = {k: place for place, k in enumerate(drawing)}
         orders = None if len(drawn) == len(leaders) else tuple(places[k] for k in leaders)
-        return self._padded(drawn), orders
+        return np.stack(drawn), orders
 
     def _draw(self, model: int) -> np.ndarray:
-        n = int(self.n_samples[model % len(self.n_samples)])
+        n = self.n_samples
         if not self._random:
             order = np.arange(n)
         elif self._replace:

@@ -265,9 +265,8 @@ class Stack:
                     self.averages.update(self._predictors())
             losses = xp.stack(seen) if seen else objective.losses()
             first = losses[0, :] if first is None else first
-            counts = np.array(block.sizes)[:, None] if block.counts is None else block.counts
-            part = xp.sum(self.b.asarray(counts, dtype=losses.dtype) * losses, axis=0)
-            total = part if total is None else total + part
+            sizes = self.b.asarray(np.array(block.sizes)[:, None], dtype=losses.dtype)
+            total = self.b.sum_on(sizes * losses, total)
         finite = xp.all(xp.isfinite(with_statistics(objective, params)), axis=1)
         names = ("loss", "first_loss", "squared_norm", "finite")
         figures = dict(zip(names, self.b.fetch(total, first, norm, finite), strict=True))
@@ -284,7 +283,6 @@ class Stack:
         eval_params = self._eval_params()
         self._check_predictors(eval_params, figures["finite"])
         columns = {} if validate is None else validate(eval_params, [r.index for r in self.runs])
-        n_samples = np.broadcast_to(self.batches.n_samples, len(self.runs)).tolist()
         seconds = time.perf_counter() - started
         # Python's numbers: with NumPy's own, the history of many small models would take long.
         history = {
@@ -296,7 +294,7 @@ class Stack:
         first_loss, finite = figures["first_loss"].tolist(), figures["finite"].tolist()
         for row, run in enumerate(self.runs):
             run.progress.epoch += 1
-            run.progress.n_samples_seen += n_samples[row]
+            run.progress.n_samples_seen += self.batches.n_samples
             run.record(**{name: each[row] for name, each in history.items()}, seconds=seconds)
             if not (math.isfinite(history["loss"][row]) and finite[row]):
                 run.stop_reason = "diverged"

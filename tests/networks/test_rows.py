@@ -28,7 +28,6 @@ def test_products_are_those_of_each_models_own_rows(is_sparse, data):
     block = Block(
         np.stack([rng.permutation(N_ROWS)[:7] for _ in range(n_orders)]),
         (4, 3),
-        None,
         tuple(orders),
     )
     given_sources = sources if n_sources > 1 else []
@@ -54,5 +53,5 @@ def test_targets_follow_the_orders_of_their_models():
     y = np.arange(24.0)[:, None]
     rows = np.array([[3, 1, 2], [0, 5, 4]])
     pool = TargetPool(NUMPY, y, np.array([[0], [12], [12]]))
-    found = pool.block(Block(rows, (3,), None, (1, 0, 0)))
+    found = pool.block(Block(rows, (3,), (1, 0, 0)))
     np.testing.assert_array_equal(found[..., 0], [[0, 5, 4], [15, 13, 14], [15, 13, 14]])

@@ -1,4 +1,4 @@
-"""Models of a stack may have samples of their own, and different numbers of them."""
+"""Models of a stack may have samples of their own."""
 
 import numpy as np
 import pytest
@@ -10,8 +10,8 @@ from skopt_dl.optimizers import LBFGS, SGD, Adam, Momentum
 from skopt_dl.training import Batches, Stopping, minimise
 
 OPTIMIZERS = [Adam(0.1), Adam(0.05), Momentum(0.1), SGD(0.3), Adam(0.02)]
-# Which of two data sets each model has, and how many of its samples.
-SOURCES, NUMBERS = [0, 0, 0, 1, 1], [23, 22, 21, 23, 18]
+# Which of two data sets each model has.
+SOURCES = [0, 0, 0, 1, 1]
 DROPOUT = [[0.5, 0.0], [0.0, 0.3], [0.0, 0.0], [0.2, 0.2], [0.0, 0.0]]
 RULES = [Stopping(tol=1e6, n_iter_no_change=1 + k) for k in range(5)]
 
@@ -22,7 +22,7 @@ def train(
     problems = [Problem(hidden=(4, 3), seed=seed, **network) for seed in range(2)]
     used = sorted({SOURCES[k] for k in models})
     sources = [used.index(SOURCES[k]) for k in models]
-    rows = [np.random.default_rng(k).permutation(23)[: NUMBERS[k]] for k in models]
+    rows = [np.random.default_rng(k).permutation(23)[:21] for k in models]
     if is_sparse:
         pool = SparsePool(*(sparse.csr_array(problems[i].x) for i in used), sources=sources)
     else:
@@ -37,31 +37,30 @@ def train(
         pool,
         TargetPool(NUMPY, y, offsets),
         n_models=len(models),
-        alpha=[0.1 * k for k in models],
+        alpha=[0.1 * (k + 1) for k in models],
         sample_weight=TargetPool(NUMPY, weight, offsets) if weighted else None,
         dropout=[DROPOUT[k] for k in models],
         label_smoothing=[0.05 * k for k in models],
         rngs=rngs,
-        window=[min(NUMBERS[k], 10 * batch_size) for k in models],
+        window=min(21, 10 * batch_size),
     )
     return minimise(
         objective,
         [optimizers[k] for k in models],
         problems[0].starts(5)[models],
         max_epochs=7,
-        batches=Batches([NUMBERS[k] for k in models], batch_size, rngs=rngs, rows=rows, **options),
+        batches=Batches(21, batch_size, rngs=rngs, rows=rows, **options),
         stopping=[RULES[k] for k in models],
     )
 
 
-def assert_close(run, other, rtol=1e-10):
+def assert_same(run, other):
     assert run.n_epochs == other.n_epochs
     assert run.progress.n_samples_seen == other.progress.n_samples_seen
-    for column in ("loss", "learning_rate", "grad_norm"):
-        np.testing.assert_allclose(run.history[column], other.history[column], rtol=rtol)
-    np.testing.assert_allclose(
-        run.params, other.params, rtol=0, atol=rtol * abs(other.params).max()
-    )
+    assert run.history.keys() == other.history.keys()
+    for column in run.history.keys() - {"seconds"}:
+        np.testing.assert_array_equal(run.history[column], other.history[column])
+    np.testing.assert_array_equal(run.params, other.params)
 
 
 @pytest.mark.parametrize("options", [{}, {"shuffle": False}, {"sampling": "replacement"}], ids=str)
@@ -75,21 +74,12 @@ def test_models_with_different_samples_train_as_they_would_alone(
     together = train([0, 1, 2, 3, 4], **how)
     assert len({run.n_epochs for run in together}) == 5
     for k, run in enumerate(together):
-        assert_close(run, *train([k], **how))
+        assert_same(run, *train([k], **how))
 
 
-@pytest.mark.parametrize(
-    "optimizers", [[SGD(0.1)] * 5, [LBFGS(), *[SGD(0.1)] * 4]], ids=["sgd", "lbfgs"]
-)
-def test_full_batches_may_have_different_sizes(optimizers):
+def test_full_batches_of_different_samples_train_as_they_would_alone():
+    optimizers = [LBFGS(), *[SGD(0.1)] * 4]
     how = {"network": {}, "weighted": False, "optimizers": optimizers, "batch_size": 23}
-    together = train([2, 3, 4], **how)
-    for k, run in zip([2, 3, 4], together, strict=True):
-        assert_close(run, *train([k], **how))
-
-
-def test_different_numbers_of_batches_are_refused():
-    with pytest.raises(
-        ValueError, match=r"n_samples=\[24, 25\] makes different numbers of batches"
-    ):
-        Batches(np.array([24, 25]), 8, shuffle=False)
+    together = train([2, 3, 4, 0], **how)
+    for k, run in zip([2, 3, 4, 0], together, strict=True):
+        assert_same(run, *train([k], **how))
