@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from skopt_dl.networks import Network
-from skopt_dl.training import ModelRun, Stopping
+from skopt_dl.training import ModelRun, Snapshot, Stopping
 
 
 @dataclass
@@ -26,6 +26,9 @@ class ValidationSet:
         weights and biases that gave them.
     rows : ndarray of int or None
         Which samples to take; None means all.
+    scored_by : object
+        All that `score` depends on besides its arguments, for the key of the job; None where its
+        code and what it encloses tell.
     """
 
     X: Any
@@ -33,6 +36,7 @@ class ValidationSet:
     sample_weight: np.ndarray | None
     score: Callable[[np.ndarray, np.ndarray], float]
     rows: np.ndarray | None = None
+    scored_by: Any = None
 
 
 class StackState(NamedTuple):
@@ -94,6 +98,9 @@ class FitJob:
     rng : numpy.random.Generator
     on_epoch_begin, on_epoch_end : callable or None
         Called with the `ModelRun`.
+    only_prints : bool
+        Whether these functions print and do nothing else, and need not be called for a model that
+        a journal has.
     watchers : sequence of StackWatcher
         Told of the stack; each once an epoch, however many models it watches.
     stays_here : bool
@@ -102,6 +109,11 @@ class FitJob:
         What the samples take that `X` is a converted copy of; 0 if it is none.
     resume : dict or None
         ``ModelRun.state`` to go on from.
+    reproducible : bool
+        Whether the same call would make an equal job: not where the seed is drawn from NumPy's
+        global generator.
+    snapshot : Snapshot or None
+        Where this very training was when it was cut short; changes no result.
     """
 
     network: Network
@@ -127,10 +139,13 @@ class FitJob:
     validation: ValidationSet | None = None
     on_epoch_begin: Callable[[ModelRun], None] | None = None
     on_epoch_end: Callable[[ModelRun], None] | None = None
+    only_prints: bool = False
     watchers: Sequence[StackWatcher] = ()
     stays_here: bool = False
     n_bytes_given: int = 0
     resume: dict[str, Any] | None = field(default=None, repr=False)
+    reproducible: bool = True
+    snapshot: Snapshot | None = field(default=None, repr=False)
 
     @property
     def n_samples(self) -> int:

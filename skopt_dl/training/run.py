@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skopt_dl.schedules import Progress, as_schedule
+
+if TYPE_CHECKING:
+    from skopt_dl.training.snapshots import Snapshot
 
 # In the order of a table; a column appears when there is something to put into it.
 HISTORY_COLUMNS = (
@@ -78,6 +81,10 @@ class ModelRun:
         What to predict with, at the end: parameters and statistics.
     current : callable or None
         While training, returns what to predict with now.
+    snapshot : callable or None
+        While training, between two epochs, returns the `Snapshot` to go on from.
+    seconds_before : float
+        What the training had taken when it was cut short, if it goes on from a snapshot.
     state : dict
         What `minimise` needs to go on from here, at the end; empty after a divergence, when
         there is nothing to go on from but the parameters. Where the model was trained with other
@@ -101,6 +108,8 @@ class ModelRun:
     message: str = ""
     params: np.ndarray | None = None
     current: Callable[[], np.ndarray] | None = None
+    snapshot: Callable[[], Snapshot] | None = None
+    seconds_before: float = 0.0
     state: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -117,6 +126,15 @@ class ModelRun:
     def n_epochs(self) -> int:
         """Epochs of this run, those of an earlier one not counted."""
         return len(self.history["loss"]) if self.history else 0
+
+    @property
+    def standing(self) -> dict[str, Any]:
+        """The part of `state` that is no array: progress, and what the stopping rule has seen."""
+        standing: dict[str, Any] = {"progress": dict(vars(self.progress))}
+        if self.stopping is not None:
+            patience = [self.stopping.monitor, self.best, self.n_iter_without_improvement]
+            standing["patience"] = patience
+        return standing
 
     def record(self, **columns: float) -> None:
         """Append one epoch to the history."""
