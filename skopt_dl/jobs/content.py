@@ -13,7 +13,6 @@ import struct
 import sys
 import sysconfig
 import types
-from collections.abc import Iterator
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -65,43 +64,45 @@ class Digester:
         UnstableError
             If one contains what is another each time: a lock, an open file, a weak reference.
         """
-        return hashlib.sha256(b"".join(self._parts(values))).digest()
+        parts: list[bytes] = []
+        self._add(values, parts)
+        return hashlib.sha256(b"".join(parts)).digest()
 
-    def _parts(self, value: Any) -> Iterator[bytes]:
+    def _add(self, value: Any, parts: list[bytes]) -> None:
         kind = type(value)
         if kind is float:
-            yield b"f" + struct.pack("<d", value)
+            parts.append(b"f" + struct.pack("<d", value))
         elif kind in _PRIMITIVE:
             text = value if kind is bytes else repr(value).encode("utf-8", "backslashreplace")
-            yield b"%s %d " % (kind.__name__.encode(), len(text)) + text
+            parts.append(b"%s %d " % (kind.__name__.encode(), len(text)) + text)
         elif kind is np.ndarray or kind is np.memmap:
-            yield self._array(value)
+            parts.append(self._array(value))
         else:
-            yield from self._composite(kind, value)
+            self._composite(kind, value, parts)
 
-    def _composite(self, kind: type, value: Any) -> Iterator[bytes]:
+    def _composite(self, kind: type, value: Any, parts: list[bytes]) -> None:
         if id(value) in self._open:
-            yield b"again %d" % (len(self._open) - self._open[id(value)])
+            parts.append(b"again %d" % (len(self._open) - self._open[id(value)]))
             return
         self._open[id(value)] = len(self._open)
         try:
             if kind is tuple or kind is list:
-                yield b"%s %d(" % (kind.__name__.encode(), len(value))
+                parts.append(b"%s %d(" % (kind.__name__.encode(), len(value)))
                 for each in value:
-                    yield from self._parts(each)
-                yield b")"
+                    self._add(each, parts)
+                parts.append(b")")
             elif kind is dict:
-                yield b"dict %d(" % len(value)
+                parts.append(b"dict %d(" % len(value))
                 for key, each in value.items():
-                    yield from self._parts(key)
-                    yield from self._parts(each)
-                yield b")"
+                    self._add(key, parts)
+                    self._add(each, parts)
+                parts.append(b")")
             elif kind is set or kind is frozenset:
-                yield b"set %d(" % len(value)
-                yield from sorted(self.digest(each) for each in value)
-                yield b")"
+                parts.append(b"set %d(" % len(value))
+                parts.extend(sorted(self.digest(each) for each in value))
+                parts.append(b")")
             else:
-                yield from self._object(kind, value)
+                self._object(kind, value, parts)
         finally:
             del self._open[id(value)]
 
@@ -122,40 +123,40 @@ class Digester:
         self._arrays[id(array)] = array, found
         return found
 
-    def _object(self, kind: type, value: Any) -> Iterator[bytes]:
+    def _object(self, kind: type, value: Any, parts: list[bytes]) -> None:
         if isinstance(value, type):
-            yield from self._class(value)
+            self._class(value, parts)
         elif kind is types.FunctionType:
-            yield from self._function(value)
+            self._function(value, parts)
         elif kind is types.MethodType:
-            yield b"method"
-            yield from self._parts((value.__func__, value.__self__))
+            parts.append(b"method")
+            self._add((value.__func__, value.__self__), parts)
         elif kind is types.ModuleType:
-            yield b"module " + value.__name__.encode() + _edition(value.__name__)
+            parts.append(b"module " + value.__name__.encode() + _edition(value.__name__))
         elif kind is types.CodeType:
-            yield from self._code(value)
+            self._code(value, parts)
         elif isinstance(value, np.generic):
-            yield b"number " + str(value.dtype).encode() + b" " + value.tobytes()
+            parts.append(b"number " + str(value.dtype).encode() + b" " + value.tobytes())
         elif isinstance(value, np.dtype):
-            yield b"dtype " + repr(value.descr).encode()
+            parts.append(b"dtype " + repr(value.descr).encode())
         elif kind in (types.BuiltinFunctionType, np.ufunc) or kind is types.GetSetDescriptorType:
-            yield b"builtin"
-            yield from self._parts((getattr(value, "__module__", None), value.__name__))
+            parts.append(b"builtin")
+            self._add((getattr(value, "__module__", None), value.__name__), parts)
         elif kind is types.MemberDescriptorType:
-            yield b"slot " + value.__name__.encode()
+            parts.append(b"slot " + value.__name__.encode())
         elif kind in (staticmethod, classmethod):
-            yield kind.__name__.encode()
-            yield from self._parts(value.__func__)
+            parts.append(kind.__name__.encode())
+            self._add(value.__func__, parts)
         elif kind is property:
-            yield b"property"
-            yield from self._parts((value.fget, value.fset, value.fdel))
+            parts.append(b"property")
+            self._add((value.fget, value.fset, value.fdel), parts)
         elif kind is partial:
-            yield b"partial"
-            yield from self._parts((value.func, value.args, value.keywords))
+            parts.append(b"partial")
+            self._add((value.func, value.args, value.keywords), parts)
         else:
-            yield from self._pickled(kind, value)
+            self._pickled(kind, value, parts)
 
-    def _pickled(self, kind: type, value: Any) -> Iterator[bytes]:
+    def _pickled(self, kind: type, value: Any, parts: list[bytes]) -> None:
         """Take an object apart as pickle would."""
         name = f"{kind.__module__}.{kind.__qualname__}"
         try:
@@ -164,52 +165,52 @@ class Digester:
             raise UnstableError(f"a {name} ({error})") from error
         if isinstance(reduced, str):
             module = str(getattr(value, "__module__", None) or kind.__module__)
-            yield f"global {module}.{reduced} ".encode() + _edition(module)
+            parts.append(f"global {module}.{reduced} ".encode() + _edition(module))
             return
         function, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
-        yield b"object "
-        yield from self._parts((function, arguments))
+        parts.append(b"object ")
+        self._add((function, arguments), parts)
         # The order in which attributes were set is no matter.
         if type(state) is dict and all(type(key) is str for key in state):
             state = sorted(state.items())
-        yield from self._parts(state)
-        yield from self._parts(None if items is None else list(items))
-        yield from self._parts(None if pairs is None else list(pairs))
+        self._add(state, parts)
+        self._add(None if items is None else list(items), parts)
+        self._add(None if pairs is None else list(pairs), parts)
 
     # Code
 
-    def _class(self, cls: type) -> Iterator[bytes]:
-        yield f"class {cls.__module__}.{cls.__qualname__} ".encode()
+    def _class(self, cls: type, parts: list[bytes]) -> None:
+        parts.append(f"class {cls.__module__}.{cls.__qualname__} ".encode())
         if _is_installed(cls):
-            yield _edition(cls.__module__)
+            parts.append(_edition(cls.__module__))
             return
-        yield from self._parts(cls.__bases__)
+        self._add(cls.__bases__, parts)
         for name, value in sorted(vars(cls).items()):
             if name not in _NO_CODE:
-                yield name.encode()
-                yield from self._parts(value)
+                parts.append(name.encode())
+                self._add(value, parts)
 
-    def _function(self, function: types.FunctionType) -> Iterator[bytes]:
-        yield f"function {function.__module__}.{function.__qualname__} ".encode()
-        yield from self._parts((function.__defaults__, function.__kwdefaults__))
+    def _function(self, function: types.FunctionType, parts: list[bytes]) -> None:
+        parts.append(f"function {function.__module__}.{function.__qualname__} ".encode())
+        self._add((function.__defaults__, function.__kwdefaults__), parts)
         for cell in function.__closure__ or ():
             try:
                 enclosed = cell.cell_contents
             except ValueError:
                 continue
-            yield from self._parts(enclosed)
+            self._add(enclosed, parts)
         if _is_installed(function):
-            yield _edition(function.__module__)
+            parts.append(_edition(function.__module__))
             return
-        yield from self._parts(function.__code__)
+        self._add(function.__code__, parts)
         for name in sorted(_names(function.__code__)):
             if name in function.__globals__:
-                yield name.encode()
-                yield from self._parts(function.__globals__[name])
+                parts.append(name.encode())
+                self._add(function.__globals__[name], parts)
 
-    def _code(self, code: types.CodeType) -> Iterator[bytes]:
-        yield b"code "
-        yield from self._parts(
+    def _code(self, code: types.CodeType, parts: list[bytes]) -> None:
+        parts.append(b"code ")
+        self._add(
             (
                 code.co_code,
                 code.co_consts,
@@ -222,7 +223,8 @@ class Digester:
                 code.co_kwonlyargcount,
                 code.co_flags,
                 code.co_exceptiontable,
-            )
+            ),
+            parts,
         )
 
 

@@ -64,21 +64,12 @@ def key_of(job: FitJob, digester: Digester | None = None) -> bytes:
     UnstableError
         If something in the job cannot be recognised when it comes again.
     """
-    digester = digester or Digester()
-    parts: list[Any] = [environment()]
-    for field in fields(FitJob):
-        if field.name in WITHOUT_EFFECT:
-            continue
-        value = getattr(job, field.name)
-        try:
-            parts.append((field.name, digester.digest(_content(field.name, value))))
-        except UnstableError as error:
-            raise UnstableError(f"{field.name} has {error}") from error
-        except RecursionError as error:
-            raise UnstableError(f"{field.name} is nested too deeply") from error
-    if job.device != "cpu":
-        parts.append(_graphics())
-    return digester.digest(parts)
+    content = [_content(name, getattr(job, name)) for name in _fields()]
+    graphics = "" if job.device == "cpu" else _graphics()
+    try:
+        return (digester or Digester()).digest(_environment(), graphics, content)
+    except RecursionError as error:
+        raise UnstableError("something that is nested too deeply") from error
 
 
 def _content(name: str, value: Any) -> Any:
@@ -95,6 +86,16 @@ def _content(name: str, value: Any) -> Any:
 
 
 @cache
+def _fields() -> tuple[str, ...]:
+    """The fields of a job that results depend on."""
+    return tuple(field.name for field in fields(FitJob) if field.name not in WITHOUT_EFFECT)
+
+
+@cache
+def _environment() -> bytes:
+    return Digester().digest(_fields(), environment())
+
+
 def environment() -> tuple[str, ...]:
     """What the last bit of a result may depend on, besides the job: versions and the processor."""
     blas = (
