@@ -250,7 +250,7 @@ class Journal:
             try:
                 path = None
                 if records:
-                    content = list(map(pack, records))
+                    content = map(pack, records)
                     path = writers.put_in_place(self.folder, writers.SNAPSHOTS, content)
                 if before is not None:
                     before.unlink(missing_ok=True)

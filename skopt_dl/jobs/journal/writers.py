@@ -7,6 +7,7 @@ import os
 import platform
 import secrets
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -72,7 +73,7 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def put_in_place(folder: Path, suffix: str, content: list[bytes]) -> Path:
+def put_in_place(folder: Path, suffix: str, content: Iterable[bytes]) -> Path:
     """Write a file that is there with all its content, or not at all."""
     path = folder / new_name(suffix)
     beside = path.with_name(path.name + UNFINISHED)
