@@ -97,19 +97,26 @@ def _environment() -> bytes:
 
 
 def environment() -> tuple[str, ...]:
-    """What the last bit of a result may depend on, besides the job: versions and the processor."""
-    blas = (
-        f"{each['internal_api']} {each.get('version')} {each.get('architecture')}"
+    """What the last bit of a result may depend on, besides the job: versions and the processor.
+
+    Of libraries for linear algebra, NumPy's alone: which others are there depends on what else a
+    program has imported. SciPy's comes with its version.
+    """
+    configuration: Any = np.show_config(mode="dicts")
+    blas = configuration.get("Build Dependencies", {}).get("blas", {})
+    kernels = (
+        str(each.get("architecture"))
         for each in threadpool_info()
-        if each["user_api"] == "blas"
+        if each["user_api"] == "blas" and "numpy" in each["filepath"].replace("\\", "/")
     )
-    found: Any = np.show_config(mode="dicts")
     return (
         *versions(),
-        platform.machine(),
         sys.platform,
-        *sorted(set(blas)),
-        *found.get("SIMD Extensions", {}).get("found", ()),
+        platform.machine(),
+        *platform.libc_ver(),
+        f"{blas.get('name')} {blas.get('version')}",
+        *sorted(kernels),
+        *configuration.get("SIMD Extensions", {}).get("found", ()),
     )
 
 

@@ -4,7 +4,6 @@ import errno
 import os
 import pickle
 import re
-import resource
 import subprocess
 import sys
 import threading
@@ -16,9 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_jobs import X, Y, assert_same_outcome, made_job
+from sklearn.ensemble import BaggingClassifier
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import skopt_dl
-from skopt_dl import MLPClassifier
+from skopt_dl import MLPClassifier, MLPRegressor
 from skopt_dl.callbacks import EpochCallback, StackProgress
 from skopt_dl.jobs import Journal, JournalWarning, Outcome, keeping, plain, train, train_journalled
 from skopt_dl.jobs.journal import OUTCOME, SNAPSHOT, Record, records, writers
@@ -306,6 +309,15 @@ def run_python(script, *arguments, check=True):
     environment = os.environ | {"PYTHONPATH": f"{root}:{root}/tests"}
     command = [sys.executable, "-c", script, *map(str, arguments)]
     return subprocess.run(command, check=check, env=environment, capture_output=True, text=True)
+
+
+def test_warnings_can_be_told_to_somebody_else(tmp_path):
+    lines = []
+    journal = Journal(tmp_path, tell=lines.append)
+    with no_warnings():
+        train_journalled(stack(random_state=None), journal)
+    assert len(lines) == 1
+    assert "random_state=None" in lines[0]
 
 
 def test_a_file_that_was_removed_is_not_written_to_any_more(tmp_path):
@@ -680,6 +692,53 @@ def test_killed_processes_lose_nothing_that_they_had_written(tmp_path):
         assert_same_outcome(*pair)
 
 
+SMALL = {"hidden_layer_sizes": 6, "max_iter": 2, "n_iter_no_change": 5}
+SEARCHES = {
+    "grid over pipelines": lambda: GridSearchCV(
+        make_pipeline(StandardScaler(), MLPClassifier(**SMALL, random_state=0)),
+        {"mlpclassifier__optimizer": ["adam", "lbfgs"]},
+        cv=2,
+    ),
+    "early stopping by a scorer": lambda: GridSearchCV(
+        MLPClassifier(**SMALL, early_stopping=True, scoring="f1", random_state=0),
+        {"alpha": [0.1, 0.2]},
+        cv=2,
+    ),
+    "own units": lambda: GridSearchCV(
+        MLPRegressor(**SMALL, early_stopping=True, standardize_target=True, random_state=0),
+        {"alpha": [0.1, 0.2]},
+        cv=2,
+    ),
+    "seeded generator": lambda: GridSearchCV(
+        MLPClassifier(**SMALL, random_state=np.random.RandomState(4)), {"alpha": [0.1, 0.2]}, cv=2
+    ),
+    "bagging inside": lambda: GridSearchCV(
+        BaggingClassifier(MLPClassifier(**SMALL), n_estimators=2, random_state=0),
+        {"estimator__alpha": [0.1, 0.2]},
+        cv=2,
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Stopped after max_iter|.*max_iter")
+@pytest.mark.parametrize("search", SEARCHES)
+def test_a_search_that_is_run_again_trains_nothing_and_has_the_same_table(
+    tmp_path, monkeypatch, search
+):
+    def table(trainer, journal):
+        def run(job):
+            (outcome,) = train_journalled([job], journal, trainer=trainer)
+            return outcome.run, outcome.device
+
+        monkeypatch.setattr("skopt_dl.estimators.base.run", run)
+        results = SEARCHES[search]().fit(X, Y).cv_results_
+        return {name: values for name, values in results.items() if "time" not in name}
+
+    expected = table(train, None)
+    np.testing.assert_equal(table(train, Journal(tmp_path)), expected)
+    np.testing.assert_equal(table(None, Journal(tmp_path)), expected)
+
+
 def test_an_outcome_says_what_it_is_in_its_description(tmp_path):
     (outcome,) = train_journalled([made_job()], Journal(tmp_path))
     assert isinstance(outcome, Outcome)
@@ -690,7 +749,3 @@ def test_an_outcome_says_what_it_is_in_its_description(tmp_path):
     assert description["optimizer"] == "Adam"
     assert description["epochs"] == 7
     assert f"numpy {np.__version__}" in description["versions"]
-
-
-def test_resource_limits_are_as_they_were():
-    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY

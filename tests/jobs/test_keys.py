@@ -11,6 +11,7 @@ import pytest
 from made_jobs import X, Y, made_job
 from scipy import sparse
 from sklearn.metrics import get_scorer, make_scorer
+from threadpoolctl import threadpool_info
 
 import skopt_dl
 from skopt_dl import MLPClassifier, MLPRegressor
@@ -128,23 +129,36 @@ def test_changes_of_a_validation_set_are_complete():
     assert {field.name for field in fields(ValidationSet)} == tried
 
 
-@pytest.mark.parametrize("what", ["versions", "machine", "processor"])
-def test_versions_and_processor_count(what, monkeypatch):
-    before = key_of(job())
-    names = {"versions": "versions", "machine": "platform", "processor": "threadpool_info"}
-    replacement = {
-        "versions": lambda: ("skopt_dl 9.9",),
-        "machine": type("", (), {"machine": staticmethod(lambda: "abacus")}),
-        "processor": lambda: [],
-    }[what]
-    monkeypatch.setattr(keys, names[what], replacement)
-    keys._environment.cache_clear()
-    try:
-        assert key_of(job()) != before
-    finally:
-        monkeypatch.undo()
-        keys._environment.cache_clear()
-    assert key_of(job()) == before
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("versions", ("skopt_dl 9.9",)),
+        ("platform.machine", "abacus"),
+        ("threadpool_info", []),
+        ("np.show_config", {"SIMD Extensions": {"found": ["X86_V9"]}}),
+    ],
+)
+def test_versions_and_processor_count(name, value, monkeypatch):
+    before = keys.environment()
+    with monkeypatch.context() as patch:
+        patch.setattr(f"skopt_dl.jobs.keys.{name}", lambda *args, **kwargs: value)
+        assert keys.environment() != before
+    assert keys.environment() == before
+    key = key_of(job())
+    monkeypatch.setattr(keys, "_environment", lambda: b"another")
+    assert key_of(job()) != key
+
+
+def test_other_libraries_that_a_program_has_imported_do_not_count(monkeypatch):
+    before = keys.environment()
+    other = {
+        "user_api": "blas",
+        "internal_api": "mkl",
+        "architecture": "other",
+        "filepath": "/lib/libmkl_rt.so",
+    }
+    monkeypatch.setattr(keys, "threadpool_info", lambda: [other, *threadpool_info()])
+    assert keys.environment() == before
 
 
 SCRIPT = """

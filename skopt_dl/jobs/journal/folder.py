@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -29,6 +29,9 @@ class Journal:
     ----------
     folder : str or path-like
         Created if it is missing.
+    tell : callable, default=None
+        Gets the text of each warning, in whatever thread it arises; None issues them as
+        `JournalWarning`. No text comes twice.
 
     Raises
     ------
@@ -36,7 +39,7 @@ class Journal:
         If `folder` is a file, or nothing can be written there.
     """
 
-    def __init__(self, folder: str | os.PathLike[str]):
+    def __init__(self, folder: str | os.PathLike[str], tell: Callable[[str], None] | None = None):
         self.folder = Path(folder).absolute()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -56,6 +59,7 @@ class Journal:
         self._files: dict[str, tuple[int, int, list[Place]]] = {}
         self._index: dict[tuple[bytes, bytes], list[tuple[str, Place]]] = {}
         self._said: set[Any] = set()
+        self._tell = tell
         self._begin()
 
     def _begin(self) -> None:
@@ -175,7 +179,11 @@ class Journal:
             if what in self._said:
                 return
             self._said.add(what)
-        warn_user(f"The journal {str(self.folder)!r} {message}", JournalWarning)
+        text = f"The journal {str(self.folder)!r} {message}"
+        if self._tell is None:
+            warn_user(text, JournalWarning)
+        else:
+            self._tell(text)
 
     # Writing
 
