@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextvars import Context
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
 from skopt_dl.networks import Network
 from skopt_dl.training import ModelRun, Snapshot, Stopping
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -101,6 +104,8 @@ class FitJob:
     only_prints : bool
         Whether these functions print and do nothing else, and need not be called for a model that
         a journal has.
+    context : contextvars.Context or None
+        Where callbacks and scores are called; None means where the training is.
     watchers : sequence of StackWatcher
         Told of the stack; each once an epoch, however many models it watches.
     stays_here : bool
@@ -140,12 +145,21 @@ class FitJob:
     on_epoch_begin: Callable[[ModelRun], None] | None = None
     on_epoch_end: Callable[[ModelRun], None] | None = None
     only_prints: bool = False
+    context: Context | None = field(default=None, repr=False)
     watchers: Sequence[StackWatcher] = ()
     stays_here: bool = False
     n_bytes_given: int = 0
     resume: dict[str, Any] | None = field(default=None, repr=False)
     reproducible: bool = True
     snapshot: Snapshot | None = field(default=None, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A context cannot leave its process.
+        return {**vars(self), "context": None}
+
+    def call(self, function: Callable[..., T], *args: Any) -> T:
+        """Call a callback or a score of this job."""
+        return function(*args) if self.context is None else self.context.run(function, *args)
 
     @property
     def n_samples(self) -> int:

@@ -25,6 +25,7 @@ WITHOUT_EFFECT = frozenset(
         "on_epoch_begin",
         "on_epoch_end",
         "only_prints",
+        "context",
         "watchers",
         "stays_here",
         "n_bytes_given",

@@ -102,8 +102,8 @@ def train(
         batches=batches,
         stopping=[each.stopping for each in jobs],
         validate=None if job.validation is None else _Validations(b, jobs, errors),
-        on_epoch_begin=_guarded([each.on_epoch_begin for each in jobs], errors, interrupted),
-        on_epoch_end=watch.after(_guarded([each.on_epoch_end for each in jobs], errors)),
+        on_epoch_begin=_guarded(jobs, "on_epoch_begin", errors, interrupted),
+        on_epoch_end=watch.after(_guarded(jobs, "on_epoch_end", errors)),
         resume=[each.resume or {} for each in jobs],
         horizon=[each.horizon or each.max_epochs for each in jobs],
         max_grad_norm=[each.max_grad_norm for each in jobs],
@@ -127,11 +127,13 @@ def _n_hidden(job: FitJob) -> int:
 
 
 def _guarded(
-    functions: Sequence[Callable[[ModelRun], None] | None],
+    jobs: Sequence[FitJob],
+    name: str,
     errors: dict[int, Exception],
     interrupted: Callable[[], bool] | None = None,
 ) -> OnEpoch:
     """Call each job's function with its run; one that fails stops its model, not the others."""
+    functions = [getattr(job, name) for job in jobs]
 
     def call(runs: Sequence[ModelRun]) -> None:
         if interrupted is not None and interrupted():
@@ -140,7 +142,7 @@ def _guarded(
             function = functions[run.index]
             if function is not None and run.index not in errors:
                 try:
-                    function(run)
+                    jobs[run.index].call(function, run)
                 except Exception as error:
                     errors[run.index] = error
             if run.index in errors:
@@ -274,12 +276,12 @@ class _Validations:
         )
 
     def _score(self, raw: np.ndarray, params: np.ndarray, model: int) -> float:
-        held_out = self._jobs[model].validation
-        assert held_out is not None
+        job = self._jobs[model]
+        assert job.validation is not None
         if model in self._errors:
             return np.nan
         try:
-            return held_out.score(raw, params)
+            return job.call(job.validation.score, raw, params)
         except Exception as error:
             self._errors[model] = error
             return np.nan

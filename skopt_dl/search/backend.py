@@ -6,6 +6,8 @@ With ``client=Client(...)`` the stacks are trained by a Dask cluster.
 from __future__ import annotations
 
 import multiprocessing
+import sys
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
@@ -13,10 +15,14 @@ from typing import Any
 
 import joblib
 from joblib.parallel import ParallelBackendBase
-from threadpoolctl import threadpool_limits
 
+from skopt_dl._params import did_you_mean
+from skopt_dl._warnings import user_line, warn_user
+from skopt_dl.backends import one_blas_thread
 from skopt_dl.search.cluster import Cluster
-from skopt_dl.search.coordinator import Coordinator, active_coordinator
+from skopt_dl.search.coordinator import Coordinator
+from skopt_dl.search.isolation import isolated_warnings
+from skopt_dl.search.tasks import Call, active
 
 # Models that train at once where nobody says how many.
 DEFAULT_N_JOBS = 64
@@ -50,9 +56,15 @@ class StackingBackend(ParallelBackendBase):
         nesting_level: int | None = None,
         n_processes: int | None = None,
         client: Any = None,
-        **kwargs: Any,
+        **unknown: Any,
     ):
-        super().__init__(nesting_level=nesting_level, **kwargs)
+        for name in unknown:
+            known = ("n_jobs", "n_processes", "client", "verbose")
+            raise TypeError(
+                f"The joblib backend 'skopt_dl' has no option {name!r}.{did_you_mean(name, known)} "
+                f"joblib.parallel_config(backend='skopt_dl', ...) takes {', '.join(known)}."
+            )
+        super().__init__(nesting_level=nesting_level)
         self._cluster = None if client is None else Cluster(client)
         if n_processes is None:
             # Processes of processes would be more than there are cores.
@@ -69,9 +81,10 @@ class StackingBackend(ParallelBackendBase):
             )
         self._n_processes = n_processes
         self.supports_sharedmem = self._n_processes == 1
-        self._coordinator: Coordinator | None = None
+        self._coordinator: Coordinator
+        self._call: Call
         self._is_nested = False
-        self._call: ExitStack | None = None
+        self._around: ExitStack | None = None
         self._submitting: ExitStack | None = None
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
@@ -90,38 +103,44 @@ class StackingBackend(ParallelBackendBase):
 
     def start_call(self) -> None:
         """Begin a call: make a coordinator; tasks of tasks share that of the outer call."""
-        self._call = ExitStack()
-        self._coordinator = active_coordinator()
-        self._is_nested = self._coordinator is not None
-        if not self._is_nested:
-            # Stacks are trained side by side; a BLAS with threads of its own would be in the way.
-            self._call.enter_context(threadpool_limits(1, user_api="blas"))
-            verbose = getattr(self.parallel, "verbose", 0)
-            self._coordinator = Coordinator(
-                self._n_jobs,
-                joblib.cpu_count(),
-                print if verbose else None,
-                self._cluster,
-                self._n_processes,
-            )
-            self._call.callback(self._coordinator.close)
-            self._submitting = ExitStack()
-            self._submitting.enter_context(self._coordinator.submitting())
+        self._call = Call(warnings.filters, user_line())
+        task = active.get()
+        self._is_nested = task is not None
+        if task is not None:
+            self._coordinator = task.coordinator
+            return
+        self._around = around = ExitStack()
+        # Stacks are trained side by side: a BLAS with threads of its own would be in the way.
+        around.enter_context(one_blas_thread())
+        around.enter_context(isolated_warnings())
+        self._coordinator = Coordinator(
+            self._n_jobs,
+            joblib.cpu_count(),
+            print if getattr(self.parallel, "verbose", 0) else None,
+            self._cluster,
+            self._n_processes,
+        )
+        around.callback(self._coordinator.close)
+        self._submitting = ExitStack()
+        self._submitting.enter_context(self._coordinator.submitting())
 
     def stop_call(self) -> None:
         """End a call."""
         if self._submitting is not None:
             self._submitting.close()
-        if self._call is not None:
-            self._call.close()
-            self._call = None
+        around, self._around = self._around, None
+        if around is not None:
+            around.close()
+        self._call.end()
+        if around is not None:
+            for problem in self._coordinator.news:
+                warn_user(problem, RuntimeWarning)
 
     def submit(
         self, func: Callable[[], Any], callback: Callable[[Future[Any]], None] | None = None
     ) -> Future[Any]:
         """Schedule a task."""
-        assert self._coordinator is not None
-        future = self._coordinator.submit(func)
+        future = self._coordinator.submit(func, self._call)
         if callback is not None:
             future.add_done_callback(callback)
         return future
@@ -133,10 +152,9 @@ class StackingBackend(ParallelBackendBase):
     @contextmanager
     def retrieval_context(self) -> Iterator[None]:
         """While results are waited for, tasks may train."""
-        coordinator = self._coordinator
-        assert coordinator is not None
-        if self._is_nested and coordinator is active_coordinator():
-            with coordinator.awaiting_tasks():
+        task = active.get()
+        if self._is_nested and task is not None and task.coordinator is self._coordinator:
+            with self._coordinator.awaiting_tasks():
                 yield
         else:
             if self._submitting is not None:
@@ -145,8 +163,8 @@ class StackingBackend(ParallelBackendBase):
 
     def abort_everything(self, ensure_ready: bool = True) -> None:
         """End the tasks: one has raised, or the user has interrupted."""
-        if self._coordinator is not None and not self._is_nested:
-            self._coordinator.abort()
+        if not self._is_nested:
+            self._coordinator.abort(interrupted=isinstance(sys.exception(), KeyboardInterrupt))
 
     def get_nested_backend(self) -> tuple[ParallelBackendBase, int]:
         """Tasks of tasks share the coordinator, and so their stacks."""

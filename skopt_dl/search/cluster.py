@@ -8,12 +8,10 @@ from __future__ import annotations
 import pickle
 import sys
 import threading
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from threadpoolctl import threadpool_limits
-
+from skopt_dl.backends import one_blas_thread
 from skopt_dl.jobs import FitJob, Outcome, train
 
 # Seconds between two looks at whether the search still goes on.
@@ -55,7 +53,7 @@ class Cluster:
 
     def train(
         self, jobs: Sequence[FitJob], interrupted: Callable[[], bool]
-    ) -> list[Outcome] | None:
+    ) -> tuple[list[Outcome] | None, str]:
         """Train models of one kind as one stack, as `skopt_dl.search.train` does.
 
         Parameters
@@ -69,27 +67,26 @@ class Cluster:
         outcomes : list of K Outcome, or None
             None where the stack has to be trained here, and `jobs` are as they were: callbacks
             belong to this process, and a cluster may fail.
+        problem : str
+            What went wrong with the cluster, if something did.
         """
         if any(job.on_epoch_begin or job.on_epoch_end or job.watchers for job in jobs):
-            return None
+            return None, ""
         try:
             import cloudpickle
 
             answer = self._answer(cloudpickle.dumps(jobs), interrupted)
             outcomes, states = pickle.loads(answer)
         except Exception as error:
-            warnings.warn(
-                f"The cluster could not train a stack of {len(jobs)} models, which is therefore "
-                f"trained here. {type(error).__name__}: {error}",
-                RuntimeWarning,
-                stacklevel=2,
+            return None, (
+                f"The cluster could not train a stack of {len(jobs)} models, which was therefore "
+                f"trained here. {type(error).__name__}: {error}"
             )
-            return None
         if isinstance(outcomes, Exception):
             raise outcomes
         for job, state in zip(jobs, states, strict=True):
             job.rng.bit_generator.state = state
-        return outcomes
+        return outcomes, ""
 
     def _answer(self, payload: bytes, interrupted: Callable[[], bool]) -> bytes:
         """What a worker makes of a task."""
@@ -136,7 +133,7 @@ def train_stack(payload: bytes) -> bytes:
         return task is None or task.state == "cancelled"
 
     outcomes: list[Outcome] | Exception
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         try:
             outcomes = train(jobs, cancelled)
         except Exception as error:

@@ -11,7 +11,6 @@ import os
 import pickle
 import threading
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor
 from importlib import import_module
 from typing import Any
 
@@ -20,6 +19,8 @@ from threadpoolctl import threadpool_limits
 
 # Seconds after which processes that nobody uses end; joblib's own wait as long.
 IDLE = 300
+# Seconds that the end of processes is waited for.
+PATIENCE = 5.0
 
 
 class Processes:
@@ -39,6 +40,7 @@ class Processes:
         self._executor = ProcessPoolExecutor(number, timeout=IDLE, initializer=_prepare)
         self._first_calls = [self._executor.submit(int) for _ in range(number)]
         self._ended = False
+        self._n_running = 0
 
     @property
     def usable(self) -> bool:
@@ -51,32 +53,65 @@ class Processes:
         """Whether tasks would be run at once."""
         return self.usable and all(each.done() for each in self._first_calls)
 
+    def when_ready(self, tell: Callable[[], None]) -> None:
+        """Call a function, once, as soon as tasks would be run at once."""
+        once = threading.Lock()
+
+        def look(_: Any) -> None:
+            if self.ready and once.acquire(blocking=False):
+                tell()
+
+        for each in self._first_calls:
+            each.add_done_callback(look)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody uses them now."""
+        return not self._n_running
+
     def run(self, function: Callable[..., Any], *args: Any) -> Any:
         """Call a function in one of them.
 
         Raises
         ------
-        BrokenExecutor
-            If a process died; none is `usable` then.
         Exception
-            What the function raised, or kept the call or its result from being pickled.
+            What the function raised, or kept the call or its result from being pickled; or, if
+            they are not `usable` any more, what ended them.
         """
+        from joblib.externals.loky.process_executor import BrokenProcessPool, ShutdownExecutorError
+
         payload = _pickled((function, args))
+        with _lock:
+            self._n_running += 1
         try:
             return pickle.loads(self._executor.submit(_call, payload).result())
-        except BrokenExecutor:
+        except (BrokenProcessPool, ShutdownExecutorError):
             self.end()
             raise
+        finally:
+            with _lock:
+                self._n_running -= 1
 
     def end(self) -> None:
         """End them, whatever they do."""
-        self._ended = True
-        if self._owner == os.getpid():
-            self._executor.shutdown(wait=False, kill_workers=True)
+        with _lock:
+            if self._ended or self._owner != os.getpid():
+                return
+            self._ended = True
+        executor = self._executor
+        queue, manager = executor._call_queue, executor._executor_manager_thread
+        executor.shutdown(wait=False, kill_workers=True)
+        if queue is not None:
+            # A thread may be writing samples into a pipe that nobody reads now, and would do so
+            # for ever.
+            queue._reader.close()
+        if manager is not None:
+            manager.join(PATIENCE)
 
 
 _lock = threading.Lock()
-_shared: Processes | None = None
+_starting = threading.Lock()
+_shared: dict[int, Processes] = {}
 
 
 def shared_processes(number: int, start: bool = False) -> Processes | None:
@@ -86,21 +121,24 @@ def shared_processes(number: int, start: bool = False) -> Processes | None:
     ----------
     number : int
     start : bool, default=False
-        Have them start where there are none.
+        Have them start where there are none; others, if nobody uses them now, end.
     """
-    global _shared
-    with _lock:
-        there = _shared is not None and _shared.usable and _shared.number == number
-        if not there and start:
-            if _shared is not None:
-                _shared.end()
-            _shared, there = Processes(number), True
-        return _shared if there else None
+    with _starting:
+        found = _shared.get(number)
+        if found is not None and found.usable:
+            return found
+        if not start:
+            return None
+        for other in [each for each in _shared.values() if each.idle or not each.usable]:
+            other.end()
+            del _shared[other.number]
+        _shared[number] = Processes(number)
+        return _shared[number]
 
 
 def _prepare() -> None:
     """Import what tasks need; one thread for each process."""
-    for name in ("sklearn.model_selection", "skopt_dl.estimators", "skopt_dl.search.backend"):
+    for name in ("sklearn.model_selection", "skopt_dl.estimators", "skopt_dl.search.worker"):
         import_module(name)
     # Afterwards, since it concerns the libraries that are there.
     threadpool_limits(1, user_api="blas")

@@ -13,7 +13,8 @@ import pytest
 import skopt_dl  # noqa: F401  (registers the joblib backend)
 from skopt_dl.jobs import Outcome
 from skopt_dl.search import coordinator as module
-from skopt_dl.search.coordinator import AbortedError, run
+from skopt_dl.search import run, scheduler
+from skopt_dl.search.coordinator import AbortedError
 
 # Long enough for any schedule here; only a deadlock takes it.
 LONG = 60
@@ -25,6 +26,7 @@ class FakeJob:
     def __init__(self, value, fails=False):
         self.value, self.fails = value, fails
         self.X = np.zeros(1)
+        self.context = None
         self.n_bytes_given = 0
         self.batch_size = 1
         self.network = SimpleNamespace(flops=lambda n: 0.0)
@@ -48,8 +50,15 @@ def stacks_seen(monkeypatch):
     monkeypatch.setattr(module, "train", train)
     monkeypatch.setattr(module, "stacks", stacks)
     monkeypatch.setattr(module, "share_data", lambda jobs: None)
-    monkeypatch.setattr(module, "PATIENCE", 1e9)
+    monkeypatch.setattr(scheduler, "PATIENCE", 1e9)
     return seen
+
+
+@pytest.fixture
+def impatience(stacks_seen, monkeypatch):
+    """Tasks that block others are noticed at once."""
+    monkeypatch.setattr(scheduler, "PATIENCE", 2)
+    monkeypatch.setattr(module, "TICK", 0.02)
 
 
 def script(rng, depth=0):
@@ -181,7 +190,7 @@ def test_no_more_tasks_are_under_way_than_asked_for(stacks_seen):
 
 
 def test_large_samples_limit_the_tasks_under_way(stacks_seen, monkeypatch):
-    monkeypatch.setattr(module, "MEMORY", 10 * 1.25 * 8)
+    monkeypatch.setattr(scheduler, "MEMORY", 10 * 10)
     most, active = [], []
 
     def task(value):
@@ -207,14 +216,16 @@ def test_error_of_a_task_reaches_the_caller_and_the_others_end(stacks_seen):
     assert within(LONG, lambda: in_parallel([1, 2], 4, lambda v: run(FakeJob(v))[0])) == [1, 2]
 
 
-def test_tasks_that_wait_for_tasks_of_their_own_end_with_a_search_that_fails(stacks_seen):
+def test_tasks_that_wait_for_tasks_of_their_own_end_with_a_search_that_fails(impatience):
+    begun = threading.Event()
+
     def inner(value):
-        time.sleep(0.02)
+        begun.set()
         return run(FakeJob(value))[0]
 
     def task(value):
         if value == 0:
-            time.sleep(0.2)
+            assert begun.wait(LONG)
             raise ZeroDivisionError("seven")
         return joblib.Parallel(n_jobs=2)(joblib.delayed(inner)(i) for i in range(50))
 
@@ -237,42 +248,45 @@ def test_stack_that_fails_is_trained_one_by_one(stacks_seen):
     assert results == [0, 1, 2, "failed", 4, 5, 6, 7]
 
 
-def test_task_that_waits_for_another_that_trains_is_not_waited_for(stacks_seen, monkeypatch):
-    monkeypatch.setattr(module, "PATIENCE", 0.05)
+@pytest.mark.parametrize("n_cores", [1, 2])
+def test_task_that_waits_for_another_that_trains_is_not_waited_for(
+    impatience, monkeypatch, n_cores
+):
+    monkeypatch.setattr(joblib, "cpu_count", lambda: n_cores)
     trained = threading.Event()
 
     def task(value):
         if value:
-            trained.wait(LONG)
+            assert trained.wait(LONG)
             return value
         result = run(FakeJob(value))[0]
         trained.set()
         return result
 
-    assert within(LONG, lambda: in_parallel([0, 1], 2, task)) == [0, 1]
+    assert within(2 * LONG, lambda: in_parallel([0, 1], 2, task)) == [0, 1]
 
 
-def test_interrupt_ends_what_waits(stacks_seen):
+def test_interrupt_ends_what_waits(impatience):
     endings = []
 
     def task(value):
         if value == 0:
-            while not endings:
-                time.sleep(0.01)
+            # All others that may come in wait for their training by now, or will.
+            signal.raise_signal(signal.SIGINT)
+            assert ended.wait(LONG)
             return
         try:
             run(FakeJob(value))
         except AbortedError:
             endings.append(value)
+            ended.set()
             raise
 
-    threading.Timer(0.3, signal.raise_signal, [signal.SIGINT]).start()
+    ended = threading.Event()
     with pytest.raises(KeyboardInterrupt):
-        in_parallel(range(10), 64, task)
-    deadline = time.monotonic() + 5
-    while len(endings) < joblib.cpu_count() - 1:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+        in_parallel([1, 0, *range(2, 10)], 64, task)
+    assert endings
+    assert_no_threads_are_left()
 
 
 def test_results_come_as_a_generator_too(stacks_seen):

@@ -12,6 +12,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
+from joblib.parallel import get_active_backend
 from searched import DIGITS, LABELS, model
 from sklearn.ensemble import BaggingClassifier
 from sklearn.model_selection import GridSearchCV, cross_validate
@@ -21,7 +22,8 @@ from sklearn.preprocessing import StandardScaler
 from skopt_dl import fit_many
 from skopt_dl.callbacks import EarlyStopping, EpochCallback
 from skopt_dl.optimizers import Momentum
-from skopt_dl.search import coordinator
+from skopt_dl.search import coordinator, scheduler
+from skopt_dl.search.backend import StackingBackend
 from skopt_dl.search.processes import shared_processes
 
 pytestmark = pytest.mark.filterwarnings("ignore:Maximum iterations")
@@ -31,8 +33,21 @@ ALPHAS = {"alpha": np.logspace(-6, 0, 12)}
 HERE = os.getpid()
 
 
+# Seconds that only a hang takes.
+LONG = 120
+
+
 def stacked(**params):
     return joblib.parallel_config(backend="skopt_dl", n_jobs=64, n_processes=2, **params)
+
+
+def both_ways(function):
+    """What a function returns in a stacked search, and without."""
+    with stacked():
+        assert isinstance(get_active_backend()[0], StackingBackend)
+        together = function()
+    assert not isinstance(get_active_backend()[0], StackingBackend)
+    return together, function()
 
 
 def process_id(estimator, X, y):
@@ -42,7 +57,7 @@ def process_id(estimator, X, y):
 
 
 def wait_for(condition):
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + LONG
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -58,7 +73,8 @@ def end_processes():
 def processes():
     """Two worker processes that are ready before a search begins."""
     found = shared_processes(2, start=True)
-    wait_for(lambda: found.ready)
+    wait_for(lambda: found.ready or not found.usable)
+    assert found.usable
     return found
 
 
@@ -86,12 +102,12 @@ def test_search_is_that_of_one_process(processes):
         "mlpclassifier__optimizer__learning_rate": np.logspace(-3, -1, 5),
         "mlpclassifier__early_stopping": [False, True],
     }
-    tables = []
-    for context in (stacked(), joblib.parallel_config(n_jobs=1)):
-        with context:
-            search = GridSearchCV(pipeline, grid, cv=3).fit(DIGITS, LABELS)
-        tables.append((search.cv_results_["mean_test_score"], search.predict(DIGITS)))
-    for one, other in zip(*tables, strict=True):
+
+    def search():
+        found = GridSearchCV(pipeline, grid, cv=3).fit(DIGITS, LABELS)
+        return found.cv_results_["mean_test_score"], found.predict(DIGITS)
+
+    for one, other in zip(*both_ways(search), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -120,20 +136,14 @@ def test_many_models_are_still_fitted_in_place(processes, monkeypatch):
 
 def test_nested_searches_run_in_the_processes_of_the_outer_one(processes):
     inner = GridSearchCV(model(), {"alpha": [1e-4, 1e-2]}, cv=2, n_jobs=2)
-    results = []
-    for context in (stacked(), joblib.parallel_config(n_jobs=1)):
-        with context:
-            results.append(cross_validate(inner, DIGITS, LABELS, cv=8)["test_score"])
+    results = both_ways(lambda: cross_validate(inner, DIGITS, LABELS, cv=8)["test_score"])
     np.testing.assert_array_equal(*results)
 
 
 def test_meta_estimators_that_return_models(processes):
     bag = BaggingClassifier(model(), n_estimators=12, random_state=0)
-    probabilities = []
-    for context in (stacked(), joblib.parallel_config(n_jobs=1)):
-        with context:
-            probabilities.append(bag.fit(DIGITS, LABELS).predict_proba(DIGITS))
-    np.testing.assert_allclose(*probabilities, rtol=1e-9, atol=1e-12)
+    probabilities = both_ways(lambda: bag.fit(DIGITS, LABELS).predict_proba(DIGITS))
+    np.testing.assert_array_equal(*probabilities)
 
 
 class InAScript(Momentum):
@@ -231,7 +241,7 @@ def test_tasks_that_train_again_while_few_are_left(processes):
 
 
 def test_large_samples_stay_here(processes, monkeypatch):
-    monkeypatch.setattr(coordinator, "MEMORY", 1 << 16)
+    monkeypatch.setattr(scheduler, "MEMORY", 1 << 16)
     assert by_process(model(), refit=False) == {HERE}
 
 
@@ -268,7 +278,7 @@ def test_interrupt_ends_the_processes(processes):
 
 def test_long_search_starts_them_and_goes_on_there(monkeypatch):
     end_processes()
-    monkeypatch.setattr(coordinator, "START", 0.02)
+    monkeypatch.setattr(scheduler, "START", 1)
 
     def scorer(estimator, X, y):
         if os.getpid() == HERE:
@@ -282,8 +292,10 @@ def test_long_search_starts_them_and_goes_on_there(monkeypatch):
     assert len(ids) > 1
 
 
-def test_short_search_starts_none():
+def test_short_search_starts_none(monkeypatch):
     end_processes()
+    # No tick comes before it is over.
+    monkeypatch.setattr(coordinator, "TICK", LONG)
     assert by_process(model(), refit=False) == {HERE}
     assert shared_processes(2) is None
 

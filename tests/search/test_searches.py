@@ -3,6 +3,7 @@
 import joblib
 import numpy as np
 import pytest
+from joblib.parallel import get_active_backend
 from searched import DIGITS, LABELS, model
 from sklearn import config_context, get_config
 from sklearn.base import clone
@@ -26,6 +27,8 @@ from sklearn.svm import SVC
 from skopt_dl import MLPRegressor, available_optimizers, fit_many
 from skopt_dl.optimizers import Momentum
 from skopt_dl.schedules import Cosine
+from skopt_dl.search import coordinator
+from skopt_dl.search.backend import StackingBackend
 
 # Most of these trainings are short on purpose.
 pytestmark = pytest.mark.filterwarnings("ignore:Maximum iterations", "ignore:LBFGS stopped")
@@ -35,6 +38,15 @@ DIABETES, PROGRESSION = load_diabetes(return_X_y=True)
 
 def stacked(n_jobs=64):
     return joblib.parallel_config(backend="skopt_dl", n_jobs=n_jobs, n_processes=1)
+
+
+def both_ways(function):
+    """What a function returns in a stacked search, and without."""
+    with stacked():
+        assert isinstance(get_active_backend()[0], StackingBackend)
+        together = function()
+    assert not isinstance(get_active_backend()[0], StackingBackend)
+    return together, function()
 
 
 def assert_same_models(ours, others, rtol=1e-9):
@@ -53,10 +65,9 @@ def assert_same_models(ours, others, rtol=1e-9):
 
 
 def check(estimator, X, y, rtol=1e-9, cv=5, **kwargs):
-    results = []
-    for context in (stacked(), joblib.parallel_config(n_jobs=1)):
-        with context:
-            results.append(cross_validate(estimator, X, y, cv=cv, return_estimator=True, **kwargs))
+    results = both_ways(
+        lambda: cross_validate(estimator, X, y, cv=cv, return_estimator=True, **kwargs)
+    )
     assert_same_models(*(each["estimator"] for each in results), rtol=rtol)
     np.testing.assert_array_equal(*(each["test_score"] for each in results))
 
@@ -194,8 +205,6 @@ def test_nested_searches_share_their_stacks():
 
 
 def test_models_really_train_together(monkeypatch):
-    from skopt_dl.search import coordinator
-
     sizes, train = [], coordinator.train
 
     def recorded(jobs, *args):
