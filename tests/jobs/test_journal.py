@@ -4,6 +4,7 @@ import errno
 import os
 import pickle
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -365,16 +366,28 @@ def test_threads_share_a_file_and_lose_nothing(tmp_path):
 def test_a_fork_writes_to_a_file_of_its_own_even_while_the_lock_is_held(tmp_path):
     journal = Journal(tmp_path)
     journal.write([record(1)])
-    with journal._lock:
-        child = os.fork()
-        if not child:
-            try:
-                journal.write([record(2)])
-                journal.refresh()
-                os._exit(0 if journal.find(OUTCOME, key(1)) == record(1) else 3)
-            finally:
-                os._exit(4)
-        _, status = os.waitpid(child, 0)
+    held, over = threading.Event(), threading.Event()
+
+    def hold():
+        with journal._lock:
+            held.set()
+            over.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    child = os.fork()
+    if not child:
+        signal.alarm(10)  # A child that waits for the lock would do so for ever.
+        try:
+            journal.write([record(2)])
+            journal.refresh()
+            os._exit(0 if journal.find(OUTCOME, key(1)) == record(1) else 3)
+        finally:
+            os._exit(4)
+    _, status = os.waitpid(child, 0)
+    over.set()
+    thread.join()
     assert os.waitstatus_to_exitcode(status) == 0
     journal.write([record(3)])
     assert len(list(tmp_path.iterdir())) == 2

@@ -67,6 +67,15 @@ def test_survey_counts_what_there_is(tmp_path):
     assert 2.9 * DAY < seen.written[1] - seen.written[0] < 3.1 * DAY
 
 
+def test_a_record_that_was_cut_counts_as_damaged_once(tmp_path):
+    path = write(tmp_path, record(1), record(2), record(3))
+    content = path.read_bytes()
+    n = len(content) // 3
+    path.write_bytes(content[: 2 * n - 50] + content[2 * n - 20 :])
+    seen = survey(tmp_path)
+    assert (seen.n_models, seen.n_damaged, seen.n_damaged_bytes) == (2, 1, n - 30)
+
+
 def test_pruning_keeps_what_counts_in_one_file_for_each_kind(tmp_path):
     write(tmp_path, record(1), record(2), torn=b"torn")
     write(tmp_path, record(2), record(3))
