@@ -9,6 +9,8 @@ import pytest
 
 import skopt_dl
 from skopt_dl import cli
+from skopt_dl.jobs import Journal
+from skopt_dl.jobs.journal import OUTCOME, Record
 from skopt_dl.plugins import PluginWarning, Problem
 from skopt_dl.plugins.doctor import Diagnosis, NamedClass
 
@@ -109,6 +111,65 @@ def test_real_list_has_every_optimizer(run):
     _, output, _ = run("plugins", "list")
     for name in skopt_dl.available_optimizers():
         assert f"optimizer    {name} " in output
+
+
+@pytest.fixture
+def journal(tmp_path):
+    """A journal of two models, whose writer has ended, with a torn record."""
+    about = {"network": "4-8-3", "dtype": "float64", "optimizer": "Adam", "versions": "old"}
+    keys = [bytes([k]) * 32 for k in (1, 2)]
+    Journal(tmp_path).write(
+        [Record(OUTCOME, key, 0, about | {"written": 1e9}, b"") for key in keys]
+    )
+    (path,) = tmp_path.iterdir()
+    machine, _, rest = path.name.split("-")
+    path = path.rename(tmp_path / f"{machine}-{2**30}-{rest}")
+    path.write_bytes(path.read_bytes() + b"torn")
+    return tmp_path
+
+
+def test_journal_show_counts_models_and_damage(run, journal):
+    code, output, _ = run("journal", "show", str(journal))
+    lines = output.splitlines()
+    assert code == 0
+    assert lines[0].startswith("2 models, ")
+    assert lines[0].endswith(" B in 1 file")
+    assert lines[1].startswith("written from 2001-09-")
+    prune = f"`skopt-dl journal prune {journal}`"
+    assert lines[2] == f"1 damaged record (4 B): {prune} removes them"
+    assert lines[4:] == [
+        "models  network  dtype    optimizer  versions",
+        "2       4-8-3    float64  Adam       old",
+    ]
+
+
+def test_journal_prune_says_what_it_has_removed(run, journal):
+    assert run("journal", "prune", str(journal)) == (
+        0,
+        "removed 1 damaged record\n4 B less, 0 files less\n",
+        "",
+    )
+    assert run("journal", "show", str(journal))[1].startswith("2 models, ")
+
+
+@pytest.mark.parametrize(
+    ("option", "line"),
+    [
+        (["--older-than", "30"], "removed 2 old records"),
+        (["--other-versions"], "removed 2 records of other versions"),
+    ],
+)
+def test_journal_prune_removes_on_request(run, journal, option, line):
+    code, output, _ = run("journal", "prune", *option, str(journal))
+    assert code == 0
+    assert line in output.splitlines()
+    assert not list(journal.iterdir())
+
+
+def test_journal_of_a_folder_that_is_missing_is_an_error(run, tmp_path):
+    code, _, errors = run("journal", "show", str(tmp_path / "nothing"))
+    assert code == 2
+    assert "does not exist" in errors
 
 
 def test_version_is_that_of_the_package(run):

@@ -21,11 +21,14 @@ class Backend:
     ----------
     device : str
         ``"cpu"`` or ``"cuda"``; what estimators report as ``device_``.
+    edition : str
+        What the last bit of a result depends on, besides NumPy and the processor.
     xp : namespace
         The array functions: ``multiply``, ``matmul``, … all taking ``out=``.
     """
 
     device: str = "cpu"
+    edition: str = ""
     xp: Any
 
     def asarray(self, array: Array, dtype: Any = None) -> Array:

@@ -18,6 +18,11 @@ class CuPyBackend(Backend):
     device = "cuda"
     xp: Any = cupy
 
+    @property
+    def edition(self) -> str:  # type: ignore[override]
+        properties = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.runtime.getDevice())
+        return f"cupy {cupy.__version__}, {properties['name'].decode()}"
+
     def sparse(self, matrix: Any) -> Any:
         from cupyx.scipy.sparse import csr_matrix
 

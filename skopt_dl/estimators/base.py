@@ -53,7 +53,7 @@ from skopt_dl.estimators.data import (
 from skopt_dl.estimators.epochs import EpochTasks
 from skopt_dl.estimators.export import to_sklearn
 from skopt_dl.estimators.report import print_epoch, print_unused_gpu, warn_of_outcome
-from skopt_dl.estimators.scoring import is_by_loss, scorer_of, validation_score
+from skopt_dl.estimators.scoring import is_by_loss, scored_by, scorer_of, validation_score
 from skopt_dl.estimators.tabular import TabularPipeline, UpTo, on_class_only, tabular_pipeline
 from skopt_dl.jobs import FitJob, ValidationSet
 from skopt_dl.networks import (
@@ -395,6 +395,7 @@ class BaseMLP(
             tasks.fit_begins()
             job.on_epoch_begin = tasks.epoch_begins
             at_end.append(tasks.epoch_ended)
+        job.only_prints = tasks is None
         if at_end:
             job.on_epoch_end = _one_after_the_other(at_end)
         finished, self.device_ = run(job)
@@ -504,6 +505,7 @@ class BaseMLP(
             rng=self._rng,
             n_bytes_given=n_bytes_copied(given, X),
             resume=resume,
+            reproducible=random_state is not np.random.mtrand._rand,
         )
 
     def _validation(
@@ -555,7 +557,8 @@ class BaseMLP(
                         "change validation_fraction or random_state."
                     )
         score = validation_score(self, scorer, X, labels, y, sample_weight, validation_rows)
-        return rows, ValidationSet(X, y, weights, score, validation_rows)
+        known = scored_by(self, scorer, labels, y, sample_weight)
+        return rows, ValidationSet(X, y, weights, score, validation_rows, known)
 
     def _hidden_layer_sizes(self) -> list[int]:
         sizes = self.hidden_layer_sizes

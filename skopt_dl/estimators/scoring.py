@@ -68,6 +68,53 @@ def _number(scorer: Any, value: Any) -> float:
     raise ValueError(f"scoring must return a number; {scorer!r} returned {value!r}.")
 
 
+# What training changes in an estimator, or what changes no score.
+_WITHOUT_EFFECT = frozenset(
+    {
+        "random_state",
+        "verbose",
+        "n_jobs",
+        "coefs_",
+        "intercepts_",
+        "n_layers_",
+        "n_outputs_",
+        "n_iter_",
+        "n_steps_",
+        "t_",
+        "history_",
+        "loss_curve_",
+        "loss_",
+        "validation_loss_curve_",
+        "validation_scores_",
+        "best_loss_",
+        "best_validation_score_",
+        "out_activation_",
+        "optimizer_",
+        "device_",
+        "_resume",
+        "_trained",
+        "_trained_with",
+        "_rng",
+        "_fitted_activations",
+        "_fitted_loss",
+        "_skl_callbacks",
+        "_skl_callbacks_to_teardown",
+        "_callback_fit_ctx",
+        "_parent_callback_ctx",
+    }
+)
+
+
+def scored_by(
+    estimator: Scored, scorer: Any, y: Any, targets: np.ndarray, sample_weight: np.ndarray | None
+) -> tuple[Any, ...]:
+    """All that scores of `validation_score`, with the same arguments, depend on."""
+    known = {k: v for k, v in vars(estimator).items() if k not in _WITHOUT_EFFECT}
+    if scorer is None:
+        return type(estimator), known, targets, sample_weight
+    return type(estimator), known, targets, sample_weight, scorer, y, get_config()
+
+
 def validation_score(
     estimator: Scored,
     scorer: Any,

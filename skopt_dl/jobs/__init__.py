@@ -2,10 +2,15 @@
 
 from skopt_dl.jobs.grouping import share_data, spread, stacks
 from skopt_dl.jobs.job import FitJob, StackState, StackWatcher, ValidationSet
+from skopt_dl.jobs.journal import Journal, JournalWarning
+from skopt_dl.jobs.keeping import Keeper, train_journalled
 from skopt_dl.jobs.training import Outcome, train
 
 __all__ = [
     "FitJob",
+    "Journal",
+    "JournalWarning",
+    "Keeper",
     "Outcome",
     "StackState",
     "StackWatcher",
@@ -14,4 +19,5 @@ __all__ = [
     "spread",
     "stacks",
     "train",
+    "train_journalled",
 ]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from skopt_dl.networks import Network
-from skopt_dl.training import ModelRun, Stopping
+from skopt_dl.training import ModelRun, Snapshot, Stopping
 
 T = TypeVar("T")
 
@@ -29,6 +29,9 @@ class ValidationSet:
         weights and biases that gave them.
     rows : ndarray of int or None
         Which samples to take; None means all.
+    scored_by : object
+        All that `score` depends on besides its arguments, for the key of the job; None where its
+        code and what it encloses tell.
     """
 
     X: Any
@@ -36,6 +39,7 @@ class ValidationSet:
     sample_weight: np.ndarray | None
     score: Callable[[np.ndarray, np.ndarray], float]
     rows: np.ndarray | None = None
+    scored_by: Any = None
 
 
 class StackState(NamedTuple):
@@ -116,6 +120,9 @@ class FitJob:
     rng : numpy.random.Generator
     on_epoch_begin, on_epoch_end : callable or None
         Called with the `ModelRun`.
+    only_prints : bool
+        Whether these functions print and do nothing else, and need not be called for a model that
+        a journal has.
     context : contextvars.Context or None
         Where callbacks and scores are called; None means where the training is.
     watchers : sequence of StackWatcher
@@ -126,6 +133,11 @@ class FitJob:
         What the samples take that `X` is a converted copy of; 0 if it is none.
     resume : dict or None
         ``ModelRun.state`` to go on from.
+    reproducible : bool
+        Whether the same call would make an equal job: not where the seed is drawn from NumPy's
+        global generator.
+    snapshot : Snapshot or None
+        Where this very training was when it was cut short; changes no result.
     """
 
     network: Network
@@ -151,11 +163,14 @@ class FitJob:
     validation: ValidationSet | None = None
     on_epoch_begin: Callable[[ModelRun], None] | None = None
     on_epoch_end: Callable[[ModelRun], None] | None = None
+    only_prints: bool = False
     context: Context | None = field(default=None, repr=False)
     watchers: Sequence[StackWatcher] = ()
     stays_here: bool = False
     n_bytes_given: int = 0
     resume: dict[str, Any] | None = field(default=None, repr=False)
+    reproducible: bool = True
+    snapshot: Snapshot | None = field(default=None, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
         # A context cannot leave its process.

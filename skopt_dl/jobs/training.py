@@ -18,6 +18,7 @@ from skopt_dl.optimizers import Minimizer
 from skopt_dl.training import Batches, ModelRun, Validation, minimise
 
 OnEpoch = Callable[[Sequence[ModelRun]], None]
+OnLeave = Callable[[Sequence["Outcome"], Sequence[ModelRun]], None]
 
 # Numbers of the stacks that are watched.
 _numbers = count(1)
@@ -31,7 +32,11 @@ class Outcome(NamedTuple):
     error: Exception | None
 
 
-def train(jobs: Sequence[FitJob], interrupted: Callable[[], bool] | None = None) -> list[Outcome]:
+def train(
+    jobs: Sequence[FitJob],
+    interrupted: Callable[[], bool] | None = None,
+    on_leave: OnLeave | None = None,
+) -> list[Outcome]:
     """Train models of one `kind` as one stack.
 
     Parameters
@@ -39,6 +44,10 @@ def train(jobs: Sequence[FitJob], interrupted: Callable[[], bool] | None = None)
     jobs : sequence of K FitJob
     interrupted : callable, default=None
         Asked before each epoch; true ends the training of all, as Ctrl-C does.
+    on_leave : callable, default=None
+        Told, after each epoch, of the outcomes of models that have just left the stack, each by
+        its ``run.index``, and of the runs that go on. The generators of the former are where
+        their trainings have left them.
 
     Returns
     -------
@@ -46,11 +55,16 @@ def train(jobs: Sequence[FitJob], interrupted: Callable[[], bool] | None = None)
         A job's callback or score that raises ends that model alone.
     """
     with one_blas_thread():
-        return _train(jobs, interrupted)
+        return _train(jobs, interrupted, on_leave)
 
 
-def _train(jobs: Sequence[FitJob], interrupted: Callable[[], bool] | None) -> list[Outcome]:
+def _train(
+    jobs: Sequence[FitJob], interrupted: Callable[[], bool] | None, on_leave: OnLeave | None
+) -> list[Outcome]:
     job = jobs[0]
+    for each in jobs:
+        if each.snapshot is not None and each.snapshot.generator is not None:
+            each.rng.bit_generator.state = each.snapshot.generator
     batches = Batches(
         job.n_samples,
         job.batch_size,
@@ -61,13 +75,18 @@ def _train(jobs: Sequence[FitJob], interrupted: Callable[[], bool] | None) -> li
         leaders=_leaders(jobs),
     )
     b = get_backend(job.device)
-    params = b.asarray(np.stack([each.params for each in jobs]))
+    starts = [each.params if each.snapshot is None else each.snapshot.params for each in jobs]
+    params = b.asarray(np.stack(starts))
     dtype, n_params = params.dtype, job.network.layout.size
     if len(jobs) == 1:
         # Nobody goes back to where a model alone began.
         job.params = params[0, :0]
     errors: dict[int, Exception] = {}
     watch = _Watch(jobs)
+
+    def outcomes(runs: Sequence[ModelRun]) -> list[Outcome]:
+        return [Outcome(run, b.device, errors.get(run.index)) for run in runs]
+
     runs = minimise(
         NetworkObjective(
             b,
@@ -95,9 +114,13 @@ def _train(jobs: Sequence[FitJob], interrupted: Callable[[], bool] | None) -> li
         horizon=[each.horizon or each.max_epochs for each in jobs],
         max_grad_norm=[each.max_grad_norm for each in jobs],
         ema_decay=[each.ema_decay for each in jobs],
+        snapshots=[each.snapshot for each in jobs],
+        on_leave=None
+        if on_leave is None
+        else lambda left, staying: on_leave(outcomes(left), staying),
     )
     watch.tell(runs, 0)
-    return [Outcome(run, b.device, errors.get(run.index)) for run in runs]
+    return outcomes(runs)
 
 
 def _window(job: FitJob) -> int:

@@ -55,10 +55,7 @@ def run(job: FitJob) -> tuple[ModelRun, str]:
         Where it was trained: ``"cpu"`` or ``"cuda"``.
     """
     here = active.get()
-    if here is None:
-        outcome = train([job])[0]
-    else:
-        outcome = here.coordinator.train(job, here.task)
+    outcome = train([job])[0] if here is None else here.coordinator.train(job, here.task)
     if outcome.error is not None:
         raise outcome.error
     return outcome.run, outcome.device

@@ -3,6 +3,7 @@
 from skopt_dl.training.batches import Batches
 from skopt_dl.training.loop import minimise
 from skopt_dl.training.run import HISTORY_COLUMNS, History, ModelRun, Stopping
+from skopt_dl.training.snapshots import Snapshot
 from skopt_dl.training.validation import Validation
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "Batches",
     "History",
     "ModelRun",
+    "Snapshot",
     "Stopping",
     "Validation",
     "minimise",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -92,6 +93,13 @@ class Batches:
         for k, leader in enumerate(self._leaders or []):
             if self._random and k != leader and not {k, leader} <= staying:
                 self.rngs[k].bit_generator.state = self.rngs[leader].bit_generator.state
+
+    def generator_state(self, model: int) -> dict[str, Any] | None:
+        """The state of a model's generator between two epochs, as if it had drawn itself."""
+        if not self.rngs:
+            return None
+        leader = self._all_leaders[model] if self._random else model
+        return dict(self.rngs[leader].bit_generator.state)
 
     def everything(self) -> Block:
         """All samples as one batch."""

@@ -68,6 +68,26 @@ class Checkpoints:
         """The parameters of a model's best epoch, ``(P,)``, if any was kept."""
         return self._b.to_numpy(self._best[row, :]) if row in self._has_best else None
 
+    def row_state(self, row: int) -> dict[str, np.ndarray]:
+        """Copies of what one model may have to go back to, at the end of an epoch."""
+        best = self.best(row)
+        if best is not None:
+            return {"best": best.copy()}
+        return {"start": self._b.to_numpy(self._now[row, :]).copy()}
+
+    def restore(self, params: Array, states: Sequence[dict[str, np.ndarray] | None]) -> None:
+        """Go on from earlier ``row_state``, before the first epoch; None begins with `params`."""
+        self._now = self._b.xp.asarray(params, copy=True)
+        for row, state in enumerate(states):
+            if state is None:
+                continue
+            kept = {name: self._b.asarray(a, dtype=params.dtype) for name, a in state.items()}
+            if "best" in kept:
+                self._now[row, :] = kept["best"]
+                self.keep_best(self._now, row)
+            else:
+                self._now[row, :] = kept["start"]
+
     def select(self, rows: Sequence[int]) -> None:
         """Keep some rows only, at the end of an epoch."""
         index = self._b.asarray(np.asarray(rows))

@@ -21,11 +21,13 @@ from skopt_dl.training.checkpoints import Checkpoints
 from skopt_dl.training.clipping import clip_norm
 from skopt_dl.training.full_batch import run_minimizer
 from skopt_dl.training.run import ModelRun, Stopping
+from skopt_dl.training.snapshots import Snapshot
 from skopt_dl.training.updates import UpdateGroup, group_rows
 
 Array = Any
 Validate = Callable[[Array, Sequence[int]], Mapping[str, np.ndarray]]
 OnEpoch = Callable[[Sequence[ModelRun]], None]
+OnLeave = Callable[[Sequence[ModelRun], Sequence[ModelRun]], None]
 
 
 def minimise(
@@ -43,6 +45,8 @@ def minimise(
     horizon: int | Sequence[int] | None = None,
     max_grad_norm: float | Sequence[float] = math.inf,
     ema_decay: float | Sequence[float] = 0.0,
+    snapshots: Sequence[Snapshot | None] | None = None,
+    on_leave: OnLeave | None = None,
 ) -> list[ModelRun]:
     """Minimise an objective for K models at once.
 
@@ -74,6 +78,12 @@ def minimise(
     ema_decay : float or sequence of K, default=0.0
         Where positive, models end with, and are validated with, an average of their parameters
         over the steps; see `Averages`.
+    snapshots : sequence of K (Snapshot or None), default=None
+        Where models were in an earlier call that was cut short, to end as it would have. Their
+        rows of `params`, statistics and generators are the snapshots' already.
+    on_leave : callable, default=None
+        Called with those that have just left, whose runs are complete and whose generators are
+        up to date, and those that go on, in the end of every epoch; not after an interrupt.
 
     Returns
     -------
@@ -111,6 +121,9 @@ def minimise(
         monitor, *patience = state.get("patience", [""])
         if rule is not None and rule.monitor == monitor:
             run.best, run.n_iter_without_improvement = patience
+        snapshot = snapshots[k] if snapshots else None
+        if snapshot is not None:
+            snapshot.restore(run)
         runs.append(run)
     for run in runs:
         if isinstance(run.optimizer, Minimizer):
@@ -119,11 +132,13 @@ def minimise(
             if run.stop_reason == "interrupted":
                 _interrupt_before_start(runs, b.to_numpy(with_statistics(objective, params)))
                 return runs
+            if on_leave is not None:
+                on_leave([run], [])
     stochastic = [run for run in runs if not run.stop_reason]
     if stochastic:
-        stack = Stack(objective, batches, params, stochastic)
+        stack = Stack(objective, batches, params, stochastic, snapshots)
         with b.quiet():
-            stack.train(validate, on_epoch_begin, on_epoch_end)
+            stack.train(validate, on_epoch_begin, on_epoch_end, on_leave)
     return runs
 
 
@@ -160,6 +175,7 @@ class Stack:
         batches: Batches,
         params: Array,
         runs: Sequence[ModelRun],
+        snapshots: Sequence[Snapshot | None] | None = None,
     ):
         self.b = backend_of(params)
         self.objective, self.batches = objective, batches
@@ -170,6 +186,10 @@ class Stack:
             self.batches = batches.select([run.index for run in runs])
         self._prepare([run.state for run in runs])
         self.checkpoints = Checkpoints(self.b, self._eval_params())
+        if snapshots is not None and any(snapshots):
+            found = [snapshots[run.index] for run in runs]
+            kept = [None if each is None else each.checkpoints for each in found]
+            self.checkpoints.restore(self._eval_params(), kept)
 
     def _prepare(self, states: Sequence[dict[str, Any]]) -> None:
         """Make what goes with the present rows, to go on from `states`."""
@@ -185,6 +205,7 @@ class Stack:
         for row, run in enumerate(self.runs):
             run.current = partial(self._current, row)
             run.current_state = partial(self._current_state, row)
+            run.snapshot = partial(self._snapshot, row)
 
     def _make_groups(self, states: Sequence[dict[str, np.ndarray] | None]) -> None:
         scratch = self.objective.scratch
@@ -217,6 +238,7 @@ class Stack:
         validate: Validate | None,
         on_epoch_begin: OnEpoch | None,
         on_epoch_end: OnEpoch | None,
+        on_leave: OnLeave | None = None,
     ) -> None:
         """Run epochs until every model has stopped."""
         started = time.perf_counter()
@@ -231,7 +253,9 @@ class Stack:
                 self._end_epoch(figures, validate, started)
                 if on_epoch_end is not None:
                     on_epoch_end(self.runs)
-                self._leave()
+                left = self._leave()
+                if on_leave is not None:
+                    on_leave(left, self.runs)
         except KeyboardInterrupt:
             for _, group in self.groups:
                 group.tell_progress()
@@ -295,7 +319,8 @@ class Stack:
         for row, run in enumerate(self.runs):
             run.progress.epoch += 1
             run.progress.n_samples_seen += self.batches.n_samples
-            run.record(**{name: each[row] for name, each in history.items()}, seconds=seconds)
+            figures_of_row = {name: each[row] for name, each in history.items()}
+            run.record(**figures_of_row, seconds=run.seconds_before + seconds)
             if not (math.isfinite(history["loss"][row]) and finite[row]):
                 run.stop_reason = "diverged"
                 if not math.isfinite(first_loss[row]):
@@ -341,8 +366,8 @@ class Stack:
         run.should_stop()
         return {**run.standing, **self._state(row)}
 
-    def _leave(self) -> None:
-        """Let the models that are done go, and close the ranks."""
+    def _leave(self) -> list[ModelRun]:
+        """Let the models that are done go, and close the ranks; returns those that left."""
         for run in self.runs:
             if run.stop_reason or run.should_stop():
                 continue
@@ -352,11 +377,12 @@ class Stack:
                 run.stop_reason = "max_iter"
         staying = [row for row, run in enumerate(self.runs) if not run.stop_reason]
         if len(staying) == len(self.runs):
-            return
+            return []
         eval_params = self._eval_params()
         for row, run in enumerate(self.runs):
             if run.stop_reason:
                 self._finish(row, run, eval_params[row, :])
+        left = [run for run in self.runs if run.stop_reason]
         states = [self._state(row) for row in staying]
         self.batches = self.batches.select(staying)
         self.runs = [self.runs[row] for row in staying]
@@ -364,6 +390,7 @@ class Stack:
             self._keep(staying)
             self._prepare(states)
             self.checkpoints.select(staying)
+        return left
 
     def _finish(self, row: int, run: ModelRun, params: Array) -> None:
         """Give a model that leaves what it ends with."""
@@ -375,7 +402,7 @@ class Stack:
                 final = self.checkpoints.last_good(row)
         # One model alone may keep the buffer; several must not keep each other's.
         run.params = final if self.params.shape[0] == 1 else final.copy()
-        run.current = run.current_state = None
+        run.current = run.current_state = run.snapshot = None
         run.state = {}
         if run.stop_reason != "diverged":
             run.state = {**run.standing, **self._state(row)}
@@ -386,9 +413,19 @@ class Stack:
         if self.averages is not None:
             state["average"] = self.averages.row_state(row)
         if self.averages is not None or _averages_itself(self.runs[row]):
-            trained = with_statistics(self.objective, self.params)
-            state["params"] = self.b.to_numpy(trained[row, :]).copy()
+            state["params"] = self._trained(row)
         return state
+
+    def _trained(self, row: int) -> np.ndarray:
+        """The parameters that one model trains with, and its statistics, ``(P + S,)``; a copy."""
+        arrays = [self.params, self.objective.statistics]
+        parts = [self.b.to_numpy(array[row, :]) for array in arrays if array is not None]
+        return np.concatenate(parts)
+
+    def _snapshot(self, row: int) -> Snapshot:
+        run, checkpoints = self.runs[row], self.checkpoints.row_state(row)
+        generator = self.batches.generator_state(row)
+        return Snapshot.of(run, self._state(row), self._trained(row), checkpoints, generator)
 
     def _slots(self, row: int) -> dict[str, np.ndarray]:
         """The optimizer's state of one model, on the host."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skopt_dl.schedules import Progress
+
+if TYPE_CHECKING:
+    from skopt_dl.training.snapshots import Snapshot
 
 # In the order of a table; a column appears when there is something to put into it.
 HISTORY_COLUMNS = (
@@ -80,6 +83,10 @@ class ModelRun:
         While training, returns what to predict with now.
     current_state : callable or None
         While training, after an epoch, returns what `state` would be if it were the last.
+    snapshot : callable or None
+        While training, between two epochs, returns the `Snapshot` to go on from.
+    seconds_before : float
+        What the training had taken when it was cut short, if it goes on from a snapshot.
     state : dict
         What `minimise` needs to go on from here, at the end; empty after a divergence, when
         there is nothing to go on from but the parameters. Where the model was trained with other
@@ -104,6 +111,8 @@ class ModelRun:
     params: np.ndarray | None = None
     current: Callable[[], np.ndarray] | None = None
     current_state: Callable[[], dict[str, Any]] | None = None
+    snapshot: Callable[[], Snapshot] | None = None
+    seconds_before: float = 0.0
     state: dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -1,0 +1,71 @@
+"""A model in mid-training, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skopt_dl.training.run import History, ModelRun
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Where a model is after an epoch: everything needed to end as if nothing had happened.
+
+    All is on the host, and copied: arrays, numbers, texts, and lists and dicts of them. To go on,
+    start `minimise` with `params` and a generator in the state `generator`, and hand it this.
+
+    Attributes
+    ----------
+    params : ndarray of shape (P + S,)
+        The parameters that are trained, and statistics.
+    state : dict
+        As ``ModelRun.state``: slots, averages, progress and patience. What ``partial_fit`` needs.
+    generator : dict or None
+        State of the bit generator that batches, and dropout, are drawn from.
+    checkpoints : dict of str to ndarray of shape (P + S,)
+        What the model may have to go back to.
+    start : tuple of int
+        Steps and samples seen before this training.
+    history : dict of str to list of float
+    first_loss : float
+    """
+
+    params: np.ndarray
+    state: dict[str, Any]
+    generator: dict[str, Any] | None
+    checkpoints: dict[str, np.ndarray]
+    start: tuple[int, int]
+    history: History
+    first_loss: float
+
+    @classmethod
+    def of(
+        cls,
+        run: ModelRun,
+        arrays: dict[str, Any],
+        params: np.ndarray,
+        checkpoints: dict[str, np.ndarray],
+        generator: dict[str, Any] | None,
+    ) -> Snapshot:
+        """Put together what is known of a run, and the arrays of its row."""
+        slots = {name: array.copy() for name, array in arrays["slots"].items()}
+        state = {**run.standing, **arrays, "slots": slots}
+        history = {name: list(values) for name, values in run.history.items()}
+        return cls(params, state, generator, checkpoints, run.start, history, run.first_loss)
+
+    @property
+    def n_epochs(self) -> int:
+        """Epochs of this training that are done."""
+        return len(self.history["loss"])
+
+    def restore(self, run: ModelRun) -> None:
+        """Bring the run of an equal model to where this one was."""
+        vars(run.progress).update(self.state["progress"])
+        if run.stopping is not None:
+            _, run.best, run.n_iter_without_improvement = self.state["patience"]
+        run.start, run.first_loss, run.state = self.start, self.first_loss, self.state
+        run.history = {name: list(values) for name, values in self.history.items()}
+        run.seconds_before = self.history["seconds"][-1]
