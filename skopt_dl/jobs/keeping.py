@@ -29,7 +29,9 @@ SHARE = 0.02
 SYNC = 1.0
 
 # What the run of an equal job has already, and what there is in training only.
-_OF_THE_JOB = frozenset({"index", "optimizer", "stopping", "current", "snapshot", "progress"})
+_OF_THE_JOB = frozenset(
+    {"index", "optimizer", "stopping", "current", "current_state", "snapshot", "progress"}
+)
 
 
 def train_journalled(

@@ -19,9 +19,11 @@ from joblib.parallel import ParallelBackendBase
 from skopt_dl._params import did_you_mean
 from skopt_dl._warnings import user_line, warn_user
 from skopt_dl.backends import one_blas_thread
+from skopt_dl.jobs import Journal, JournalWarning
 from skopt_dl.search.cluster import Cluster
 from skopt_dl.search.coordinator import Coordinator, active
 from skopt_dl.search.isolation import isolated_warnings
+from skopt_dl.search.journals import folder_of_environment, journal_of_environment
 from skopt_dl.search.tasks import Call
 from skopt_dl.search.worker import run_lot
 
@@ -46,6 +48,10 @@ class StackingBackend(ParallelBackendBase):
         run here in any case, and so do the trainings of models with callbacks or ``verbose``.
         Workers need skopt_dl, and plugins and modules that the models use; those with one thread
         each are best.
+    journal : str or path-like, default=None
+        A folder. Every model is written there as soon as it is trained, and none is trained that
+        is there: a search that was cut short, run again, goes on. None means what the environment
+        variable ``SKOPT_DL_JOURNAL`` says, if it does.
     """
 
     uses_threads = True
@@ -57,10 +63,11 @@ class StackingBackend(ParallelBackendBase):
         nesting_level: int | None = None,
         n_processes: int | None = None,
         client: Any = None,
+        journal: Any = None,
         **unknown: Any,
     ):
         for name in unknown:
-            known = ("n_jobs", "n_processes", "client", "verbose")
+            known = ("n_jobs", "n_processes", "client", "journal", "verbose")
             raise TypeError(
                 f"The joblib backend 'skopt_dl' has no option {name!r}.{did_you_mean(name, known)} "
                 f"joblib.parallel_config(backend='skopt_dl', ...) takes {', '.join(known)}."
@@ -81,12 +88,27 @@ class StackingBackend(ParallelBackendBase):
                 "stacks. Leave out one of them."
             )
         self._n_processes = n_processes
+        self._journal = None if journal is None else Journal(journal, self._tell_of_journal)
         self.supports_sharedmem = self._n_processes == 1
         self._coordinator: Coordinator
         self._call: Call
         self._is_nested = False
         self._around: ExitStack | None = None
         self._submitting: ExitStack | None = None
+
+    @property
+    def journal(self) -> Journal | None:
+        """What keeps the models that are trained; the environment may name a folder for it."""
+        if self._journal is None and folder_of_environment():
+            self._journal = journal_of_environment(self._tell_of_journal)
+        return self._journal
+
+    def _tell_of_journal(self, text: str) -> None:
+        if self._around is None:
+            warn_user(text, JournalWarning)
+        else:
+            # Threads that train have no line of the user's.
+            self._coordinator.news.append((text, JournalWarning))
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
         """Return how many tasks may be under way; negative numbers mean 64 a process."""
@@ -121,6 +143,7 @@ class StackingBackend(ParallelBackendBase):
             self._cluster,
             self._n_processes,
             run_lot,
+            self.journal,
         )
         around.callback(self._coordinator.close)
         self._submitting = ExitStack()
@@ -135,8 +158,8 @@ class StackingBackend(ParallelBackendBase):
             around.close()
         self._call.end()
         if around is not None:
-            for problem in self._coordinator.news:
-                warn_user(problem, RuntimeWarning)
+            for text, category in self._coordinator.news:
+                warn_user(text, category)
 
     def submit(
         self, func: Callable[[], Any], callback: Callable[[Future[Any]], None] | None = None

@@ -16,12 +16,25 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 from skopt_dl.backends import get_backend
-from skopt_dl.jobs import FitJob, Outcome, share_data, spread, stacks, train
+from skopt_dl.jobs import (
+    FitJob,
+    Journal,
+    Outcome,
+    StackState,
+    StackWatcher,
+    share_data,
+    spread,
+    stacks,
+    train,
+    train_journalled,
+)
+from skopt_dl.jobs.training import OnLeave
 from skopt_dl.optimizers import Minimizer
 from skopt_dl.search import scheduler as decided
 from skopt_dl.search.cluster import Cluster
+from skopt_dl.search.journals import journal_here
 from skopt_dl.search.processes import Processes, shared_processes
-from skopt_dl.search.tasks import Answer, Call, Lot, Task
+from skopt_dl.search.tasks import Call, Lot, Progress, Report, Task
 from skopt_dl.training import ModelRun
 
 # Seconds between two ticks of the scheduler.
@@ -55,7 +68,10 @@ def run(job: FitJob) -> tuple[ModelRun, str]:
         Where it was trained: ``"cpu"`` or ``"cuda"``.
     """
     here = active.get()
-    outcome = train([job])[0] if here is None else here.coordinator.train(job, here.task)
+    if here is None:
+        (outcome,) = train_journalled([job], journal_here())
+    else:
+        outcome = here.coordinator.train(job, here.task)
     if outcome.error is not None:
         raise outcome.error
     return outcome.run, outcome.device
@@ -88,9 +104,11 @@ class Coordinator:
     n_processes : int, default=0
         How many processes run tasks that take long, besides this one.
     run_lot : callable, default=None
-        What these call with a `Lot`, to return an `Answer` for each of its tasks and lines to tell.
-    works_for : str, default=None
-        Where the tasks are those of another process's search, a file by which that cancels them.
+        What these call with a `Lot`, to return a `Report`.
+    journal : Journal, default=None
+        Keeps what is trained.
+    works_for : Lot, default=None
+        The tasks, where they are those of another process's search.
     """
 
     def __init__(
@@ -100,8 +118,9 @@ class Coordinator:
         tell: Callable[[str], None] | None = None,
         cluster: Cluster | None = None,
         n_processes: int = 0,
-        run_lot: Callable[[Lot], tuple[list[Answer], list[str]]] | None = None,
-        works_for: str | None = None,
+        run_lot: Callable[[Lot], Report] | None = None,
+        journal: Journal | None = None,
+        works_for: Lot | None = None,
     ):
         n_remote = 0 if cluster is None else cluster.n_threads
         self._scheduler = decided.Scheduler(
@@ -113,7 +132,13 @@ class Coordinator:
         self._n_processes = self._scheduler.n_processes
         self._is_worker = works_for is not None
         # A file is the one thing that every process sees, on all platforms.
-        self._cancelled = works_for or str(Path(tempfile.gettempdir(), f"skopt_dl-{uuid4()}"))
+        here = Path(tempfile.gettempdir(), f"skopt_dl-{uuid4()}")
+        self._cancelled = str(here) if works_for is None else works_for.cancelled
+        self._journal = journal
+        self._began = time.monotonic()
+        self._before = Progress(0, 0, 0.0) if works_for is None else works_for.progress
+        self._n_trained = 0
+        self._watchers: dict[int, StackWatcher] = {}
         self._processes: Processes | None = None
         self._run_lot = run_lot
         self._tasks: dict[int, Task] = {}
@@ -125,8 +150,8 @@ class Coordinator:
         self._trainers = ThreadPoolExecutor(n_threads, thread_name_prefix="skopt_dl-stack")
         self._one_fallback = threading.Lock()
         self._clock: threading.Thread | None = None
-        # What the user is to hear of when the search is over, at his line.
-        self.news: list[str] = []
+        # What the user is to be warned of when the search is over.
+        self.news: list[tuple[str, type[Warning]]] = []
         self._look_for_processes()
 
     # What happens
@@ -167,6 +192,7 @@ class Coordinator:
         # Callbacks and scorers belong to the task, but run while it waits.
         job.context = copy_context()
         job.context.run(active.set, None)
+        job.watchers = [self._informed(each) for each in job.watchers]
         task.job, task.outcome = job, None
         self._happens(decided.Arrived(task.number, _size(job), self._may_leave(job)))
         task.turn.wait()
@@ -177,6 +203,18 @@ class Coordinator:
             raise outcome
         assert outcome is not None
         return outcome
+
+    def _informed(self, watcher: StackWatcher) -> StackWatcher:
+        """A watcher of stacks that hears of the whole search too; the same for the same."""
+        return self._watchers.setdefault(id(watcher), _Informed(watcher, self))
+
+    @property
+    def progress(self) -> Progress:
+        """How far the search is, as far as is known here."""
+        before = self._before
+        n_trained = before.n_trained + self._n_trained
+        n_known = max(before.n_known, self._n_tasks, n_trained)
+        return Progress(n_trained, n_known, before.seconds + time.monotonic() - self._began)
 
     def _may_leave(self, job: FitJob) -> bool:
         """Whether a task like this one's may run elsewhere: nothing keeps it here, and no GPU."""
@@ -292,23 +330,33 @@ class Coordinator:
             return error
 
     def _train_jobs(self, tasks: Sequence[Task]) -> list[Outcome]:
-        """Train one stack, on the cluster if there is one and it can."""
-        jobs = [_job(task) for task in tasks]
+        """Train one stack, but for what the journal has; on the cluster if there is one."""
         if self.aborted:
             raise AbortedError
+        jobs = [_job(task) for task in tasks]
+        return train_journalled(jobs, self._journal, lambda: self.aborted, self._trainer)
+
+    def _trainer(
+        self,
+        jobs: Sequence[FitJob],
+        interrupted: Callable[[], bool] | None,
+        on_leave: OnLeave | None,
+    ) -> Sequence[Outcome]:
         if self._cluster is None:
-            return train(jobs, lambda: self.aborted)
+            return train(jobs, interrupted, on_leave)
         outcomes, problem = self._cluster.train(jobs, lambda: self.aborted)
         if problem:
-            self.news.append(problem)
+            self.news.append((problem, RuntimeWarning))
         if outcomes is None:
             with self._one_fallback:
-                outcomes = train(jobs, lambda: self.aborted)
+                outcomes = train(jobs, interrupted, on_leave)
         return outcomes
 
     def _finish(self, tasks: Sequence[Task], results: Sequence[Outcome | BaseException]) -> None:
         for task, result in zip(tasks, results, strict=True):
             task.outcome = result
+        with self._lock:
+            self._n_trained += len(tasks)
         self._happens(decided.Trained(_numbers(tasks)))
 
     # Other processes
@@ -337,30 +385,29 @@ class Coordinator:
         assert self._processes is not None
         assert self._run_lot is not None
         functions = [(task.function, task.call.filters, task.call.line) for task in tasks]
-        lot_sent = Lot(functions, self._tell_user is not None, self._cancelled)
+        folder = None if self._journal is None else str(self._journal.folder)
+        verbose = self._tell_user is not None
+        sent = Lot(functions, verbose, self._cancelled, folder, self.progress)
         try:
-            answers, lines = self._processes.run(self._run_lot, lot_sent)
+            report = self._processes.run(self._run_lot, sent)
         except BaseException as error:
             if not (self.aborted or self._processes.usable):
-                reason = str(error).partition("\n")[0]
-                self.news.append(
-                    f"A process that ran {len(tasks)} tasks of this search died, and they were run "
-                    "again by this one. It may have needed more memory than there is: a smaller "
-                    "n_jobs needs less, and n_processes=1 starts no processes. Or an interrupt of "
-                    f"another search ended it. {type(error).__name__}: {reason}"
-                )
+                self.news.append((_died(len(tasks), error), RuntimeWarning))
             self._happens(decided.Settled(lot, _numbers(tasks)))
             return
         self._happens(decided.Answered(lot))
         staying = []
-        for task, answer in zip(tasks, answers, strict=True):
+        self.news += [each for each in report.problems if each not in self.news]
+        for task, answer in zip(tasks, report.answers, strict=True):
             if isinstance(answer.error, StaysHereError):
                 staying.append(task)
             else:
                 del self._tasks[task.number]
                 task.finish(*answer)
         self._happens(decided.Settled(lot, _numbers(staying)))
-        for line in lines:
+        with self._lock:
+            self._n_trained += len(tasks) - len(staying)
+        for line in report.lines:
             self._tell_user(line)  # type: ignore[misc]
 
     # The clock
@@ -394,6 +441,17 @@ _DEEDS: dict[type, Callable[..., None]] = {
 }
 
 
+class _Informed:
+    """A watcher of stacks, who hears of the search they belong to."""
+
+    def __init__(self, watcher: StackWatcher, coordinator: Coordinator):
+        self._watcher, self._coordinator = watcher, coordinator
+
+    def after_stack_epoch(self, stack: StackState) -> None:
+        """Pass an epoch of a stack on."""
+        self._watcher.after_stack_epoch(stack._replace(**self._coordinator.progress._asdict()))
+
+
 def _job(task: Task) -> FitJob:
     assert task.job is not None
     return task.job
@@ -411,6 +469,16 @@ def _task_threads() -> ThreadPoolExecutor:
 
 # Threads of a worker process, which runs many lots of tasks: making them takes longer than waking.
 _worker_threads = cache(_task_threads)
+
+
+def _died(n_tasks: int, error: BaseException) -> str:
+    reason = str(error).partition("\n")[0]
+    return (
+        f"A process that ran {n_tasks} tasks of this search died, and they were run again by this "
+        "one. It may have needed more memory than there is: a smaller n_jobs needs less, and "
+        "n_processes=1 starts no processes. Or an interrupt of another search ended it. "
+        f"{type(error).__name__}: {reason}"
+    )
 
 
 def _size(job: FitJob) -> int:

@@ -17,6 +17,7 @@ def fit_many(
     *,
     n_jobs: int = -1,
     client: Any = None,
+    journal: Any = None,
 ) -> list[Any]:
     """Fit many models; those of skopt_dl in stacks.
 
@@ -36,6 +37,9 @@ def fit_many(
         How many may be under way at once; -1 means 64 for each core.
     client : dask.distributed.Client, default=None
         Trains the stacks; None trains them here.
+    journal : str or path-like, default=None
+        A folder that keeps every model as soon as it is trained: the same call, made again after a
+        crash, takes from there what it can.
 
     Returns
     -------
@@ -75,7 +79,7 @@ def fit_many(
     tasks = [
         dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
     ]
-    with joblib.parallel_config(backend="skopt_dl", n_jobs=n_jobs, client=client):
+    with joblib.parallel_config(backend="skopt_dl", n_jobs=n_jobs, client=client, journal=journal):
         fitted = joblib.Parallel()(
             joblib.delayed(_fit)(estimator, data)
             for estimator, data in zip(estimators, tasks, strict=True)

@@ -112,6 +112,14 @@ class Task:
             self.future.set_exception(error)
 
 
+class Progress(NamedTuple):
+    """How far a search is: models trained, models known so far, seconds since it began."""
+
+    n_trained: int
+    n_known: int
+    seconds: float
+
+
 class Lot(NamedTuple):
     """Tasks that travel together: each function, and the filters and line of its call.
 
@@ -122,11 +130,17 @@ class Lot(NamedTuple):
         Whether lines about what is trained are wanted.
     cancelled : str
         A file that is there as soon as the search is to end.
+    journal : str or None
+        The folder that trained models are kept in.
+    progress : Progress
+        Of the search, when the lot was sent.
     """
 
     tasks: Sequence[tuple[Callable[[], Any], Sequence[Any], Line | None]]
     verbose: bool
     cancelled: str
+    journal: str | None
+    progress: Progress
 
 
 class Answer(NamedTuple):
@@ -135,3 +149,21 @@ class Answer(NamedTuple):
     result: Any
     error: BaseException | None
     shown: Sequence[Shown]
+
+
+class Report(NamedTuple):
+    """What became of a lot.
+
+    Attributes
+    ----------
+    answers : list of Answer
+        One for each task.
+    lines : list of str
+        What there is to tell about stacks, if the lot is verbose.
+    problems : list of (str, type)
+        What the user is to be warned of.
+    """
+
+    answers: list[Answer]
+    lines: list[str]
+    problems: list[tuple[str, type[Warning]]]

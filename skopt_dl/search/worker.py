@@ -5,12 +5,14 @@ from __future__ import annotations
 import traceback
 from collections.abc import Sequence
 from concurrent.futures import Future, wait
+from functools import cache
 from typing import Any
 
 from skopt_dl.backends import one_blas_thread
+from skopt_dl.jobs import Journal, JournalWarning
 from skopt_dl.search.coordinator import Coordinator, StaysHereError
 from skopt_dl.search.isolation import Shown, isolated_warnings
-from skopt_dl.search.tasks import Answer, Call, Lot
+from skopt_dl.search.tasks import Answer, Call, Lot, Report
 
 
 class _CallElsewhere(Call):
@@ -22,7 +24,16 @@ class _CallElsewhere(Call):
         self.shown = found
 
 
-def run_lot(lot: Lot) -> tuple[list[Answer], list[str]]:
+_problems: list[tuple[str, type[Warning]]] = []
+
+
+@cache
+def _journal(folder: str) -> Journal:
+    """The journal of this process in a folder: many lots write to one file."""
+    return Journal(folder, lambda text: _problems.append((text, JournalWarning)))
+
+
+def run_lot(lot: Lot) -> Report:
     """Run tasks of another process's search.
 
     Parameters
@@ -31,14 +42,17 @@ def run_lot(lot: Lot) -> tuple[list[Answer], list[str]]:
 
     Returns
     -------
-    answers : list of Answer
-        One for each task.
-    lines : list of str
-        What there is to tell, if the lot is verbose.
+    report : Report
     """
     lines: list[str] = []
-    tell = lines.append if lot.verbose else None
-    coordinator = Coordinator(len(lot.tasks), 1, tell, works_for=lot.cancelled)
+    _problems.clear()
+    coordinator = Coordinator(
+        len(lot.tasks),
+        1,
+        lines.append if lot.verbose else None,
+        journal=None if lot.journal is None else _journal(lot.journal),
+        works_for=lot,
+    )
     with isolated_warnings(), one_blas_thread():
         calls = [_CallElsewhere(filters, line) for _, filters, line in lot.tasks]
         with coordinator.submitting():
@@ -48,7 +62,8 @@ def run_lot(lot: Lot) -> tuple[list[Answer], list[str]]:
             ]
         wait(futures)
         coordinator.close()
-    return [_answer(*pair) for pair in zip(futures, calls, strict=True)], lines
+    answers = [_answer(*pair) for pair in zip(futures, calls, strict=True)]
+    return Report(answers, lines, [*_problems, *coordinator.news])
 
 
 def _answer(future: Future[Any], call: _CallElsewhere) -> Answer:
