@@ -19,6 +19,7 @@ from skopt_dl.backends import get_backend, one_blas_thread
 from skopt_dl.jobs import FitJob, Outcome, share_data, spread, stacks, train
 from skopt_dl.optimizers import Minimizer
 from skopt_dl.search import scheduler as decided
+from skopt_dl.search.interrupts import uninterrupted
 from skopt_dl.search.processes import Processes, shared_processes
 from skopt_dl.search.tasks import Call, Task, active
 from skopt_dl.training import ModelRun
@@ -124,11 +125,12 @@ class Coordinator:
 
     def submit(self, function: Callable[[], Any], call: Call) -> Future[Any]:
         """Have a task run as soon as there is room for it."""
-        with self._lock:
-            number = self._n_tasks = self._n_tasks + 1
-            task = self._tasks[number] = Task(number, call.number(), function, call, self)
-        self._start_clock()
-        self._happens(decided.Submitted(number))
+        with uninterrupted():
+            with self._lock:
+                number = self._n_tasks = self._n_tasks + 1
+                task = self._tasks[number] = Task(number, call.number(), function, call, self)
+            self._start_clock()
+            self._happens(decided.Submitted(number))
         return task.future
 
     @contextmanager

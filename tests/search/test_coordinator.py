@@ -2,8 +2,11 @@
 
 import random
 import signal
+import sys
 import threading
 import time
+import warnings
+from pathlib import Path
 from types import SimpleNamespace
 
 import joblib
@@ -287,6 +290,50 @@ def test_interrupt_ends_what_waits(impatience):
         in_parallel([1, 0, *range(2, 10)], 64, task)
     assert endings
     assert_no_threads_are_left()
+
+
+def interrupted_after(n_lines, function):
+    """Call a function; send a Ctrl-C once so many lines of searches were run by this thread."""
+    n_seen = 0
+
+    def see(frame, event, arg):
+        nonlocal n_seen
+        n_seen += 1
+        if n_seen == n_lines:
+            sys.settrace(None)
+            signal.raise_signal(signal.SIGINT)
+        return see
+
+    here = str(Path(module.__file__).parent)
+    sys.settrace(lambda frame, *_: see if frame.f_code.co_filename.startswith(here) else None)
+    try:
+        return function(), n_seen
+    finally:
+        sys.settrace(None)
+
+
+@pytest.mark.parametrize("first", range(1, 14, 4))
+def test_interrupt_at_any_line_leaves_the_process_as_it_was(stacks_seen, monkeypatch, first):
+    # Nothing is so slow to end that it would be waited for.
+    monkeypatch.setattr(module, "GRACE", LONG)
+
+    def state():
+        return type(warnings), warnings._showwarnmsg, signal.getsignal(signal.SIGINT)
+
+    def search():
+        return in_parallel(range(4), 8, lambda v: run(FakeJob(v))[0])
+
+    before = state()
+    for n_lines in range(first, 10_000, 13):
+        try:
+            results, n_seen = interrupted_after(n_lines, search)
+        except KeyboardInterrupt:
+            assert_no_threads_are_left()
+            assert state() == before, n_lines
+            continue
+        assert results == [0, 1, 2, 3]
+        assert n_seen < n_lines
+        break
 
 
 def test_results_come_as_a_generator_too(stacks_seen):
