@@ -14,6 +14,6 @@ def test_random_schedules_lose_nothing_and_never_wait_for_ever():
 def test_random_searches_give_the_plain_answer_and_leave_the_process_as_it_was():
     with warnings.catch_warnings():
         warnings.simplefilter("default")
-        counts, failures = searches.stress(n_searches=15, seed=40)
+        counts, failures = searches.stress(n_searches=8, seed=40)
     assert not failures
-    assert counts["searches"] == 15
+    assert counts["searches"] == 8

@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from scheduling import World  # noqa: E402
+from scheduling import World
 
 # Long enough for every state, and for lots of all sizes; a step looks at every task there is.
 EVENTS_OF_A_WORLD = 400

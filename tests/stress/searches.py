@@ -600,7 +600,7 @@ def search(seed, bits=False):
     problems = []
     if not interrupted:
         found, shown = result
-        for case, (one, error), (other, expected_error) in zip(cases, found, plain, strict=True):
+        for (one, error), (other, expected_error) in zip(found, plain, strict=True):
             if type(error) is not type(expected_error):
                 problems.append(f"raised {error!r}, not {expected_error!r}")
                 if error is not None:
