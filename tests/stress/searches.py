@@ -417,7 +417,7 @@ def counted(caught):
     )
 
 
-def run(cases, contexts):
+def run(cases, contexts, begun=lambda: None):
     """Run searches, each in a thread of its own if there are two; warnings are recorded."""
     found = [(None, None)] * len(cases)
 
@@ -431,6 +431,7 @@ def run(cases, contexts):
         for each in others:
             each.start()
         try:
+            begun()
             one(0)
         finally:
             for each in others:
@@ -458,13 +459,15 @@ class Interrupt:
             self.armed = False
             raise KeyboardInterrupt
 
+    def arm(self):
+        self.armed = True
+
     def call(self, function):
         """Call a function; return whether it was interrupted, and what it returned."""
         before = signal.signal(signal.SIGINT, self.handle)
         timer = threading.Timer(self.seconds, self.send)
         timer.start()
         try:
-            self.armed = True
             result = function()
             self.armed = False
         except KeyboardInterrupt:
@@ -592,7 +595,7 @@ def search(seed, bits=False):
     if interrupt is None:
         interrupted, result = False, run(cases, contexts)
     else:
-        interrupted, result = interrupt.call(lambda: run(cases, contexts))
+        interrupted, result = interrupt.call(lambda: run(cases, contexts, interrupt.arm))
     over = time.monotonic()
     kinds = Counter(["interrupted"] * interrupted + ["two at a time"] * (len(cases) > 1))
     kinds.update(case.kind for case in cases)
