@@ -55,8 +55,8 @@ class Call:
         with self._lock:
             self._early[place] = found
             while self._n_told in self._early:
-                show(self._owner, self._early.pop(self._n_told))
                 self._n_told += 1
+                show(self._owner, self._early.pop(self._n_told - 1))
 
     def end(self) -> None:
         """Tell what is left, where a task has never come to its end."""
@@ -116,7 +116,11 @@ class Task:
 
     def finish(self, result: Any, error: BaseException | None, shown: Iterable[Shown]) -> None:
         """Give whoever waits for the task what it has returned, or raised."""
-        self.call.tell(self.place, list(shown))
+        try:
+            self.call.tell(self.place, list(shown))
+        except BaseException as raised:
+            # A `showwarning` of the user's may; in a plain search it would do so in the task.
+            error = error or raised
         if error is None:
             self.future.set_result(result)
         else:
