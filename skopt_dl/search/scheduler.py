@@ -478,7 +478,8 @@ class Scheduler:
             return False
         room = min(self.n_tasks, max(self.n_cores, self.memory // self._size))
         if self.mode is Mode.PROBING:
-            suits = self.n_processes and room == self.n_tasks and self._may_leave
+            worth_it = self.n_processes and len(self._queue) >= SHARE
+            suits = worth_it and room == self.n_tasks and self._may_leave
             self.mode = Mode.SHARED if suits else Mode.HERE
         if self.mode is Mode.SHARED and not self._share:
             n_known = min(self.n_tasks, len(self._queue) + self._n_under_way)

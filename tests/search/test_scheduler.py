@@ -274,6 +274,15 @@ def test_few_tasks_are_not_worth_processes():
     assert scheduler.mode is Mode.HERE
 
 
+def test_the_last_few_tasks_of_a_short_search_do_not_leave():
+    scheduler = Scheduler(n_tasks=64, n_cores=2, n_processes=2)
+    scheduler.handle(ProcessesReady())
+    submitted(scheduler, 2 + SHARE - 1)
+    found = replay(scheduler, Arrived(1, 1, True), Arrived(2, 1, True))
+    assert found == [[], [Start(3), Start(4)]]
+    assert scheduler.mode is Mode.HERE
+
+
 def test_end_of_a_search_reaches_what_waits_and_what_nobody_has_begun():
     scheduler = Scheduler(n_tasks=3, n_cores=1)
     submitted(scheduler, 4)
