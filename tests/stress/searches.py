@@ -294,7 +294,10 @@ class Case:
 
     def ensemble(self, estimator):
         def function():
-            return {"predicted": clone(estimator).fit(self.X, self.y).predict_proba(self.X)}
+            fitted = clone(estimator).fit(self.X, self.y)
+            # scikit-learn adds up an ensemble's probabilities by jobs, so they round by `n_jobs`.
+            with joblib.parallel_config(backend="sequential"):
+                return {"predicted": fitted.predict_proba(self.X)}
 
         return function
 
