@@ -1,7 +1,9 @@
 """No lost wake-up, no deadlock: random tasks that compute, train, nest, and raise."""
 
+import os
 import random
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -364,3 +366,38 @@ def test_results_come_as_a_generator_too(stacks_seen):
 def test_threads_end_with_the_call(stacks_seen):
     within(LONG, lambda: in_parallel(range(20), 64, lambda v: run(FakeJob(v))[0]))
     assert_no_threads_are_left()
+
+
+SCRIPT = """
+import threading
+
+import joblib
+
+from skopt_dl import MLPClassifier
+from searched import DIGITS, LABELS, model
+
+
+def search():
+    threading.main_thread().join()
+    with joblib.parallel_config(backend="skopt_dl", n_jobs=8, n_processes=1):
+        tasks = (joblib.delayed(model(alpha=k).fit)(DIGITS, LABELS) for k in range(6))
+        print(len(joblib.Parallel()(tasks)), flush=True)
+
+
+threading.Thread(target=search, daemon={daemon}).start()
+"""
+
+
+@pytest.mark.parametrize(("daemon", "told"), [(False, "6"), (True, "")])
+def test_search_in_a_thread_ends_as_the_thread_does_when_the_program_ends(daemon, told):
+    # Threads of concurrent.futures take no more work as soon as the main thread is over.
+    path = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, sys.path)])
+    ended = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", SCRIPT.format(daemon=daemon)],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=2 * LONG,
+        check=True,
+    )
+    assert ended.stdout.strip() == told, ended.stderr

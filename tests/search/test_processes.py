@@ -437,6 +437,19 @@ def test_number_of_processes_is_checked(wrong):
         pass
 
 
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("nope", "no option 'nope'"),
+        ("n_process", "Did you mean 'n_processes'"),
+        ("journals", "'journal'"),
+    ],
+)
+def test_unknown_options_are_answered_with_those_there_are(option, words):
+    with pytest.raises(TypeError, match=f"{words}.*n_jobs, n_processes, client, journal, verbose"):
+        joblib.parallel_config(backend="skopt_dl", **{option: 3})
+
+
 def test_processes_of_a_process_are_not_started():
     ids = joblib.Parallel(n_jobs=2, backend="loky")(
         joblib.delayed(functools.partial(by_process, refit=False))(model()) for _ in range(2)
