@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 import pickle
+import queue
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -99,12 +101,16 @@ class Processes:
                 return
             self._ended = True
         executor = self._executor
-        queue, manager = executor._call_queue, executor._executor_manager_thread
+        calls, manager = executor._call_queue, executor._executor_manager_thread
+        with suppress(queue.Empty):
+            # What nobody has begun: the executor would stumble over it, and leave the rest.
+            while True:
+                executor._work_ids.get_nowait()
         executor.shutdown(wait=False, kill_workers=True)
-        if queue is not None:
+        if calls is not None:
             # A thread may be writing samples into a pipe that nobody reads now, and would do so
             # for ever.
-            queue._reader.close()
+            calls._reader.close()
         if manager is not None:
             manager.join(PATIENCE)
 

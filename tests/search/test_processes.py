@@ -305,6 +305,19 @@ def test_interrupt_ends_the_processes_and_leaves_nothing(tmp_path):
     wait_for(lambda: (gc.collect(), threading.active_count(), n_descriptors())[1:] == before)
 
 
+def test_processes_end_whole_while_they_start_and_with_calls_that_nobody_has_begun():
+    ready_processes().end()
+    gc.collect()
+    before = threading.active_count(), n_descriptors()
+    for n_calls in (0, 0, 0, 1, 5, 5):
+        found = shared_processes(2, start=True)
+        outcomes = [found._executor.submit(time.sleep, LONG) for _ in range(n_calls)]
+        found.end()
+        assert all(each.exception() for each in outcomes)
+    del found, outcomes
+    wait_for(lambda: (gc.collect(), threading.active_count(), n_descriptors())[1:] == before)
+
+
 def test_error_of_a_search_leaves_the_other_its_processes(processes, tmp_path):
     """Two searches in two threads: one fails while the other has tasks away."""
     failed = threading.Event()
