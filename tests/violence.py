@@ -1,0 +1,272 @@
+"""Violence against searches with a journal: ``python tests/violence.py [--rounds N] [--only NAME]``.
+
+Each act does to a search what machines and people do, as often as it is told, and looks at what
+was lost and at what came out wrong. Both columns of the table must be empty.
+"""
+
+import os
+
+# Before NumPy: the victims are forked, and threads do not survive that.
+os.environ.update(dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1"))
+
+import argparse
+import signal
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from shutil import copytree, rmtree
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from victims import PATIENCE, Victim, differences, n_models
+
+
+@dataclass
+class Tally:
+    """What an act has done and seen."""
+
+    seconds: float = 0.0
+    n: int = 0
+    n_searches: int = 0
+    lost: list = field(default_factory=list)
+    wrong: list = field(default_factory=list)
+
+
+class Stage:
+    """Where acts take place: a folder, the truth, and a clock that says when to stop.
+
+    Parameters
+    ----------
+    folder : Path
+    rounds : int
+        How often an act does what it does.
+    minutes : float
+        After which an act begins nothing new.
+    seed : int
+    """
+
+    def __init__(self, folder, rounds, minutes, seed):
+        self.folder, self.rounds, self.minutes = folder, rounds, minutes
+        self.rng = np.random.default_rng(seed)
+        self.tally = Tally()
+        self._truths = {}
+        self._n_journals = 0
+
+    def begin(self):
+        self.tally = Tally()
+        self._end = time.perf_counter() + 60 * self.minutes
+
+    @property
+    def goes_on(self):
+        """Whether there is more to do."""
+        return self.tally.n < self.rounds and time.perf_counter() < self._end
+
+    def journal(self):
+        self._n_journals += 1
+        return str(self.folder / f"journal-{self._n_journals}")
+
+    def victim(self, journal, **options):
+        return Victim(self.folder, journal, **options)
+
+    def truth(self, **options):
+        """What the uninterrupted program learns; how long it takes; its journal, whole."""
+        key = tuple(sorted((name, repr(value)) for name, value in options.items()))
+        if key not in self._truths:
+            plain = self.victim(None, **options)
+            assert plain.wait(), "The uninterrupted program hangs."
+            assert plain.answer(), plain.log.read_text()
+            journal = self.journal()
+            kept = self.victim(journal, **options)
+            assert kept.wait(), "The uninterrupted program hangs."
+            seconds = time.perf_counter() - kept.began
+            learned = plain.answer()[0]
+            different = differences(kept.answer()[0], learned)
+            assert not different, f"A journal changes {different}."
+            self._truths[key] = learned, seconds, journal
+        return self._truths[key]
+
+    def ends_well(self, victim, what, **options):
+        """See that a search ends, in time, with the right result; return what it said."""
+        self.tally.n_searches += 1
+        learned, _, complete = self.truth(**options)
+        if not victim.wait():
+            victim.kill()
+            self.tally.wrong.append(f"{what}: hangs")
+            return [], []
+        answer = victim.answer()
+        if answer is None:
+            self.tally.wrong.append(f"{what}: {victim.code}, {victim.last_line()}")
+            return [], []
+        different = differences(answer[0], learned)
+        if different:
+            self.tally.wrong.append(f"{what}: {different[:3]} differ")
+        return answer[1:]
+
+    def is_complete(self, journal, what, **options):
+        """See that a journal has all models."""
+        missing = n_models(self.truth(**options)[2]) - n_models(journal)
+        if missing:
+            self.tally.lost.append(f"{what}: {missing} models")
+
+    def instant(self, seconds):
+        """Sleep until some instant of so many seconds."""
+        time.sleep(self.rng.uniform(0, seconds))
+
+
+def kill_whole_searches(stage):
+    """SIGKILL of all processes of a search, or of the first alone, at random instants."""
+    _cut_short(stage, lambda victim: victim.kill(group=stage.rng.random() < 0.5))
+
+
+def interrupt_searches(stage):
+    """Ctrl-C, SIGINT to the process group, at random instants."""
+
+    def interrupt(victim):
+        victim.signal(signal.SIGINT)
+        if not victim.wait():
+            victim.kill()
+            stage.tally.wrong.append("after Ctrl-C: hangs")
+        elif victim.code not in (0, 130):
+            stage.tally.wrong.append(f"after Ctrl-C: {victim.code}, {victim.last_line()}")
+
+    _cut_short(stage, interrupt)
+
+
+def _cut_short(stage, cut):
+    """Resume a search that is cut short again and again until it ends, then begin another."""
+    _, seconds, _ = stage.truth()
+    while stage.goes_on:
+        journal, kept = stage.journal(), 0
+        while True:
+            options = {"n_processes": 2} if stage.rng.random() < 0.25 else {}
+            victim = stage.victim(journal, **options)
+            if stage.goes_on:
+                stage.instant(seconds / 3)
+                if not victim.is_over():
+                    cut(victim)
+                    stage.tally.n += 1
+            if stage.goes_on and victim.answer() is None:
+                now = n_models(journal)
+                if now < kept:
+                    stage.tally.lost.append(f"after {stage.tally.n}: {kept - now} models")
+                kept = now
+                continue
+            if victim.answer() is None:
+                victim = stage.victim(journal)
+            stage.ends_well(victim, f"after {stage.tally.n}")
+            stage.is_complete(journal, f"after {stage.tally.n}")
+            rmtree(journal)
+            break
+
+
+def damage_journals(stage):
+    """Bytes changed, cut, duplicated; pieces of files swapped; in whole journals and in cut ones."""
+    _, seconds, whole = stage.truth()
+    cut = stage.journal()
+    victim = stage.victim(cut)
+    time.sleep(seconds / 2)
+    victim.kill()
+    while stage.goes_on:
+        source = [whole, cut][stage.rng.integers(2)]
+        if not Path(source).is_dir():
+            continue
+        journal = stage.journal()
+        copytree(source, journal)
+        for _ in range(stage.rng.integers(1, 4)):
+            what = _damage(Path(journal), stage.rng)
+        stage.tally.n += 1
+        stage.ends_well(stage.victim(journal), f"{what} {stage.tally.n}")
+        stage.is_complete(journal, f"{what} {stage.tally.n}")
+        rmtree(journal)
+
+
+def _damage(folder, rng):
+    """Damage a file, somehow; say how."""
+    paths = sorted(folder.iterdir())
+    path = paths[rng.integers(len(paths))]
+    content = bytearray(path.read_bytes())
+    a, b = sorted(rng.integers(len(content) + 1, size=2))
+    what = ["bits", "zeros", "cut", "end", "twice", "order", "name", "swap"][rng.integers(8)]
+    if what == "bits":
+        for place in rng.integers(len(content), size=rng.integers(1, 20)):
+            content[place] ^= 1 << rng.integers(8)
+    elif what == "zeros":
+        content[a:b] = bytes(b - a)
+    elif what == "cut":
+        del content[a:b]
+    elif what == "end":
+        del content[b:]
+    elif what == "twice":
+        content[b:b] = content[a:b]
+    elif what == "order":
+        content = content[b:] + content[a:b] + content[:a]
+    elif what == "name":
+        other = path.with_name("0-0-" + path.name)
+        other.write_bytes(content)
+    else:
+        other = paths[rng.integers(len(paths))]
+        theirs = bytearray(other.read_bytes())
+        n = int(rng.integers(1, min(len(content), len(theirs)) + 1))
+        x, y = rng.integers(len(content) - n + 1), rng.integers(len(theirs) - n + 1)
+        if other != path:
+            content[x : x + n], theirs[y : y + n] = theirs[y : y + n], content[x : x + n]
+            other.write_bytes(theirs)
+    path.write_bytes(content)
+    return what
+
+
+def search_side_by_side(stage):
+    """Two and three searches on one journal at once, in as many processes."""
+    while stage.goes_on:
+        journal = stage.journal()
+        victims = [stage.victim(journal) for _ in range(stage.rng.integers(2, 4))]
+        for victim in victims:
+            stage.ends_well(victim, f"{len(victims)} at once")
+        stage.is_complete(journal, f"{len(victims)} at once")
+        stage.tally.n += 1
+        rmtree(journal)
+
+
+ACTS = [kill_whole_searches, interrupt_searches, damage_journals, search_side_by_side]
+
+
+def main(arguments=None):
+    names = [act.__name__ for act in ACTS]
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=100, help="how often each act, 100 if not said")
+    parser.add_argument("--minutes", type=float, default=60.0, help="at most, for each act")
+    parser.add_argument("--only", choices=names, action="append", help="this act; may come again")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args(arguments)
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    table = Table("act", "times", "searches", "lost", "wrong", "seconds")
+    problems = []
+    with tempfile.TemporaryDirectory() as folder:
+        stage = Stage(Path(folder), given.rounds, given.minutes, given.seed)
+        for act in ACTS:
+            if given.only and act.__name__ not in given.only:
+                continue
+            began = time.perf_counter()
+            stage.begin()
+            act(stage)
+            tally = stage.tally
+            problems += [f"{act.__name__}: lost {each}" for each in tally.lost]
+            problems += [f"{act.__name__}: wrong {each}" for each in tally.wrong]
+            counts = tally.n, tally.n_searches, len(tally.lost), len(tally.wrong)
+            seconds = f"{time.perf_counter() - began:.0f}"
+            table.add_row(act.__name__.replace("_", " "), *map(str, counts), seconds)
+            console.print(f"{act.__name__}: {counts}", style="dim")
+    console.print(table)
+    for each in problems:
+        console.print(each, markup=False)
+    return bool(problems)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
