@@ -1,9 +1,12 @@
 """What `violence.py` does violence to: a program of searches, in a process that was forked."""
 
+import multiprocessing
 import os
 import pickle
+import resource
 import signal
 import sys
+import threading
 import time
 import traceback
 import warnings
@@ -19,6 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skopt_dl import MLPClassifier
+from skopt_dl.callbacks import StackProgress
 from skopt_dl.jobs import JournalWarning, keeping
 from skopt_dl.jobs.journal.pruning import survey
 from skopt_dl.search import processes
@@ -26,6 +30,8 @@ from skopt_dl.search import processes
 # Seconds after which something that should have ended hangs.
 PATIENCE = 120.0
 N_EPOCHS = 40
+# Epochs of the one model that trains long.
+LONG = 600
 
 
 def small(**params):
@@ -59,6 +65,53 @@ def program():
     }
 
 
+def long_program():
+    """Fit a grid of models that train long enough for other processes to take part."""
+    X, y = make_classification(300, 20, n_informative=5, random_state=0)
+    grid = {"alpha": np.logspace(-4, 0, 12), "optimizer__learning_rate": [1e-3, 1e-2]}
+    model = small(max_iter=60, n_iter_no_change=1000)
+    return _table("search", GridSearchCV(model, grid, cv=3, error_score="raise").fit(X, y))
+
+
+def program_with_exits():
+    """Fit a grid whose scorer ends the process it is called in, once each, if that is a worker."""
+    X, y = make_classification(300, 20, n_informative=5, random_state=0)
+    grid = {"alpha": np.logspace(-4, 0, 12), "optimizer__learning_rate": [1e-3, 1e-2]}
+    model = small(max_iter=60, n_iter_no_change=1000)
+    search = GridSearchCV(model, grid, cv=3, scoring=_exit_in_workers, error_score="raise")
+    return _table("search", search.fit(X, y))
+
+
+def _exit_in_workers(model, X, y):
+    if multiprocessing.parent_process() is not None:
+        os._exit(3)
+    return model.score(X, y)
+
+
+def wide_program():
+    """Fit a grid of networks whose stacks take some 100 MB."""
+    X, y = make_classification(2000, 50, n_informative=5, random_state=0)
+    model = small(hidden_layer_sizes=(200, 100), max_iter=2, batch_size=200)
+    search = GridSearchCV(model, {"alpha": np.logspace(-4, 0, 6)}, cv=3)
+    return _table("search", search.fit(X, y))
+
+
+class _Epochs(StackProgress):
+    """Writes a byte for each epoch of a stack."""
+
+    def after_stack_epoch(self, stack):
+        if stack.n_training:
+            with open(os.environ["VIOLENCE_EPOCHS"], "ab") as file:
+                file.write(b".")
+
+
+def long_training():
+    """Fit one model for many epochs."""
+    X, y = make_classification(300, 20, n_informative=5, random_state=0)
+    model = small(max_iter=LONG, n_iter_no_change=LONG, dropout=0.2)
+    return _weights("model", model.set_callbacks(_Epochs()).fit(X, y))
+
+
 def _table(name, search):
     best = search.best_estimator_
     best = best[-1] if hasattr(best, "steps") else best
@@ -87,11 +140,16 @@ def _is_equal(a, b):
     return np.array_equal(a, b)
 
 
-def searching(journal, result, function=program, before=None, interval=0.05, **options):
+def searching(
+    journal, result, function=program, before=None, interval=0.05, room=None, **options
+):
     """Run a program of searches, and write what it has learned and what the journal has said."""
     keeping.INTERVAL, keeping.SHARE = interval, 1.0
     if before is not None:
         before()
+    if room is not None:
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + room, used + room))
     options = {"n_jobs": -1, "n_processes": 1, **options}
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
@@ -104,6 +162,42 @@ def searching(journal, result, function=program, before=None, interval=0.05, **o
     beside.replace(result)
 
 
+def jumping_clocks():
+    """Have `time.time` and `time.monotonic` jump by hours, back and forth."""
+    rng, lock = np.random.default_rng(), threading.Lock()
+
+    def jumping(clock):
+        offset = 0.0
+
+        def now():
+            nonlocal offset
+            with lock:
+                if rng.random() < 0.2:
+                    offset = rng.uniform(-5, 5) * 3600
+            return clock() + offset
+
+        return now
+
+    time.time, time.monotonic = jumping(time.time), jumping(time.monotonic)
+
+
+def searching_in_threads(journal, result, n_threads=2, **options):
+    """Run searches in threads of one process, on one journal; all have to learn the same."""
+    paths = [f"{result}-{k}" for k in range(n_threads)]
+    keywords = {**options}
+    threads = [
+        threading.Thread(target=searching, args=(journal, path), kwargs=keywords) for path in paths
+    ]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    answers = [pickle.loads(Path(path).read_bytes()) for path in paths]
+    for other in answers[1:]:
+        assert not differences(other[0], answers[0][0])
+    Path(paths[0]).replace(result)
+
+
 class Victim:
     """A process of its own, with a group of its own, that calls a function.
 
@@ -113,23 +207,23 @@ class Victim:
     ----------
     folder : Path
         For the result and what is printed.
-    function : callable, default=searching
+    work : callable
         Called with the journal, the path of the result and the options.
     """
 
-    def __init__(self, folder, journal, function=searching, **options):
+    def __init__(self, folder, journal, work, options):
         self.result = folder / f"result-{time.perf_counter_ns()}"
         self.log = folder / "log"
         self.began = time.perf_counter()
         self.code = None
         self.pid = os.fork()
         if not self.pid:
-            self._live(function, journal, options)
+            self._live(work, journal, options)
         # Whoever is first: nobody kills a group that is not there yet.
         with suppress(PermissionError):
             os.setpgid(self.pid, self.pid)
 
-    def _live(self, function, journal, options):
+    def _live(self, work, journal, options):
         code = 1
         try:
             with suppress(PermissionError):
@@ -138,7 +232,7 @@ class Victim:
             log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
             os.dup2(log, 1)
             os.dup2(log, 2)
-            function(journal, self.result, **options)
+            work(journal, self.result, **options)
             code = 0
         except KeyboardInterrupt:
             code = 130
@@ -191,6 +285,11 @@ class Victim:
     def answer(self):
         """What was learned, what the journal said, and other warnings of what went wrong."""
         return pickle.loads(self.result.read_bytes()) if self.result.exists() else None
+
+    def names_memory(self):
+        """Whether what it ended with says that memory was short."""
+        words = ("memory", "can't start new thread", "allocate")
+        return any(word in self.log.read_text().lower() for word in words)
 
     def last_line(self):
         lines = self.log.read_text().strip().splitlines()

@@ -24,7 +24,8 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from victims import PATIENCE, Victim, differences, n_models
+import victims
+from victims import LONG, PATIENCE, Victim, differences, n_models
 
 
 @dataclass
@@ -71,8 +72,8 @@ class Stage:
         self._n_journals += 1
         return str(self.folder / f"journal-{self._n_journals}")
 
-    def victim(self, journal, **options):
-        return Victim(self.folder, journal, **options)
+    def victim(self, journal, work=victims.searching, **options):
+        return Victim(self.folder, journal, work, options)
 
     def truth(self, **options):
         """What the uninterrupted program learns; how long it takes; its journal, whole."""
@@ -233,7 +234,119 @@ def search_side_by_side(stage):
         rmtree(journal)
 
 
-ACTS = [kill_whole_searches, interrupt_searches, damage_journals, search_side_by_side]
+def search_in_threads(stage):
+    """Two and three searches on one journal at once, in threads of one process."""
+    while stage.goes_on:
+        journal, n = stage.journal(), int(stage.rng.integers(2, 4))
+        victim = stage.victim(journal, work=victims.searching_in_threads, n_threads=n)
+        stage.ends_well(victim, f"{n} threads")
+        stage.is_complete(journal, f"{n} threads")
+        stage.tally.n += 1
+        rmtree(journal)
+
+
+def kill_workers(stage):
+    """SIGKILL of a worker process of ``n_processes=2``; the search itself has to end well."""
+    about = {"function": victims.long_program}
+    _, seconds, _ = stage.truth(**about)
+    while stage.goes_on:
+        journal = stage.journal()
+        victim = stage.victim(journal, n_jobs=8, n_processes=2, **about)
+        while not victim.is_over() and len(victim.children()) < 3:
+            time.sleep(0.002)
+        stage.instant(seconds / 2)
+        workers = victim.children()
+        if not victim.is_over() and workers:
+            os.kill(workers[stage.rng.integers(len(workers))], signal.SIGKILL)
+        stage.tally.n += 1
+        stage.ends_well(victim, "killed worker", **about)
+        stage.is_complete(journal, "killed worker", **about)
+        rmtree(journal)
+
+
+def exit_workers(stage):
+    """``os._exit`` in every worker process, by a scorer, after the models were trained."""
+    about = {"function": victims.program_with_exits}
+    stage.truth(**about)
+    while stage.goes_on:
+        journal = stage.journal()
+        victim = stage.victim(journal, n_jobs=8, n_processes=2, **about)
+        _, said_else = stage.ends_well(victim, "exit", **about)
+        stage.tally.n += any("died" in each for each in said_else)
+        stage.is_complete(journal, "exit", **about)
+        rmtree(journal)
+
+
+def jump_clocks(stage):
+    """`time.time` and `time.monotonic` jump back and forth by hours, one call in five."""
+    while stage.goes_on:
+        journal = stage.journal()
+        stage.ends_well(stage.victim(journal, before=victims.jumping_clocks), "clocks")
+        stage.is_complete(journal, "clocks")
+        stage.tally.n += 1
+        rmtree(journal)
+
+
+def kill_long_trainings(stage):
+    """SIGKILL of one model that trains long; it goes on from its last snapshot."""
+    epochs = stage.folder / "epochs"
+    os.environ["VIOLENCE_EPOCHS"] = str(epochs)
+    about = {"function": victims.long_training, "interval": 0.02}
+    _, seconds, _ = stage.truth(**about)
+    while stage.goes_on:
+        journal, n_kills = stage.journal(), 0
+        epochs.unlink()
+        while True:
+            victim = stage.victim(journal, **about)
+            if stage.goes_on:
+                stage.instant(seconds / 2)
+            else:
+                victim.wait()
+            if victim.is_over():
+                break
+            victim.kill()
+            stage.tally.n, n_kills = stage.tally.n + 1, n_kills + 1
+        stage.ends_well(victim, "long training", **about)
+        stage.is_complete(journal, "long training", **about)
+        again = epochs.stat().st_size - LONG
+        # At most what was trained since the last snapshot is trained again.
+        stage.tally.again = getattr(stage.tally, "again", 0) + again
+        if again > n_kills * LONG * (0.02 + 0.1) / seconds:
+            stage.tally.lost.append(f"{again} epochs of {LONG} with {n_kills} kills")
+        rmtree(journal)
+
+
+def limit_memory(stage):
+    """RLIMIT_AS, from too little to begin to enough to end, then the same search without it."""
+    about = {"function": victims.wide_program}
+    stage.truth(**about)
+    while stage.goes_on:
+        journal = stage.journal()
+        room = int(2 ** stage.rng.uniform(20, 30))
+        victim = stage.victim(journal, room=room, **about)
+        if not victim.wait():
+            victim.kill()
+            stage.tally.wrong.append(f"with {room >> 20} MiB: hangs")
+        elif victim.answer() is None and not victim.names_memory():
+            stage.tally.wrong.append(f"{room >> 20} MiB: {victim.code}, {victim.last_line()}")
+        stage.tally.n += 1
+        stage.ends_well(stage.victim(journal, **about), f"after {room >> 20} MiB", **about)
+        stage.is_complete(journal, f"after {room >> 20} MiB", **about)
+        rmtree(journal)
+
+
+ACTS = [
+    kill_whole_searches,
+    kill_long_trainings,
+    kill_workers,
+    exit_workers,
+    interrupt_searches,
+    damage_journals,
+    search_side_by_side,
+    search_in_threads,
+    limit_memory,
+    jump_clocks,
+]
 
 
 def main(arguments=None):
