@@ -1,6 +1,5 @@
 """What `violence.py` does violence to: a program of searches, in a process that was forked."""
 
-import multiprocessing
 import os
 import pickle
 import resource
@@ -23,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skopt_dl import MLPClassifier
 from skopt_dl.callbacks import StackProgress
-from skopt_dl.jobs import JournalWarning, keeping
+from skopt_dl.jobs import Journal, JournalWarning, keeping
 from skopt_dl.jobs.journal.pruning import survey
 from skopt_dl.search import processes
 
@@ -83,7 +82,7 @@ def program_with_exits():
 
 
 def _exit_in_workers(model, X, y):
-    if multiprocessing.parent_process() is not None:
+    if os.getpid() != os.getpgid(0):
         os._exit(3)
     return model.score(X, y)
 
@@ -141,7 +140,15 @@ def _is_equal(a, b):
 
 
 def searching(
-    journal, result, function=program, before=None, interval=0.05, room=None, **options
+    journal,
+    result,
+    function=program,
+    before=None,
+    interval=0.05,
+    room=None,
+    file_size=None,
+    own_files=False,
+    **options,
 ):
     """Run a program of searches, and write what it has learned and what the journal has said."""
     keeping.INTERVAL, keeping.SHARE = interval, 1.0
@@ -150,7 +157,12 @@ def searching(
     if room is not None:
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + room, used + room))
-    options = {"n_jobs": -1, "n_processes": 1, **options}
+    if file_size is not None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
+    if own_files:
+        _close_after_each_write()
+    options = {"n_jobs": -1, **({} if "client" in options else {"n_processes": 1}), **options}
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         with joblib.parallel_config(backend="skopt_dl", journal=journal, **options):
@@ -179,6 +191,30 @@ def jumping_clocks():
         return now
 
     time.time, time.monotonic = jumping(time.time), jumping(time.monotonic)
+
+
+def _close_after_each_write():
+    """Have journals leave no file open, so that their disk can be made read-only."""
+    append = Journal._append
+
+    def append_and_close(journal, content):
+        append(journal, content)
+        journal._close()
+        time.sleep(0.01)
+
+    Journal._append = append_and_close
+
+
+def searching_on_a_cluster(journal, result, **options):
+    """Run a program of searches whose stacks a cluster of two processes trains."""
+    from distributed import Client, LocalCluster
+
+    with (
+        LocalCluster(2, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        Path(f"{result}.ready").touch()
+        searching(journal, result, client=client, **options)
 
 
 def searching_in_threads(journal, result, n_threads=2, **options):
@@ -269,6 +305,12 @@ class Victim:
     def kill(self, group=True):
         self.signal(signal.SIGKILL, group)
         self.wait()
+
+    def wait_until_ready(self):
+        """Wait until it says that what comes first is there, or is over."""
+        ready = Path(f"{self.result}.ready")
+        while not (ready.exists() or self.is_over()):
+            time.sleep(0.01)
 
     def children(self):
         """Processes of the group, but for the first."""

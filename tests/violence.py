@@ -10,10 +10,13 @@ import os
 os.environ.update(dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1"))
 
 import argparse
+import ctypes
 import signal
+import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import copytree, rmtree
@@ -25,7 +28,7 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).parent))
 
 import victims
-from victims import LONG, PATIENCE, Victim, differences, n_models
+from victims import LONG, Victim, differences, n_models
 
 
 @dataclass
@@ -316,6 +319,98 @@ def kill_long_trainings(stage):
         rmtree(journal)
 
 
+def fill_disks(stage):
+    """A disk that is full in the midst of a write: a small tmpfs, else RLIMIT_FSIZE."""
+    _, _, whole = stage.truth()
+    size = sum(path.stat().st_size for path in Path(whole).iterdir())
+    while stage.goes_on:
+        room = int(stage.rng.uniform(0.05, 0.9) * size)
+        journal = Path(stage.journal())
+        journal.mkdir()
+        mounted = stage.rng.random() < 0.7 and _mount(journal, f"size={room}")
+        victim = stage.victim(str(journal), file_size=None if mounted else room)
+        said, _ = stage.ends_well(victim, "full disk")
+        _has_failed_once(stage, said, "full disk")
+        if mounted:
+            _mount(journal, "remount,size=64m")
+        stage.ends_well(stage.victim(str(journal)), "room again")
+        stage.is_complete(journal, "room again")
+        stage.tally.n += 1
+        if mounted:
+            subprocess.run(["umount", journal], check=True)
+        rmtree(journal)
+
+
+def forbid_writing(stage):
+    """A disk that becomes read-only at a random instant, by remounting; else a folder that goes."""
+    _, seconds, _ = stage.truth()
+    while stage.goes_on:
+        journal = Path(stage.journal())
+        journal.mkdir()
+        mounted = _mount(journal, "size=64m")
+        victim = stage.victim(str(journal), own_files=True)
+        stage.instant(seconds / 2)
+        forbidden = False
+        while mounted and not forbidden and not victim.is_over():
+            # Refused while a file is open for writing, as it is between two closes.
+            forbidden = _mount(journal, "remount,ro")
+        said, _ = stage.ends_well(victim, "read-only")
+        if forbidden and n_models(journal) < n_models(stage.truth()[2]):
+            _has_failed_once(stage, said, "read-only")
+        if mounted:
+            _mount(journal, "remount,rw")
+        stage.ends_well(stage.victim(str(journal)), "writable again")
+        stage.is_complete(journal, "writable again")
+        stage.tally.n += 1
+        if mounted:
+            subprocess.run(["umount", journal], check=True)
+        rmtree(journal)
+
+
+def _has_failed_once(stage, said, what):
+    failed = [each for each in said if "cannot be written to" in each]
+    if len(failed) != 1:
+        stage.tally.wrong.append(f"{what}: {len(failed)} warnings")
+
+
+def _mount(folder, options):
+    """Mount a file system in memory, or mount it anew; whether that is allowed."""
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+    return not subprocess.run(command, capture_output=True, check=False).returncode
+
+
+def _have_mounts_of_our_own():
+    """Leave the mounts of all other processes alone, and ours to end with us."""
+    clone_newns = 0x20000
+    libc = ctypes.CDLL(None)
+    if os.geteuid() == 0 and not libc.unshare(clone_newns):
+        subprocess.run(["mount", "--make-rprivate", "/"], capture_output=True, check=False)
+
+
+def kill_cluster(stage):
+    """SIGKILL of a worker of a Dask cluster, or of the client and all it has started."""
+    about = {"function": victims.long_program}
+    _, seconds, _ = stage.truth(**about)
+    while stage.goes_on:
+        journal = stage.journal()
+        victim = stage.victim(journal, work=victims.searching_on_a_cluster, **about)
+        whole = stage.rng.random() < 0.5
+        victim.wait_until_ready()
+        stage.instant(seconds)
+        if whole:
+            victim.kill()
+            victim = stage.victim(journal, **about)
+        else:
+            workers = victim.children()
+            if workers and not victim.is_over():
+                with suppress(ProcessLookupError):
+                    os.kill(workers[stage.rng.integers(len(workers))], signal.SIGKILL)
+        stage.ends_well(victim, "client" if whole else "worker", **about)
+        stage.is_complete(journal, "client" if whole else "worker", **about)
+        stage.tally.n += 1
+        rmtree(journal)
+
+
 def limit_memory(stage):
     """RLIMIT_AS, from too little to begin to enough to end, then the same search without it."""
     about = {"function": victims.wide_program}
@@ -344,6 +439,9 @@ ACTS = [
     damage_journals,
     search_side_by_side,
     search_in_threads,
+    fill_disks,
+    forbid_writing,
+    kill_cluster,
     limit_memory,
     jump_clocks,
 ]
@@ -357,6 +455,7 @@ def main(arguments=None):
     parser.add_argument("--only", choices=names, action="append", help="this act; may come again")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args(arguments)
+    _have_mounts_of_our_own()
     console = Console(width=None if sys.stdout.isatty() else 120)
     table = Table("act", "times", "searches", "lost", "wrong", "seconds")
     problems = []

@@ -267,7 +267,7 @@ class Coordinator:
             _DEEDS[type(each)](self, *each)
 
     def _start(self, number: int) -> None:
-        self._task_threads.submit(self._run, self._tasks[number])
+        _call_in(self._task_threads, self._run, self._tasks[number])
 
     def _run(self, task: Task) -> None:
         context = task.call.context.copy()
@@ -287,7 +287,8 @@ class Coordinator:
     # Training
 
     def _group(self, numbers: Sequence[int]) -> None:
-        self._trainers.submit(self._group_now, [self._tasks[number] for number in numbers])
+        tasks = [self._tasks[number] for number in numbers]
+        _call_in(self._trainers, self._group_now, tasks)
 
     def _group_now(self, tasks: list[Task]) -> None:
         try:
@@ -307,7 +308,8 @@ class Coordinator:
         return len(stack) * job.network.flops(job.batch_size) >= PARALLEL_FLOPS
 
     def _train(self, numbers: Sequence[int]) -> None:
-        self._trainers.submit(self._train_now, [self._tasks[number] for number in numbers])
+        tasks = [self._tasks[number] for number in numbers]
+        _call_in(self._trainers, self._train_now, tasks)
 
     def _train_now(self, tasks: list[Task]) -> None:
         jobs = [_job(task) for task in tasks]
@@ -378,7 +380,8 @@ class Coordinator:
                 self._tell_user(f"[skopt_dl] no other processes: {type(error).__name__}: {error}")
 
     def _send(self, lot: int, numbers: Sequence[int]) -> None:
-        self._trainers.submit(self._send_now, lot, [self._tasks[number] for number in numbers])
+        tasks = [self._tasks[number] for number in numbers]
+        _call_in(self._trainers, self._send_now, lot, tasks)
 
     def _send_now(self, lot: int, tasks: list[Task]) -> None:
         """Have tasks run by another process; where it cannot, they stay here, and all others."""
@@ -415,10 +418,11 @@ class Coordinator:
     def _start_clock(self) -> None:
         with self._lock:
             if self._clock is None:
-                self._clock = threading.Thread(
-                    target=self._tick, name="skopt_dl-clock", daemon=True
-                )
-                self._clock.start()
+                clock = threading.Thread(target=self._tick, name="skopt_dl-clock", daemon=True)
+                clock.start()
+                # The one that there has to be, if no more can be had when there is work.
+                self._trainers.submit(int)
+                self._clock = clock
 
     def _tick(self) -> None:
         before = time.process_time()
@@ -469,6 +473,17 @@ def _task_threads() -> ThreadPoolExecutor:
 
 # Threads of a worker process, which runs many lots of tasks: making them takes longer than waking.
 _worker_threads = cache(_task_threads)
+
+
+def _call_in(threads: ThreadPoolExecutor, function: Callable[..., None], *args: Any) -> None:
+    """Have a thread call a function; where the system gives no more threads, one that there is."""
+    try:
+        threads.submit(function, *args)
+    except RuntimeError:
+        # The call is in the queue already. Those who wait are trained after a while, go on, and
+        # take it.
+        if threads._shutdown or not threads._threads:
+            raise
 
 
 def _died(n_tasks: int, error: BaseException) -> str:
