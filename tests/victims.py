@@ -9,6 +9,7 @@ import threading
 import time
 import traceback
 import warnings
+from concurrent.futures import wait
 from contextlib import suppress
 from pathlib import Path
 
@@ -163,6 +164,11 @@ def searching(
     if own_files:
         _close_after_each_write()
     options = {"n_jobs": -1, **({} if "client" in options else {"n_processes": 1}), **options}
+    if options.get("n_processes", 1) > 1:
+        # They take longer to start than the search to end.
+        shared = processes.shared_processes(options["n_processes"], start=True)
+        wait(shared._first_calls)
+        Path(f"{result}.ready").touch()
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         with joblib.parallel_config(backend="skopt_dl", journal=journal, **options):

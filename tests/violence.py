@@ -255,13 +255,12 @@ def kill_workers(stage):
     while stage.goes_on:
         journal = stage.journal()
         victim = stage.victim(journal, n_jobs=8, n_processes=2, **about)
-        while not victim.is_over() and len(victim.children()) < 3:
-            time.sleep(0.002)
+        victim.wait_until_ready()
         stage.instant(seconds / 2)
         workers = victim.children()
         if not victim.is_over() and workers:
             os.kill(workers[stage.rng.integers(len(workers))], signal.SIGKILL)
-        stage.tally.n += 1
+            stage.tally.n += 1
         stage.ends_well(victim, "killed worker", **about)
         stage.is_complete(journal, "killed worker", **about)
         rmtree(journal)
