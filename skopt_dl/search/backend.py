@@ -22,6 +22,7 @@ from skopt_dl.backends import one_blas_thread
 from skopt_dl.jobs import Journal, JournalWarning
 from skopt_dl.search.cluster import Cluster
 from skopt_dl.search.coordinator import Coordinator, active
+from skopt_dl.search.interrupts import uninterrupted
 from skopt_dl.search.isolation import isolated_warnings
 from skopt_dl.search.journals import folder_of_environment, journal_of_environment
 from skopt_dl.search.tasks import Call
@@ -90,7 +91,7 @@ class StackingBackend(ParallelBackendBase):
         self._n_processes = n_processes
         self._journal = None if journal is None else Journal(journal, self._tell_of_journal)
         self.supports_sharedmem = self._n_processes == 1
-        self._coordinator: Coordinator
+        self._coordinator: Coordinator | None = None
         self._call: Call
         self._is_nested = False
         self._around: ExitStack | None = None
@@ -104,11 +105,11 @@ class StackingBackend(ParallelBackendBase):
         return self._journal
 
     def _tell_of_journal(self, text: str) -> None:
-        if self._around is None:
+        if self._around is None or self._coordinator is None:
             warn_user(text, JournalWarning)
         else:
             # Threads that train have no line of the user's.
-            self._coordinator.news.append((text, JournalWarning))
+            self._coordinator.search.warn(text, JournalWarning)
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
         """Return how many tasks may be under way; negative numbers mean 64 a process."""
@@ -125,47 +126,63 @@ class StackingBackend(ParallelBackendBase):
         return self._n_jobs
 
     def start_call(self) -> None:
-        """Begin a call: make a coordinator; tasks of tasks share that of the outer call."""
+        """Begin a call; what has to be undone is done by the first task.
+
+        joblib calls `stop_call` from then on, whatever happens.
+        """
         self._call = Call(warnings.filters, user_line())
         here = active.get()
         self._is_nested = here is not None
-        if here is not None:
-            self._coordinator = here.coordinator
-            return
-        self._around = around = ExitStack()
-        # Stacks are trained side by side: a BLAS with threads of its own would be in the way.
-        around.enter_context(one_blas_thread())
-        around.enter_context(isolated_warnings())
-        self._coordinator = Coordinator(
-            self._n_jobs,
-            joblib.cpu_count(),
-            print if getattr(self.parallel, "verbose", 0) else None,
-            self._cluster,
-            self._n_processes,
-            run_lot,
-            self.journal,
-        )
-        around.callback(self._coordinator.close)
-        self._submitting = ExitStack()
-        self._submitting.enter_context(self._coordinator.submitting())
+        self._coordinator = None if here is None else here.coordinator
+
+    def _begin(self) -> Coordinator:
+        """Make a coordinator; tasks of tasks share that of the outer call."""
+        with uninterrupted(), ExitStack() as around:
+            # Stacks are trained side by side: a BLAS with threads of its own would be in the way.
+            around.enter_context(one_blas_thread())
+            around.enter_context(isolated_warnings())
+            self._coordinator = coordinator = Coordinator(
+                self._n_jobs,
+                joblib.cpu_count(),
+                print if getattr(self.parallel, "verbose", 0) else None,
+                self._cluster,
+                self._n_processes,
+                run_lot,
+                self.journal,
+            )
+            around.callback(coordinator.close)
+            self._submitting = ExitStack()
+            self._submitting.enter_context(coordinator.submitting())
+            self._around = around.pop_all()
+        return coordinator
 
     def stop_call(self) -> None:
         """End a call."""
+        try:
+            with uninterrupted():
+                self._end()
+        except KeyboardInterrupt:
+            # It may have come before anything was done.
+            self._end()
+            raise
+
+    def _end(self) -> None:
         if self._submitting is not None:
             self._submitting.close()
         around, self._around = self._around, None
         if around is not None:
             around.close()
         self._call.end()
-        if around is not None:
-            for text, category in self._coordinator.news:
+        if around is not None and self._coordinator is not None:
+            for text, category in self._coordinator.search.problems:
                 warn_user(text, category)
 
     def submit(
         self, func: Callable[[], Any], callback: Callable[[Future[Any]], None] | None = None
     ) -> Future[Any]:
         """Schedule a task."""
-        future = self._coordinator.submit(func, self._call)
+        coordinator = self._coordinator or self._begin()
+        future = coordinator.submit(func, self._call)
         if callback is not None:
             future.add_done_callback(callback)
         return future
@@ -183,13 +200,16 @@ class StackingBackend(ParallelBackendBase):
                 yield
         else:
             if self._submitting is not None:
-                self._submitting.close()
+                with uninterrupted():
+                    self._submitting.close()
             yield
 
     def abort_everything(self, ensure_ready: bool = True) -> None:
         """End the tasks: one has raised, or the user has interrupted."""
-        if not self._is_nested:
-            self._coordinator.abort(interrupted=isinstance(sys.exception(), KeyboardInterrupt))
+        if not self._is_nested and self._coordinator is not None:
+            interrupted = isinstance(sys.exception(), KeyboardInterrupt)
+            with uninterrupted():
+                self._coordinator.abort(interrupted)
 
     def get_nested_backend(self) -> tuple[ParallelBackendBase, int]:
         """Tasks of tasks share the coordinator, and so their stacks."""

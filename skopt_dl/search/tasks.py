@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from skopt_dl._warnings import Line, origin
 from skopt_dl.jobs import FitJob, Outcome
 from skopt_dl.search.isolation import Shown, TaskWarnings, current, show
+from skopt_dl.search.threads import Turn
 
 
 class Call:
@@ -49,23 +50,14 @@ class Call:
         with self._lock:
             self._early[place] = found
             while self._n_told in self._early:
-                show(self._owner, self._early.pop(self._n_told))
                 self._n_told += 1
+                show(self._owner, self._early.pop(self._n_told - 1))
 
     def end(self) -> None:
         """Tell what is left, where a task has never come to its end."""
         with self._lock:
             for place in sorted(self._early):
                 show(self._owner, self._early.pop(place))
-
-
-class Turn:
-    """What one thread waits for; a lock, since an event's wait is Python code."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._lock.acquire()
-        self.come, self.wait = self._lock.release, self._lock.acquire
 
 
 @dataclass(eq=False)
@@ -105,7 +97,11 @@ class Task:
 
     def finish(self, result: Any, error: BaseException | None, shown: Iterable[Shown]) -> None:
         """Give whoever waits for the task what it has returned, or raised."""
-        self.call.tell(self.place, list(shown))
+        try:
+            self.call.tell(self.place, list(shown))
+        except BaseException as raised:
+            # A `showwarning` of the user's may; in a plain search it would do so in the task.
+            error = error or raised
         if error is None:
             self.future.set_result(result)
         else:
@@ -167,3 +163,14 @@ class Report(NamedTuple):
     answers: list[Answer]
     lines: list[str]
     problems: list[tuple[str, type[Warning]]]
+
+
+def job_of(task: Task) -> FitJob:
+    """What a task waits to have trained."""
+    assert task.job is not None
+    return task.job
+
+
+def numbers_of(tasks: Sequence[Task]) -> tuple[int, ...]:
+    """The numbers of tasks, by which the scheduler knows them."""
+    return tuple(task.number for task in tasks)

@@ -10,7 +10,8 @@ from typing import Any
 
 from skopt_dl.backends import one_blas_thread
 from skopt_dl.jobs import Journal, JournalWarning
-from skopt_dl.search.coordinator import Coordinator, StaysHereError
+from skopt_dl.search.coordinator import Coordinator
+from skopt_dl.search.elsewhere import StaysHereError
 from skopt_dl.search.isolation import Shown, isolated_warnings
 from skopt_dl.search.tasks import Answer, Call, Lot, Report
 
@@ -63,7 +64,7 @@ def run_lot(lot: Lot) -> Report:
         wait(futures)
         coordinator.close()
     answers = [_answer(*pair) for pair in zip(futures, calls, strict=True)]
-    return Report(answers, lines, [*_problems, *coordinator.news])
+    return Report(answers, lines, [*_problems, *coordinator.search.problems])
 
 
 def _answer(future: Future[Any], call: _CallElsewhere) -> Answer:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from skopt_dl.schedules import Progress
-
-if TYPE_CHECKING:
-    from skopt_dl.training.snapshots import Snapshot
 
 # In the order of a table; a column appears when there is something to put into it.
 HISTORY_COLUMNS = (
@@ -111,7 +108,7 @@ class ModelRun:
     params: np.ndarray | None = None
     current: Callable[[], np.ndarray] | None = None
     current_state: Callable[[], dict[str, Any]] | None = None
-    snapshot: Callable[[], Snapshot] | None = None
+    snapshot: Callable[[], Any] | None = None
     seconds_before: float = 0.0
     state: dict[str, Any] = field(default_factory=dict)
 

@@ -428,7 +428,7 @@ def stack(**params):
     [
         {},
         {"early_stopping": True, "n_iter_no_change": 2, "validation_fraction": 0.3},
-        {"optimizer": "lbfgs"},
+        {"optimizer": "lbfgs", "batch_size": "auto"},
         {"dropout": 0.2, "batch_norm": True, "ema_decay": 0.9, "dtype": "float32"},
         {"optimizer": skopt_dl.optimizers.SGD(1e200)},
     ],

@@ -171,7 +171,7 @@ def test_models_are_told_of_as_soon_as_they_leave_with_their_generators():
 
 
 def test_minimizers_are_told_of_and_have_no_snapshot():
-    jobs = [made_job(optimizer="lbfgs", alpha=alpha) for alpha in (0.1, 0.2)]
+    jobs = [made_job(optimizer="lbfgs", batch_size="auto", alpha=alpha) for alpha in (0.1, 0.2)]
     seen = []
     train(jobs, on_leave=lambda left, staying: seen.append((len(left), len(staying))))
     assert seen == [(1, 0), (1, 0)]

@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skopt_dl.callbacks import EarlyStopping
 from skopt_dl.optimizers import Momentum
-from skopt_dl.search import coordinator
+from skopt_dl.search import trainers
 from skopt_dl.search.cluster import Cluster
 
 distributed = pytest.importorskip("distributed")
@@ -47,18 +47,17 @@ def client():
 @pytest.fixture
 def sizes(monkeypatch):
     """Sizes of the stacks that are trained on the cluster; none is trained here."""
-    found, train, train_here = [], Cluster.train, coordinator.train
+    found, train = [], Cluster.train
 
     def recorded(cluster, jobs, interrupted):
         found.append(len(jobs))
         return train(cluster, jobs, interrupted)
 
-    def serial_only(jobs, interrupted=None):
-        assert interrupted is None, "a stack was trained here"
-        return train_here(jobs)
+    def train_here(*_):
+        raise AssertionError("a stack was trained here")
 
     monkeypatch.setattr(Cluster, "train", recorded)
-    monkeypatch.setattr(coordinator, "train", serial_only)
+    monkeypatch.setattr(trainers, "train", train_here)
     return found
 
 

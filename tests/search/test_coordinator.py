@@ -2,8 +2,11 @@
 
 import random
 import signal
+import sys
 import threading
 import time
+import warnings
+from pathlib import Path
 from types import SimpleNamespace
 
 import joblib
@@ -13,8 +16,8 @@ import pytest
 import skopt_dl  # noqa: F401  (registers the joblib backend)
 from skopt_dl.jobs import Outcome
 from skopt_dl.search import coordinator as module
-from skopt_dl.search import run, scheduler
-from skopt_dl.search.coordinator import AbortedError
+from skopt_dl.search import run, scheduler, trainers
+from skopt_dl.search.state import AbortedError
 
 # Long enough for any schedule here; only a deadlock takes it.
 LONG = 60
@@ -27,6 +30,7 @@ class FakeJob:
         self.value, self.fails = value, fails
         self.X = np.zeros(1)
         self.context = None
+        self.watchers = ()
         self.n_bytes_given = 0
         self.batch_size = 1
         self.network = SimpleNamespace(flops=lambda n: 0.0)
@@ -48,9 +52,11 @@ def stacks_seen(monkeypatch):
     def stacks(tickets, job_of):
         return [tickets[i : i + 5] for i in range(0, len(tickets), 5)]
 
-    monkeypatch.setattr(module, "train", train)
-    monkeypatch.setattr(module, "stacks", stacks)
-    monkeypatch.setattr(module, "share_data", lambda jobs: None)
+    # Alone, and in a search.
+    monkeypatch.setattr(module, "train_journalled", lambda jobs, journal: train(jobs))
+    monkeypatch.setattr(trainers, "train", train)
+    monkeypatch.setattr(trainers, "stacks", stacks)
+    monkeypatch.setattr(trainers, "share_data", lambda jobs: None)
     monkeypatch.setattr(scheduler, "PATIENCE", 1e9)
     return seen
 
@@ -290,6 +296,62 @@ def test_interrupt_ends_what_waits(impatience):
     assert_no_threads_are_left()
 
 
+def interrupted_after(n_lines, function):
+    """Call a function; send a Ctrl-C once so many lines of searches were run by this thread."""
+    n_seen = 0
+
+    def see(frame, event, arg):
+        nonlocal n_seen
+        n_seen += 1
+        if n_seen == n_lines:
+            sys.settrace(None)
+            signal.raise_signal(signal.SIGINT)
+        return see
+
+    def trace(frame, *_):
+        # What comes before the first step of the last function of a call reaches joblib alone.
+        ours = Path(frame.f_code.co_filename).parent == Path(module.__file__).parent
+        return see if ours and frame.f_code.co_name != "stop_call" else None
+
+    sys.settrace(trace)
+    try:
+        return function(), n_seen
+    finally:
+        sys.settrace(None)
+
+
+@pytest.mark.parametrize("first", range(1, 14, 4))
+def test_interrupt_at_any_line_leaves_the_process_as_it_was(stacks_seen, monkeypatch, first):
+    rested, close = [], module.Coordinator.close
+
+    def close_and_look(coordinator):
+        close(coordinator)
+        rested.append(coordinator._scheduler.at_rest)
+
+    # All tasks come to their end; none is left to itself after some time.
+    monkeypatch.setattr(module.Coordinator, "close", close_and_look)
+    monkeypatch.setattr(module, "GRACE", 1.0)
+
+    def state():
+        return type(warnings), warnings._showwarnmsg, signal.getsignal(signal.SIGINT)
+
+    def search():
+        return in_parallel(range(4), 8, lambda v: run(FakeJob(v))[0])
+
+    before = state()
+    for n_lines in range(first, 10_000, 13):
+        try:
+            results, n_seen = interrupted_after(n_lines, search)
+        except KeyboardInterrupt:
+            assert_no_threads_are_left()
+            assert state() == before, n_lines
+            assert all(rested), n_lines
+            continue
+        assert results == [0, 1, 2, 3]
+        assert n_seen < n_lines
+        break
+
+
 def test_results_come_as_a_generator_too(stacks_seen):
     def consume():
         with joblib.parallel_config(backend="skopt_dl", n_jobs=8, n_processes=1):
@@ -302,3 +364,26 @@ def test_results_come_as_a_generator_too(stacks_seen):
 def test_threads_end_with_the_call(stacks_seen):
     within(LONG, lambda: in_parallel(range(20), 64, lambda v: run(FakeJob(v))[0]))
     assert_no_threads_are_left()
+
+
+@pytest.mark.parametrize("kind", ["task", "stack"])
+def test_a_search_ends_where_the_system_gives_no_more_threads(impatience, monkeypatch, kind):
+    """One thread of a kind has to do the work of many: later, and with the same results."""
+    start = threading.Thread.start
+
+    def start_one(thread):
+        if thread.name.startswith(f"skopt_dl-{kind}") and not thread.name.endswith("-0"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_one)
+
+    def search():
+        with joblib.parallel_config(backend="skopt_dl", n_jobs=8, n_processes=1):
+            return joblib.Parallel()(joblib.delayed(_trained)(value) for value in range(12))
+
+    assert within(LONG, search) == list(range(12))
+
+
+def _trained(value):
+    return run(FakeJob(value))[0]

@@ -191,6 +191,21 @@ def test_filters_that_raise_do_so_in_the_task():
         assert in_tasks(task, task) == ["caught", "caught"]
 
 
+def test_error_while_a_warning_is_shown_is_the_task_s(monkeypatch):
+    def raising(*args, **kwargs):
+        raise ZeroDivisionError("cannot show this")
+
+    def task():
+        warnings.warn("cannot be shown", UserWarning, stacklevel=1)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        monkeypatch.setattr(warnings, "showwarning", raising)
+        with pytest.raises(ZeroDivisionError, match="cannot show this"):
+            in_tasks(task, task, task)
+        monkeypatch.undo()
+
+
 def test_filters_can_be_reset_and_set_in_a_task():
     def task():
         found = []

@@ -27,7 +27,7 @@ from sklearn.svm import SVC
 from skopt_dl import MLPRegressor, available_optimizers, fit_many
 from skopt_dl.optimizers import Momentum
 from skopt_dl.schedules import Cosine
-from skopt_dl.search import coordinator
+from skopt_dl.search import trainers
 from skopt_dl.search.backend import StackingBackend
 
 # Most of these trainings are short on purpose.
@@ -203,13 +203,13 @@ def test_nested_searches_share_their_stacks():
 
 
 def test_models_really_train_together(monkeypatch):
-    sizes, train = [], coordinator.train
+    sizes, train = [], trainers.train
 
     def recorded(jobs, *args):
         sizes.append(len(jobs))
         return train(jobs, *args)
 
-    monkeypatch.setattr(coordinator, "train", recorded)
+    monkeypatch.setattr(trainers, "train", recorded)
     with stacked():
         GridSearchCV(model(), {"alpha": np.logspace(-4, 0, 8)}, cv=4, refit=False).fit(
             DIGITS, LABELS

@@ -1,0 +1,105 @@
+"""Threads that tasks run in."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+
+class Turn:
+    """What one thread waits for; a lock, since an event's wait is Python code."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+        self.come, self.wait = self._lock.release, self._lock.acquire
+
+
+class Threads:
+    """As many threads as functions are called at once; those that are done wait for the next.
+
+    Not of ``concurrent.futures``, whose threads keep the interpreter from ending when one of them
+    is stuck, and take no more work as soon as the main thread ends, though others search on.
+    Where the system gives no more threads, the next of these that is done makes the call.
+
+    Parameters
+    ----------
+    name : str
+    """
+
+    def __init__(self, name: str):
+        self._name = name
+        self._lock = threading.Lock()
+        self._idle: list[_Thread] = []
+        self._all: set[_Thread] = set()
+        self._later: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
+        self._closed = False
+
+    def call(self, function: Callable[..., Any], *args: Any) -> None:
+        """Have a function called; it raises nothing.
+
+        Raises
+        ------
+        RuntimeError
+            If the system gives not even the first thread.
+        """
+        with self._lock:
+            thread = self._idle.pop() if self._idle else None
+            if thread is None:
+                thread = _Thread(self._done, f"{self._name}-{len(self._all)}")
+                try:
+                    thread.start()
+                except RuntimeError:
+                    if not self._all:
+                        raise
+                    self._later.append((function, args))
+                    return
+                self._all.add(thread)
+        thread.next = function, args
+        thread.turn.come()
+
+    def _done(self, thread: _Thread) -> bool:
+        """Whether a thread that is done is to wait for more."""
+        with self._lock:
+            if self._closed:
+                return False
+            if self._later:
+                thread.next = self._later.popleft()
+                thread.turn.come()
+            else:
+                self._idle.append(thread)
+            return True
+
+    def close(self, wait: bool) -> None:
+        """End the threads, each when it is done, and perhaps wait for that."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for thread in idle:
+            thread.next = None
+            thread.turn.come()
+        if wait:
+            for thread in self._all:
+                thread.join()
+
+
+class _Thread(threading.Thread):
+    def __init__(self, done: Callable[[_Thread], bool], name: str):
+        super().__init__(name=name, daemon=True)
+        self.turn = Turn()
+        self.next: tuple[Callable[..., Any], tuple[Any, ...]] | None = None
+        self._done = done
+
+    def run(self) -> None:
+        while True:
+            self.turn.wait()
+            if self.next is None:
+                return
+            function, args = self.next
+            self.next = None
+            function(*args)
+            del function, args
+            if not self._done(self):
+                return
