@@ -61,7 +61,9 @@ def program():
         **_table("search", search),
         **{f"nested {k}": v for k, v in nested.items() if k == "test_score"},
         **{k: v for n, s in enumerate(nested["estimator"]) for k, v in _table(f"{n}", s).items()},
-        **{k: v for n, m in enumerate(bagging.estimators_) for k, v in _weights(f"b{n}", m).items()},
+        **{
+            k: v for n, m in enumerate(bagging.estimators_) for k, v in _weights(f"b{n}", m).items()
+        },
     }
 
 

@@ -449,7 +449,9 @@ ACTS = [
 def main(arguments=None):
     names = [act.__name__ for act in ACTS]
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=100, help="how often each act, 100 if not said")
+    parser.add_argument(
+        "--rounds", type=int, default=100, help="how often each act, 100 if not said"
+    )
     parser.add_argument("--minutes", type=float, default=60.0, help="at most, for each act")
     parser.add_argument("--only", choices=names, action="append", help="this act; may come again")
     parser.add_argument("--seed", type=int, default=0)

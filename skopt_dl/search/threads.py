@@ -48,10 +48,10 @@ class Threads:
         with self._lock:
             thread = self._idle.pop() if self._idle else None
             if thread is None:
-                thread = _Thread(self._done, f"{self._name}-{len(self._all)}")
                 try:
+                    thread = _Thread(self._done, f"{self._name}-{len(self._all)}")
                     thread.start()
-                except RuntimeError:
+                except (RuntimeError, MemoryError):
                     if not self._all:
                         raise
                     self._later.append((function, args))
