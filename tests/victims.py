@@ -228,9 +228,8 @@ def searching_on_a_cluster(journal, result, **options):
 def searching_in_threads(journal, result, n_threads=2, **options):
     """Run searches in threads of one process, on one journal; all have to learn the same."""
     paths = [f"{result}-{k}" for k in range(n_threads)]
-    keywords = {**options}
     threads = [
-        threading.Thread(target=searching, args=(journal, path), kwargs=keywords) for path in paths
+        threading.Thread(target=searching, args=(journal, path), kwargs=options) for path in paths
     ]
     for each in threads:
         each.start()

@@ -274,7 +274,7 @@ def test_a_file_is_an_error_before_anything_runs(tmp_path, monkeypatch, nothing_
 
 
 def test_a_misspelt_option_is_an_error_that_names_the_journal(tmp_path):
-    with pytest.raises(TypeError, match="no option 'jurnal'.*journal"):
+    with pytest.raises(TypeError, match=r"no option 'jurnal'.*journal"):
         parallel_config(backend="skopt_dl", jurnal=tmp_path)
 
 
