@@ -179,8 +179,8 @@ def damage_journals(stage):
     victim.kill()
     while stage.goes_on:
         source = [whole, cut][stage.rng.integers(2)]
-        if not Path(source).is_dir():
-            continue
+        if not n_models(source):
+            source = whole
         journal = stage.journal()
         copytree(source, journal)
         for _ in range(stage.rng.integers(1, 4)):

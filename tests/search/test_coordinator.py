@@ -29,7 +29,7 @@ class FakeJob:
     def __init__(self, value, fails=False):
         self.value, self.fails = value, fails
         self.X = np.zeros(1)
-        self.context = None
+        self.context = self.params = None
         self.watchers = ()
         self.n_bytes_given = 0
         self.batch_size = 1

@@ -13,7 +13,7 @@ from sklearn.ensemble import BaggingClassifier
 from sklearn.model_selection import GridSearchCV, cross_validate
 
 from skopt_dl import available_optimizers, fit_many
-from skopt_dl.jobs import JournalWarning
+from skopt_dl.jobs import JournalWarning, training
 from skopt_dl.jobs.journal.pruning import survey
 from skopt_dl.search.journals import VARIABLE
 from skopt_dl.search.processes import shared_processes
@@ -283,3 +283,24 @@ def test_nothing_is_written_without_a_journal(tmp_path, monkeypatch):
     through_config(None)
     joblib.Parallel()(joblib.delayed(alone)(None) for _ in range(2))
     assert not list(tmp_path.iterdir())
+
+
+def test_the_rest_of_a_stack_that_fails_once_is_trained_alone(tmp_path, monkeypatch):
+    """Memory may be short for a moment, for the one model that the journal has not."""
+
+    def models(alphas):
+        return [model(alpha=alpha) for alpha in alphas]
+
+    fit_many(models([1e-3, 1e-2]), DIGITS, LABELS, journal=tmp_path)
+    actual, failures = training.minimise, []
+
+    def minimise(*args, **kwargs):
+        if failures:
+            return actual(*args, **kwargs)
+        failures.append(MemoryError())
+        raise failures[0]
+
+    monkeypatch.setattr(training, "minimise", minimise)
+    *_, found = fit_many(models([1e-3, 1e-2, 1e-1]), DIGITS, LABELS, journal=tmp_path)
+    assert failures
+    assert_equal(weights(found), weights(model(alpha=1e-1).fit(DIGITS, LABELS)))
