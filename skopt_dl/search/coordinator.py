@@ -242,10 +242,10 @@ class Coordinator:
     def _start_clock(self) -> None:
         with self._lock:
             if self._clock is None:
-                self._clock = threading.Thread(
-                    target=self._tick, name="skopt_dl-clock", daemon=True
-                )
-                self._clock.start()
+                self._trainers.begin()
+                clock = threading.Thread(target=self._tick, name="skopt_dl-clock", daemon=True)
+                clock.start()
+                self._clock = clock
 
     def _tick(self) -> None:
         before = time.process_time()

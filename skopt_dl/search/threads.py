@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,7 @@ class Threads:
 
     Not of ``concurrent.futures``, whose threads keep the interpreter from ending when one of them
     is stuck, and take no more work as soon as the main thread ends, though others search on.
+    Where the system gives no more threads, the next of these that is done makes the call.
 
     Parameters
     ----------
@@ -32,16 +34,29 @@ class Threads:
         self._lock = threading.Lock()
         self._idle: list[_Thread] = []
         self._all: set[_Thread] = set()
+        self._later: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
         self._closed = False
 
-    def call(self, function: Callable[..., None], *args: Any) -> None:
-        """Have a function called; it raises nothing."""
+    def call(self, function: Callable[..., Any], *args: Any) -> None:
+        """Have a function called; it raises nothing.
+
+        Raises
+        ------
+        RuntimeError
+            If the system gives not even the first thread.
+        """
         with self._lock:
             thread = self._idle.pop() if self._idle else None
             if thread is None:
-                thread = _Thread(self._done, f"{self._name}-{len(self._all)}")
+                try:
+                    thread = _Thread(self._done, f"{self._name}-{len(self._all)}")
+                    thread.start()
+                except (RuntimeError, MemoryError):
+                    if not self._all:
+                        raise
+                    self._later.append((function, args))
+                    return
                 self._all.add(thread)
-                thread.start()
         thread.next = function, args
         thread.turn.come()
 
@@ -50,7 +65,11 @@ class Threads:
         with self._lock:
             if self._closed:
                 return False
-            self._idle.append(thread)
+            if self._later:
+                thread.next = self._later.popleft()
+                thread.turn.come()
+            else:
+                self._idle.append(thread)
             return True
 
     def close(self, wait: bool) -> None:
@@ -70,7 +89,7 @@ class _Thread(threading.Thread):
     def __init__(self, done: Callable[[_Thread], bool], name: str):
         super().__init__(name=name, daemon=True)
         self.turn = Turn()
-        self.next: tuple[Callable[..., None], tuple[Any, ...]] | None = None
+        self.next: tuple[Callable[..., Any], tuple[Any, ...]] | None = None
         self._done = done
 
     def run(self) -> None:

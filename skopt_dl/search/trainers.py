@@ -54,6 +54,10 @@ class Trainers:
         """A watcher of stacks who hears of the whole search too; the same for the same."""
         return self._watchers.setdefault(id(watcher), _Informed(watcher, self._search))
 
+    def begin(self) -> None:
+        """Have the first thread: where no more can be had later, it trains all."""
+        self._threads.call(int)
+
     def group(self, tasks: Sequence[Task]) -> None:
         """Sort what these tasks have to train into stacks."""
         self._threads.call(self._group, tasks)
@@ -80,18 +84,19 @@ class Trainers:
     def _train(self, tasks: Sequence[Task]) -> None:
         jobs = [job_of(task) for task in tasks]
         results: list[Outcome | BaseException]
-        states = [job.rng.bit_generator.state for job in jobs]
+        # A model alone gives up where it began; so may the only one that the journal has not.
+        starts = [(job.params, job.rng.bit_generator.state) for job in jobs if len(jobs) > 1]
         try:
             results = list(self._outcomes(jobs))
         except BaseException as error:
             results = [error] * len(jobs)
-            if len(jobs) > 1 and not self._search.aborted:
-                results = [self._alone(*pair) for pair in zip(jobs, states, strict=True)]
+            if starts and not self._search.aborted:
+                results = [self._alone(*pair) for pair in zip(jobs, starts, strict=True)]
         self._finish(tasks, results)
 
-    def _alone(self, job: FitJob, state: Any) -> Outcome | BaseException:
+    def _alone(self, job: FitJob, start: tuple[Any, Any]) -> Outcome | BaseException:
         """Train one job of a stack that failed, as if it had never been in it."""
-        job.rng.bit_generator.state = state
+        job.params, job.rng.bit_generator.state = start
         try:
             return self._outcomes([job])[0]
         except BaseException as error:

@@ -31,7 +31,7 @@ class FakeJob:
     def __init__(self, value, fails=False):
         self.value, self.fails = value, fails
         self.X = np.zeros(1)
-        self.context = None
+        self.context = self.params = None
         self.watchers = ()
         self.n_bytes_given = 0
         self.batch_size = 1
@@ -401,3 +401,26 @@ def test_search_in_a_thread_ends_as_the_thread_does_when_the_program_ends(daemon
         check=True,
     )
     assert ended.stdout.strip() == told, ended.stderr
+
+
+@pytest.mark.parametrize("kind", ["task", "stack"])
+def test_a_search_ends_where_the_system_gives_no_more_threads(impatience, monkeypatch, kind):
+    """One thread of a kind has to do the work of many: later, and with the same results."""
+    start = threading.Thread.start
+
+    def start_one(thread):
+        if thread.name.startswith(f"skopt_dl-{kind}") and not thread.name.endswith("-0"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_one)
+
+    def search():
+        with joblib.parallel_config(backend="skopt_dl", n_jobs=8, n_processes=1):
+            return joblib.Parallel()(joblib.delayed(_trained)(value) for value in range(12))
+
+    assert within(LONG, search) == list(range(12))
+
+
+def _trained(value):
+    return run(FakeJob(value))[0]
