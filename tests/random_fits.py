@@ -158,10 +158,10 @@ class Family:
             params["batch_size"] = "auto"
         rows = self.folds[rng.integers(len(self.folds))]
         X, y = (self.X, self.y) if rows is None else (self.X[rows], self.y[rows])
-        weight = (
-            rng.integers(0, 4, size=len(y)) / 2.0 if self.weighted and rng.random() < 0.6 else None
-        )
-        if weight is not None:
+        weight = None
+        if self.weighted and rng.random() < 0.6:
+            # Some are zero, but not all of those that early stopping holds out.
+            weight = rng.choice([0.0, 0.5, 1.0, 1.5], p=[0.1, 0.3, 0.3, 0.3], size=len(y))
             weight[0] = 1.0
         cls = MLPClassifier if self.is_classifier else MLPRegressor
         return cls(**params)._job(X, y, weight, (None, None), incremental=False, classes=None)
