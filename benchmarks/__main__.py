@@ -1,4 +1,4 @@
-"""``python -m benchmarks [speed | memory | import | features | search | vmap | all]``."""
+"""``python -m benchmarks [speed | memory | import | features | search | journal | vmap | all]``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def main() -> int:
         "what",
         nargs="?",
         default="speed",
-        choices=("speed", "memory", "import", "features", "search", "vmap", "all"),
+        choices=("speed", "memory", "import", "features", "search", "journal", "vmap", "all"),
     )
     parser.add_argument(
         "--rounds", type=int, default=15, help="of speed, import and features (default: 15)"
@@ -27,7 +27,17 @@ def main() -> int:
     parser.add_argument("--save", action="store_true", help="write benchmarks/results/*.json")
     args = parser.parse_args()
 
-    from benchmarks import features, imports, memory, report, search, speed, vmap, workloads
+    from benchmarks import (
+        features,
+        imports,
+        journal,
+        memory,
+        report,
+        search,
+        speed,
+        vmap,
+        workloads,
+    )
 
     known = [work.name for work in workloads.WORKLOADS]
     for name in args.workload or ():
@@ -47,6 +57,8 @@ def main() -> int:
         ok &= features.run(args.rounds, args.save)
     if args.what == "search":
         ok &= search.run(min(args.rounds, 3), args.save)
+    if args.what == "journal":
+        ok &= journal.run(min(args.rounds, 7), args.save)
     if args.what == "vmap":
         ok &= vmap.run(min(args.rounds, 5), args.save)
     return 0 if ok else 1
