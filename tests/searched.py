@@ -1,8 +1,10 @@
 """What the tests of stacked searches search over."""
 
+from joblib.parallel import get_active_backend
 from sklearn.datasets import load_digits
 
 from skopt_dl import MLPClassifier
+from skopt_dl.search.backend import StackingBackend
 
 # 203 samples in 5 folds: 162 or 163 to train on, in batches of which the last is short.
 DIGITS, LABELS = load_digits(return_X_y=True)
@@ -19,3 +21,12 @@ def model(**params):
             **params,
         }
     )
+
+
+def both_ways(stacked, function):
+    """What a function returns in a stacked search, which ``stacked()`` makes, and without."""
+    with stacked():
+        assert isinstance(get_active_backend()[0], StackingBackend)
+        together = function()
+    assert not isinstance(get_active_backend()[0], StackingBackend)
+    return together, function()

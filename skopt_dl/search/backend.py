@@ -17,6 +17,7 @@ import joblib
 from joblib.parallel import ParallelBackendBase
 
 from skopt_dl._params import did_you_mean
+from skopt_dl._printing import print_line
 from skopt_dl._warnings import user_line, warn_user
 from skopt_dl.backends import one_blas_thread
 from skopt_dl.jobs import Journal, JournalWarning
@@ -25,6 +26,7 @@ from skopt_dl.search.coordinator import Coordinator, active
 from skopt_dl.search.interrupts import uninterrupted
 from skopt_dl.search.isolation import isolated_warnings
 from skopt_dl.search.journals import folder_of_environment, journal_of_environment
+from skopt_dl.search.state import Search
 from skopt_dl.search.tasks import Call
 from skopt_dl.search.worker import run_lot
 
@@ -141,14 +143,14 @@ class StackingBackend(ParallelBackendBase):
             # Stacks are trained side by side: a BLAS with threads of its own would be in the way.
             around.enter_context(one_blas_thread())
             around.enter_context(isolated_warnings())
+            tell = print_line if getattr(self.parallel, "verbose", 0) else None
             self._coordinator = coordinator = Coordinator(
+                Search(tell, self.journal),
                 self._n_jobs,
                 joblib.cpu_count(),
-                print if getattr(self.parallel, "verbose", 0) else None,
                 self._cluster,
                 self._n_processes,
                 run_lot,
-                self.journal,
             )
             around.callback(coordinator.close)
             self._submitting = ExitStack()

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from skopt_dl.backends import get_backend
-from skopt_dl.jobs import FitJob, Journal, Outcome, train_journalled
+from skopt_dl.jobs import FitJob, Outcome, train_journalled
 from skopt_dl.search import scheduler as decided
 from skopt_dl.search.cluster import Cluster
 from skopt_dl.search.elsewhere import Elsewhere, StaysHereError
@@ -67,40 +67,29 @@ class Coordinator:
 
     Parameters
     ----------
+    search : Search
     n_tasks : int
         How many tasks may be under way at once: the most models that wait together.
     n_cores : int
         How many tasks compute, and stacks train, at the same time.
-    tell : callable, default=None
-        Gets lines about what is trained.
     cluster : Cluster, default=None
         Trains the stacks it can; the others are trained here.
     n_processes : int, default=0
         How many processes run tasks that take long, besides this one.
     run_lot : callable, default=None
         What these call with a `Lot`, to return a `Report`.
-    journal : Journal, default=None
-        Keeps what is trained.
-    works_for : Lot, default=None
-        The tasks, where they are those of another process's search.
-
-    Attributes
-    ----------
-    search : Search
     """
 
     def __init__(
         self,
+        search: Search,
         n_tasks: int,
         n_cores: int,
-        tell: Callable[[str], None] | None = None,
         cluster: Cluster | None = None,
         n_processes: int = 0,
         run_lot: Callable[[Lot], Report] | None = None,
-        journal: Journal | None = None,
-        works_for: Lot | None = None,
     ):
-        self.search = Search(tell, journal, works_for)
+        self.search = search
         self._tasks: dict[int, Task] = {}
         self._lock = threading.Condition()
         self._closed = threading.Event()

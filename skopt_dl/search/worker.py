@@ -13,6 +13,7 @@ from skopt_dl.jobs import Journal, JournalWarning
 from skopt_dl.search.coordinator import Coordinator
 from skopt_dl.search.elsewhere import StaysHereError
 from skopt_dl.search.isolation import Shown, isolated_warnings
+from skopt_dl.search.state import Search
 from skopt_dl.search.tasks import Answer, Call, Lot, Report
 
 
@@ -47,13 +48,9 @@ def run_lot(lot: Lot) -> Report:
     """
     lines: list[str] = []
     _problems.clear()
-    coordinator = Coordinator(
-        len(lot.tasks),
-        1,
-        lines.append if lot.verbose else None,
-        journal=None if lot.journal is None else _journal(lot.journal),
-        works_for=lot,
-    )
+    journal = None if lot.journal is None else _journal(lot.journal)
+    search = Search(lines.append if lot.verbose else None, journal, works_for=lot)
+    coordinator = Coordinator(search, len(lot.tasks), n_cores=1)
     with isolated_warnings(), one_blas_thread():
         calls = [_CallElsewhere(filters, line) for _, filters, line in lot.tasks]
         with coordinator.submitting():
@@ -64,7 +61,7 @@ def run_lot(lot: Lot) -> Report:
         wait(futures)
         coordinator.close()
     answers = [_answer(*pair) for pair in zip(futures, calls, strict=True)]
-    return Report(answers, lines, [*_problems, *coordinator.search.problems])
+    return Report(answers, lines, [*_problems, *search.problems])
 
 
 def _answer(future: Future[Any], call: _CallElsewhere) -> Answer:

@@ -13,8 +13,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
-from joblib.parallel import get_active_backend
-from searched import DIGITS, LABELS, model
+from searched import DIGITS, LABELS, both_ways, model
 from sklearn.ensemble import BaggingClassifier
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
@@ -24,7 +23,6 @@ from skopt_dl import fit_many
 from skopt_dl.callbacks import EarlyStopping, EpochCallback
 from skopt_dl.optimizers import Momentum
 from skopt_dl.search import coordinator, scheduler
-from skopt_dl.search.backend import StackingBackend
 from skopt_dl.search.processes import shared_processes
 
 pytestmark = pytest.mark.filterwarnings("ignore:Maximum iterations")
@@ -40,15 +38,6 @@ LONG = 120
 
 def stacked(**params):
     return joblib.parallel_config(backend="skopt_dl", n_jobs=64, n_processes=2, **params)
-
-
-def both_ways(function):
-    """What a function returns in a stacked search, and without."""
-    with stacked():
-        assert isinstance(get_active_backend()[0], StackingBackend)
-        together = function()
-    assert not isinstance(get_active_backend()[0], StackingBackend)
-    return together, function()
 
 
 def process_id(estimator, X, y):
@@ -117,7 +106,7 @@ def test_search_is_that_of_one_process(processes):
         found = GridSearchCV(pipeline, grid, cv=3).fit(DIGITS, LABELS)
         return found.cv_results_["mean_test_score"], found.predict(DIGITS)
 
-    for one, other in zip(*both_ways(search), strict=True):
+    for one, other in zip(*both_ways(stacked, search), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -146,13 +135,13 @@ def test_many_models_are_still_fitted_in_place(processes, monkeypatch):
 
 def test_nested_searches_run_in_the_processes_of_the_outer_one(processes):
     inner = GridSearchCV(model(), {"alpha": [1e-4, 1e-2]}, cv=2, n_jobs=2)
-    results = both_ways(lambda: cross_validate(inner, DIGITS, LABELS, cv=8)["test_score"])
+    results = both_ways(stacked, lambda: cross_validate(inner, DIGITS, LABELS, cv=8)["test_score"])
     np.testing.assert_array_equal(*results)
 
 
 def test_meta_estimators_that_return_models(processes):
     bag = BaggingClassifier(model(), n_estimators=12, random_state=0)
-    probabilities = both_ways(lambda: bag.fit(DIGITS, LABELS).predict_proba(DIGITS))
+    probabilities = both_ways(stacked, lambda: bag.fit(DIGITS, LABELS).predict_proba(DIGITS))
     np.testing.assert_array_equal(*probabilities)
 
 
@@ -415,7 +404,7 @@ SCRIPT = """
 from sklearn.model_selection import GridSearchCV
 from skopt_dl.callbacks import StackProgress
 from skopt_dl.search.processes import shared_processes
-from searched import DIGITS, LABELS, model
+from searched import DIGITS, LABELS, both_ways, model
 from test_processes import ALPHAS, stacked, wait_for
 
 wait_for(lambda: shared_processes(2, start=True).ready)

@@ -3,8 +3,7 @@
 import joblib
 import numpy as np
 import pytest
-from joblib.parallel import get_active_backend
-from searched import DIGITS, LABELS, model
+from searched import DIGITS, LABELS, both_ways, model
 from sklearn import config_context, get_config
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes
@@ -28,7 +27,6 @@ from skopt_dl import MLPRegressor, available_optimizers, fit_many
 from skopt_dl.optimizers import Momentum
 from skopt_dl.schedules import Cosine
 from skopt_dl.search import trainers
-from skopt_dl.search.backend import StackingBackend
 
 # Most of these trainings are short on purpose.
 pytestmark = pytest.mark.filterwarnings(
@@ -40,15 +38,6 @@ DIABETES, PROGRESSION = load_diabetes(return_X_y=True)
 
 def stacked(n_jobs=64):
     return joblib.parallel_config(backend="skopt_dl", n_jobs=n_jobs, n_processes=1)
-
-
-def both_ways(function):
-    """What a function returns in a stacked search, and without."""
-    with stacked():
-        assert isinstance(get_active_backend()[0], StackingBackend)
-        together = function()
-    assert not isinstance(get_active_backend()[0], StackingBackend)
-    return together, function()
 
 
 def assert_same_models(ours, others):
@@ -66,7 +55,7 @@ def assert_same_models(ours, others):
 
 def check(estimator, X, y, cv=5, **kwargs):
     results = both_ways(
-        lambda: cross_validate(estimator, X, y, cv=cv, return_estimator=True, **kwargs)
+        stacked, lambda: cross_validate(estimator, X, y, cv=cv, return_estimator=True, **kwargs)
     )
     assert_same_models(*(each["estimator"] for each in results))
     np.testing.assert_array_equal(*(each["test_score"] for each in results))
