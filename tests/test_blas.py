@@ -128,15 +128,15 @@ def test_library_that_counts_threads_by_caller_is_limited_for_each_that_enters(m
     controller = types.SimpleNamespace(lib_controllers=[library])
     module = sys.modules["skopt_dl.backends._blas"]
     monkeypatch.setattr(module, "ThreadpoolController", lambda: controller)
-    context = module._OneThread()
+    limit = module._OneThread()
     seen = []
 
     def enter():
-        with context:
+        with module._Inside(limit):
             seen.append(library.get_num_threads())
         seen.append(library.get_num_threads())
 
-    with context:
+    with module._Inside(limit):
         thread = threading.Thread(target=enter)
         thread.start()
         thread.join()
@@ -161,3 +161,37 @@ def test_entering_is_cheap_and_new_libraries_are_looked_for_when_a_module_has_co
     with one_blas_thread():
         pass
     assert looked == [1]
+
+
+@pytest.mark.parametrize("first", range(3))
+def test_limit_is_taken_back_wherever_an_interrupt_comes(given, first):
+    """Python raises KeyboardInterrupt between any two lines: also of what enters and leaves."""
+    count = 0
+
+    def interrupt(frame, event, argument):
+        nonlocal count
+        collected = frame.f_code.co_name == "__del__" or frame.f_back.f_code.co_name == "__del__"
+        ours = frame.f_code.co_filename.endswith("_blas.py") and "test" not in frame.f_code.co_name
+        if ours and not collected and event in ("call", "line"):
+            count += 1
+            if count == at:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+        return interrupt
+
+    def enter_and_leave():
+        with one_blas_thread():
+            pass
+
+    with one_blas_thread():
+        pass
+    for at in range(1 + first, 60, 3):
+        count = 0
+        sys.settrace(interrupt)
+        try:
+            enter_and_leave()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(None)
+        assert blas_threads() == given, at

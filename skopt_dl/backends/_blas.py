@@ -20,7 +20,7 @@ class _Limit:
     """One thread for some libraries, from the first to enter to the last to leave."""
 
     def __init__(self) -> None:
-        self.n_inside = 0
+        self.inside: set[int] = set()
         self._found: list[tuple[Any, int]] = []
 
     @property
@@ -28,18 +28,21 @@ class _Limit:
         """How many threads the first to enter has found, at most."""
         return max((n_threads for _, n_threads in self._found), default=1)
 
-    def enter(self, libraries: Sequence[Any]) -> None:
-        if not self.n_inside:
+    # In both, an interrupt at any line leaves something that `leave` puts right.
+
+    def enter(self, who: int, libraries: Sequence[Any]) -> None:
+        if not self.inside:
             self._found = [(library, library.get_num_threads()) for library in libraries]
+        self.inside.add(who)
+        if len(self.inside) == 1:
             for library in libraries:
                 _set(library, 1)
-        self.n_inside += 1
 
-    def leave(self) -> None:
-        self.n_inside -= 1
-        if not self.n_inside:
+    def leave(self, who: int) -> None:
+        if self.inside == {who}:
             for library, n_threads in self._found:
                 _set(library, n_threads)
+        self.inside.discard(who)
 
 
 class Helpers(ThreadPoolExecutor):
@@ -51,10 +54,11 @@ class Helpers(ThreadPoolExecutor):
 
 
 class _OneThread:
-    """The context; some libraries have one number of threads, others one for each caller."""
+    """The limit; some libraries have one number of threads, others one for each caller."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # A context that is collected may leave while its thread is here.
+        self._lock = threading.RLock()
         self._n_modules = 0
         self._shared: list[Any] = []
         self._by_caller: list[Any] = []
@@ -62,23 +66,32 @@ class _OneThread:
         self._of_caller = threading.local()
         self._helpers: Helpers | None = None
 
-    def __enter__(self) -> None:
+    def enter(self, who: int) -> None:
         with self._lock:
             self._look_for_libraries()
-            self._limit.enter(self._shared)
-            vars(self._of_caller).setdefault("limit", _Limit()).enter(self._by_caller)
+            self._limit.enter(who, self._shared)
+            if self._by_caller:
+                vars(self._of_caller).setdefault("limit", _Limit()).enter(who, self._by_caller)
 
-    def __exit__(self, *exception: object) -> None:
+    def leave(self, who: int) -> None:
+        leaving = None
         with self._lock:
-            self._of_caller.limit.leave()
-            self._limit.leave()
-            leaving, self._helpers = self._helpers, self._helpers if self._limit.n_inside else None
-        if leaving is not None and self._helpers is None:
+            if self._by_caller:
+                vars(self._of_caller).get("limit", self._limit).leave(who)
+            self._limit.leave(who)
+            if not self._limit.inside:
+                leaving, self._helpers = self._helpers, None
+        if leaving is not None:
             leaving.shutdown()
+
+    @property
+    def inside(self) -> set[int]:
+        """Who is inside."""
+        return self._limit.inside
 
     def helpers(self) -> Helpers | None:
         """What `helpers` returns."""
-        if self._limit.n_inside != 1:
+        if len(self._limit.inside) != 1:
             return None
         with self._lock:
             if self._helpers is None:
@@ -112,6 +125,28 @@ def _set(library: Any, n_threads: int) -> None:
 _one_thread = _OneThread()
 
 
+class _Inside:
+    """One who is inside, as a context.
+
+    A Ctrl-C may keep ``with`` from entering or leaving whole; what was left half done is undone
+    when the context is collected.
+    """
+
+    def __init__(self, limit: _OneThread):
+        self._limit = limit
+
+    def __enter__(self) -> None:
+        self._limit.enter(id(self))
+
+    def __exit__(self, *exception: object) -> None:
+        self._limit.leave(id(self))
+
+    def __del__(self) -> None:
+        limit = vars(self).get("_limit")
+        if limit is not None and id(self) in limit.inside:
+            limit.leave(id(self))
+
+
 def one_blas_thread() -> AbstractContextManager[None]:
     """Limit the BLAS libraries of this process to one thread.
 
@@ -122,7 +157,7 @@ def one_blas_thread() -> AbstractContextManager[None]:
     -------
     context : context manager
     """
-    return _one_thread
+    return _Inside(_one_thread)
 
 
 def helpers() -> Helpers | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from contextvars import copy_context
 from itertools import pairwise
 from typing import Any
@@ -56,9 +57,11 @@ class Tiled:
         pool = helpers()
         try:
             if pool is not None:
-                for _ in range(min(pool.number, len(self._operations) - 1)):
-                    # What floating-point errors are to do belongs to the context.
-                    futures.append(pool.submit(copy_context().run, _work, remaining))
+                # As the interpreter ends, threads take no more work.
+                with suppress(RuntimeError):
+                    for _ in range(min(pool.number, len(self._operations) - 1)):
+                        # What floating-point errors are to do belongs to the context.
+                        futures.append(pool.submit(copy_context().run, _work, remaining))
             _work(remaining)
         finally:
             wait(futures)
