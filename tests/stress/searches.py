@@ -502,14 +502,17 @@ def state():
     }
 
 
+# Threads that were there before: of processes that joblib keeps for itself, say.
+_before = set()
+
+
 def our_threads():
     return [
         each.name
         for each in threading.enumerate()
-        if each.name.startswith("skopt_dl")
-        or each.name == "QueueFeederThread"
-        # The other of two searches, where the first was interrupted.
-        or each.name.endswith("(one)")
+        if each not in _before
+        # The last: the other of two searches, where the first was interrupted.
+        and (each.name.startswith(("skopt_dl", "QueueFeederThread")) or each.name.endswith("(one)"))
     ]
 
 
@@ -648,6 +651,8 @@ def stress(n_searches, seed=0, bits=False, seconds=float("inf"), tell=None):
     """Run searches; return counts, and what failed, by seed."""
     counts, failures, began = Counter(), {}, time.monotonic()
     with watched("the first"):
+        end_processes()
+        _before.update(threading.enumerate())
         shared_processes(2, start=True)
         end_processes()
         search(seed, bits)
