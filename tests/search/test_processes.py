@@ -71,6 +71,17 @@ def n_descriptors():
     return len(list(folder.iterdir())) if folder.exists() else 0
 
 
+def held():
+    """How many threads and descriptors there are."""
+    gc.collect()
+    return threading.active_count(), n_descriptors()
+
+
+def no_more_than(before):
+    # Fewer are there where something older has come to its end.
+    return all(now <= then for now, then in zip(held(), before, strict=True))
+
+
 @pytest.fixture
 def processes():
     """Two worker processes that are ready before a search begins."""
@@ -264,8 +275,7 @@ def test_process_that_dies_costs_a_warning_and_time(processes, tmp_path):
 def test_interrupt_ends_the_processes_and_leaves_nothing(tmp_path):
     # The first ones of a process leave it a tracker of resources.
     ready_processes().end()
-    gc.collect()
-    before = threading.active_count(), n_descriptors()
+    before = held()
     found = ready_processes()
     # More than a pipe holds: what is written when nobody reads any more would never end.
     X = np.repeat(DIGITS, 50, axis=0)
@@ -291,20 +301,19 @@ def test_interrupt_ends_the_processes_and_leaves_nothing(tmp_path):
     assert time.monotonic() - started < LONG
     assert not found.usable
     del X, found
-    wait_for(lambda: (gc.collect(), threading.active_count(), n_descriptors())[1:] == before)
+    wait_for(lambda: no_more_than(before))
 
 
 def test_processes_end_whole_while_they_start_and_with_calls_that_nobody_has_begun():
     ready_processes().end()
-    gc.collect()
-    before = threading.active_count(), n_descriptors()
+    before = held()
     for n_calls in (0, 0, 0, 1, 5, 5):
         found = shared_processes(2, start=True)
         outcomes = [found._executor.submit(time.sleep, LONG) for _ in range(n_calls)]
         found.end()
         assert all(each.exception() for each in outcomes)
     del found, outcomes
-    wait_for(lambda: (gc.collect(), threading.active_count(), n_descriptors())[1:] == before)
+    wait_for(lambda: no_more_than(before))
 
 
 def test_error_of_a_search_leaves_the_other_its_processes(processes, tmp_path):
