@@ -30,6 +30,14 @@ pytestmark = pytest.mark.filterwarnings("ignore:Maximum iterations")
 GRID = {"optimizer": ["adam", Momentum(0.1)], "alpha": np.logspace(-4, 0, 4)}
 
 
+def wait_for(condition):
+    # So long only where something is wrong.
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 @pytest.fixture(scope="module")
 def client():
     with (
@@ -65,10 +73,7 @@ def sizes(monkeypatch):
 def no_threads_left():
     """Tasks of an aborted search end after it, and put warning filters back as they found them."""
     yield
-    deadline = time.monotonic() + 20
-    while any(thread.name.startswith("skopt_dl") for thread in threading.enumerate()):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for(lambda: not any(t.name.startswith("skopt_dl") for t in threading.enumerate()))
 
 
 def on(client, n_jobs=64):
@@ -233,24 +238,24 @@ def test_optimizer_that_breaks_its_stack_ends_its_own_models_only(client, sizes)
     assert 1 in sizes
 
 
-def test_workers_stop_when_the_search_is_ended(client):
+def test_workers_stop_when_the_search_is_ended(client, tmp_path, monkeypatch):
+    # One for the task that waits, however many there are.
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 2)
+
     def busy(dask_worker):
         return len(dask_worker.state.all_running_tasks)
 
+    endless = {"max_iter": 10**6, "tol": 0, "n_iter_no_change": 10**6, "early_stopping": True}
+
     def task(number):
         if number:
-            return model(max_iter=10**6, tol=0, n_iter_no_change=10**6).fit(X, Y)
-        deadline = time.monotonic() + 20
-        while not any(client.run(busy).values()):
-            assert time.monotonic() < deadline
+            return model(scoring=accuracy_from(tmp_path), **endless).fit(X, Y)
+        wait_for(lambda: any(tmp_path.iterdir()))
         raise LookupError("enough")
 
     with on(client), pytest.raises(LookupError, match="enough"):
         joblib.Parallel()(map(joblib.delayed(task), range(3)))
-    deadline = time.monotonic() + 20
-    while any(client.run(busy).values()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_for(lambda: not any(client.run(busy).values()))
 
 
 def test_samples_of_many_megabytes_travel_without_a_warning(client, sizes):
