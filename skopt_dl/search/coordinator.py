@@ -26,7 +26,7 @@ from skopt_dl.training import ModelRun
 
 # Seconds between two ticks of the scheduler.
 TICK = 0.25
-# The share of a tick that a process has to compute for not to be idle.
+# The share of the time between them that a process has to compute for not to be idle.
 IDLE = 0.05
 # Seconds that tasks of a search that was ended early are waited for.
 GRACE = 5.0
@@ -237,13 +237,13 @@ class Coordinator:
                 self._clock = clock
 
     def _tick(self) -> None:
-        before = time.process_time()
+        computed, passed = time.process_time(), time.monotonic()
         while not self._closed.wait(TICK):
             if self.search.is_worker and self.search.aborted:
                 self.abort()
-            now = time.process_time()
-            self._happens(decided.Tick(idle=now - before < IDLE * TICK))
-            before = now
+            now, clock = time.process_time(), time.monotonic()
+            self._happens(decided.Tick(idle=now - computed < IDLE * (clock - passed)))
+            computed, passed = now, clock
 
 
 _DEEDS: dict[type, Callable[..., None]] = {

@@ -59,8 +59,7 @@ class Elsewhere:
     def start(self) -> None:
         """Have them start."""
         try:
-            # The first thread: where no more can be had later, it sends all.
-            self._threads.call(int)
+            self._threads.begin()
             self._processes = shared_processes(self._number, start=True)
             assert self._processes is not None
             self._processes.when_ready(lambda: self._happens(ProcessesReady()))

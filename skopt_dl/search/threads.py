@@ -37,6 +37,10 @@ class Threads:
         self._later: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
         self._closed = False
 
+    def begin(self) -> None:
+        """Have the first thread: where no more can be had later, it makes all calls."""
+        self.call(_nothing)
+
     def call(self, function: Callable[..., Any], *args: Any) -> None:
         """Have a function called; it raises nothing.
 
@@ -83,6 +87,10 @@ class Threads:
         if wait:
             for thread in self._all:
                 thread.join()
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 class _Thread(threading.Thread):

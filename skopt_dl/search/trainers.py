@@ -56,7 +56,7 @@ class Trainers:
 
     def begin(self) -> None:
         """Have the first thread: where no more can be had later, it trains all."""
-        self._threads.call(int)
+        self._threads.begin()
 
     def group(self, tasks: Sequence[Task]) -> None:
         """Sort what these tasks have to train into stacks."""
