@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skopt_dl.networks import Layout, Objective
+from skopt_dl.objectives import Layout, Objective
 from skopt_dl.optimizers import Optimizer
 
 

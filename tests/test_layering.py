@@ -15,6 +15,7 @@ ROOT = Path(skopt_dl.__file__).parent
 LAYERS = [
     {"plugins"},
     {"backends"},
+    {"objectives"},
     {"networks"},
     {"schedules"},
     {"optimizers", "plugins.constraints"},
@@ -188,5 +189,5 @@ def test_circle_through_another_package_is_found(tmp_path, monkeypatch):
     """Importing a module runs the package that it lies in."""
     planted = tmp_path / "layout.py"
     planted.write_text("import skopt_dl.training.batches\n", encoding="utf-8")
-    monkeypatch.setitem(MODULES, "skopt_dl.networks.layout", planted)
-    assert "skopt_dl.networks.layout" in circle(graph(for_types=False))
+    monkeypatch.setitem(MODULES, "skopt_dl.objectives.layout", planted)
+    assert "skopt_dl.objectives.layout" in circle(graph(for_types=False))

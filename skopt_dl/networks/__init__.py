@@ -3,12 +3,12 @@
 from skopt_dl.networks.activations import Activation
 from skopt_dl.networks.folding import fold
 from skopt_dl.networks.initializers import FromFitted, Initializer
-from skopt_dl.networks.layout import Layout, Tensor
 from skopt_dl.networks.losses import Loss
 from skopt_dl.networks.network import Network
-from skopt_dl.networks.objective import NetworkObjective, Objective
+from skopt_dl.networks.objective import NetworkObjective
 from skopt_dl.networks.prediction import hidden_outputs, raw_output
-from skopt_dl.networks.rows import Block, DensePool, SparsePool, TargetPool
+from skopt_dl.networks.rows import DensePool, SparsePool, TargetPool
+from skopt_dl.objectives import Block, Layout, Objective, Tensor
 
 __all__ = [
     "Activation",

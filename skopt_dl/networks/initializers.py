@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from skopt_dl._params import POSITIVE, Configurable
-from skopt_dl.networks.layout import Layout
+from skopt_dl.objectives import Layout
 
 
 class Initializer(Configurable):

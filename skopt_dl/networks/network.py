@@ -7,8 +7,8 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from skopt_dl.networks.activations import Activation
-from skopt_dl.networks.layout import Layout
 from skopt_dl.networks.losses import Loss
+from skopt_dl.objectives import Layout
 
 Array = Any
 

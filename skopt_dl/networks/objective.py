@@ -1,4 +1,4 @@
-"""What is minimised: a value and a gradient for each model of a stack."""
+"""The loss of a network over data, for each model of a stack."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from skopt_dl.backends import Backend, backend_of
+from skopt_dl.backends import Backend
 from skopt_dl.networks.backprop import Backprop, Operation, Training, Workspace
 from skopt_dl.networks.batch_norm import RunningStatistics
-from skopt_dl.networks.layout import Layout
 from skopt_dl.networks.network import Network
 from skopt_dl.networks.rows import (
-    Block,
     DensePool,
     DenseRows,
     SparsePool,
     SparseRows,
     TargetPool,
 )
+from skopt_dl.objectives import Block, Objective
 
 Array = Any
 
@@ -29,80 +28,6 @@ BLOCK_BYTES = 1024 * 1024
 # Parameters of a model up to which the penalty takes them all, biases by a factor of zero: rows
 # without gaps are one loop, where those of the weights alone would be a short one for each model.
 FEW = 4096
-
-
-class Objective:
-    """A function of K models' parameters, minimised by `skopt_dl.training.minimise`.
-
-    A subclass implements `value_and_grad`; one that has batches implements `load` too.
-
-    Parameters
-    ----------
-    layout : Layout
-        The tensors of one model.
-    n_models : int
-        K, the rows of ``params``.
-
-    Attributes
-    ----------
-    n_samples : int
-        What a batch of everything holds.
-    scratch : array of shape (K, P) or None
-        A work array that others may use between two calls.
-    statistics : array of shape (K, S) or None
-        What predictions need besides parameters, and evaluations of the gradient change.
-    """
-
-    n_samples = 1
-    scratch: Array = None
-    statistics: Array = None
-
-    def __init__(self, layout: Layout, n_models: int):
-        self.layout = layout
-        self.n_models = n_models
-        self._losses: list[Array] = []
-
-    def value_and_grad(self, params: Array, batch: Any = None) -> tuple[Array, Array]:
-        """Loss and gradient of each model.
-
-        Parameters
-        ----------
-        params : array of shape (K, P)
-        batch : object, default=None
-            One of those `load` returned; None means all the data.
-
-        Returns
-        -------
-        loss : array of shape (K,)
-        grad : array of shape (K, P)
-            Valid until the next call.
-        """
-        raise NotImplementedError
-
-    def grad(self, params: Array, batch: Any = None) -> Array:
-        """Gradient of each model, ``(K, P)``; `losses` tells the loss it belongs to, later."""
-        loss, grad = self.value_and_grad(params, batch)
-        self._losses.append(loss)
-        return grad
-
-    def losses(self) -> Array:
-        """Losses of the `grad` calls since the last `load`, one for each, ``(n_calls, K)``."""
-        losses = backend_of(self._losses[0]).xp.stack(self._losses)
-        self._losses.clear()
-        return losses
-
-    def load(self, block: Block) -> Sequence[Any]:
-        """Make a block of batches ready; an objective without batches is evaluated once."""
-        self._losses.clear()
-        return [None]
-
-    def batches_per_block(self, batch_size: int, n_orders: int = 1) -> int:
-        """How many batches of this size `load` should be given at a time."""
-        return 1
-
-    def select(self, models: Sequence[int]) -> Objective:
-        """The same objective for some of its models, which go on when others have stopped."""
-        raise NotImplementedError(f"{type(self).__name__} cannot drop models from its stack.")
 
 
 @dataclass(slots=True, eq=False)

@@ -10,7 +10,8 @@ import numpy as np
 from skopt_dl.backends import Backend
 from skopt_dl.networks.backprop import Forward, Workspace
 from skopt_dl.networks.network import Network
-from skopt_dl.networks.rows import Block, DensePool, DenseRows, SparsePool, SparseRows
+from skopt_dl.networks.rows import DensePool, DenseRows, SparsePool, SparseRows
+from skopt_dl.objectives import Block
 
 Array = Any
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate, pairwise
-from typing import Any, NamedTuple
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from skopt_dl.backends import Backend
+from skopt_dl.objectives import Block
 
 Array = Any
 
@@ -77,34 +78,6 @@ class SparseRows:
     def _multiply(matrices: Sequence[Any], right: Array, out: Array) -> None:
         for k in range(out.shape[0]):
             out[k] = matrices[k % len(matrices)] @ right[k]
-
-
-class Block(NamedTuple):
-    """Consecutive batches that are made ready together.
-
-    Parameters
-    ----------
-    rows : slice or ndarray of int of shape (U, n_rows)
-        Rows used where they lie, by all models; or different selections of them.
-    sizes : tuple of int
-        Rows of each batch; all but the last are equal.
-    orders : tuple of K int or None
-        Which of ``rows`` is each model's; None where each has its own, or all have the only one.
-    """
-
-    rows: slice | np.ndarray
-    sizes: tuple[int, ...]
-    orders: tuple[int, ...] | None = None
-
-    @property
-    def n_rows(self) -> int:
-        return sum(self.sizes)
-
-    @property
-    def slices(self) -> list[slice]:
-        """Where each batch lies in the block."""
-        stops = list(accumulate(self.sizes))
-        return [slice(stop - size, stop) for stop, size in zip(stops, self.sizes, strict=True)]
 
 
 class DensePool:

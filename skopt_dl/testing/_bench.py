@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from skopt_dl.networks import Layout, Objective
+from skopt_dl.objectives import Layout, Objective
 from skopt_dl.optimizers import Optimizer, Step
 from skopt_dl.testing._rules import broken
 from skopt_dl.training import ModelRun, minimise

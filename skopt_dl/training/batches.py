@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skopt_dl.networks import Block
+from skopt_dl.objectives import Block
 
 
 class Batches:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from skopt_dl.backends import backend_of
-from skopt_dl.networks import Block, Objective
+from skopt_dl.objectives import Block, Objective
+from skopt_dl.training.recording import Recorder
 from skopt_dl.training.run import ModelRun
 
 Array = Any
@@ -23,6 +24,7 @@ def run_minimizer(
     validate: Callable[[Array, Sequence[int]], Mapping[str, np.ndarray]] | None,
     on_epoch_begin: Callable[[Sequence[ModelRun]], None] | None,
     on_epoch_end: Callable[[Sequence[ModelRun]], None] | None,
+    recorder: Recorder | None = None,
 ) -> None:
     """Run a `Minimizer` for one model; its iterations take the place of epochs.
 
@@ -34,8 +36,9 @@ def run_minimizer(
     params : array of shape (K, P)
     block : Block
         All of the model's samples as one batch.
-    validate, on_epoch_begin, on_epoch_end
-        As for `minimise`; an iteration is known only when it is over, so both are called then.
+    validate, on_epoch_begin, on_epoch_end, recorder
+        As for `minimise`; an iteration is known only when it is over, so both are called then. A
+        recorder is shown the start, and where each iteration has come to.
     """
     b = backend_of(params)
     if objective.n_models > 1:
@@ -65,8 +68,14 @@ def run_minimizer(
         objective.value_and_grad(row, batch)
         return b.xp.concat([row, objective.statistics], axis=1)
 
+    def show(x: np.ndarray) -> None:
+        if recorder is not None:
+            row[0, :] = b.asarray(x, dtype=row.dtype)
+            recorder.see([run.index], row, *objective.value_and_grad(row, batch))
+
     def callback(x: np.ndarray, loss: float) -> bool:
         nonlocal best, last_good
+        show(x)
         if on_epoch_begin is not None:
             on_epoch_begin([run])
         run.progress.epoch += 1
@@ -103,6 +112,7 @@ def run_minimizer(
 
     tol = run.stopping.tol if run.stopping is not None else 1e-4
     with b.quiet():
+        show(last_good)
         try:
             result = run.optimizer.minimize(
                 value_and_grad,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from skopt_dl.backends import backend_of
-from skopt_dl.networks import Objective
+from skopt_dl.objectives import Objective
 from skopt_dl.optimizers import Minimizer, Optimizer
 from skopt_dl.schedules import Progress
 from skopt_dl.training.averaging import Averages
@@ -20,6 +20,7 @@ from skopt_dl.training.batches import Batches
 from skopt_dl.training.checkpoints import Checkpoints
 from skopt_dl.training.clipping import clip_norm
 from skopt_dl.training.full_batch import run_minimizer
+from skopt_dl.training.recording import Recorder
 from skopt_dl.training.run import ModelRun, Stopping
 from skopt_dl.training.snapshots import Snapshot
 from skopt_dl.training.updates import UpdateGroup, group_rows
@@ -47,6 +48,7 @@ def minimise(
     ema_decay: float | Sequence[float] = 0.0,
     snapshots: Sequence[Snapshot | None] | None = None,
     on_leave: OnLeave | None = None,
+    recorder: Recorder | None = None,
 ) -> list[ModelRun]:
     """Minimise an objective for K models at once.
 
@@ -84,6 +86,8 @@ def minimise(
     on_leave : callable, default=None
         Called with those that have just left, whose runs are complete and whose generators are
         up to date, and those that go on, in the end of every epoch; not after an interrupt.
+    recorder : Recorder, default=None
+        Is shown every step, and every iteration of a `Minimizer`.
 
     Returns
     -------
@@ -128,7 +132,9 @@ def minimise(
     for run in runs:
         if isinstance(run.optimizer, Minimizer):
             block = batches.select([run.index]).everything()
-            run_minimizer(objective, run, params, block, validate, on_epoch_begin, on_epoch_end)
+            run_minimizer(
+                objective, run, params, block, validate, on_epoch_begin, on_epoch_end, recorder
+            )
             if run.stop_reason == "interrupted":
                 _interrupt_before_start(runs, b.to_numpy(with_statistics(objective, params)))
                 return runs
@@ -136,7 +142,7 @@ def minimise(
                 on_leave([run], [])
     stochastic = [run for run in runs if not run.stop_reason]
     if stochastic:
-        stack = Stack(objective, batches, params, stochastic, snapshots)
+        stack = Stack(objective, batches, params, stochastic, snapshots, recorder)
         with b.quiet():
             stack.train(validate, on_epoch_begin, on_epoch_end, on_leave)
     return runs
@@ -176,8 +182,10 @@ class Stack:
         params: Array,
         runs: Sequence[ModelRun],
         snapshots: Sequence[Snapshot | None] | None = None,
+        recorder: Recorder | None = None,
     ):
         self.b = backend_of(params)
+        self.recorder = recorder
         self.objective, self.batches = objective, batches
         self.params = params
         self.runs = list(runs)
@@ -225,7 +233,8 @@ class Stack:
                 states[rows],
             )
             self.groups.append((rows, group))
-        self.needs_loss = any(group.needs_loss for _, group in self.groups)
+        needed = any(group.needs_loss for _, group in self.groups)
+        self.needs_loss = needed or self.recorder is not None
 
     def _keep(self, rows: Sequence[int]) -> None:
         """Go on with some rows of the stack only."""
@@ -268,7 +277,8 @@ class Stack:
         objective, params, groups = self.objective, self.params, self.groups
         xp = self.b.xp
         total = first = norm = None
-        batches = self.batches
+        batches, recorder = self.batches, self.recorder
+        models = [run.index for run in self.runs]
         per_block = objective.batches_per_block(batches.batch_size, batches.n_orders)
         for block in batches.epoch(per_block):
             seen = []
@@ -281,6 +291,8 @@ class Stack:
                     grad = objective.grad(params, batch)
                 if norm is None:
                     norm = self.b.row_dot(grad, grad)
+                if recorder is not None:
+                    recorder.see(models, params, loss, grad)
                 if self.limits is not None:
                     clip_norm(self.b, grad, self.limits)
                 for rows, group in groups:

@@ -12,7 +12,7 @@ import numpy as np
 
 from skopt_dl._params import Interval
 from skopt_dl.backends import Backend
-from skopt_dl.networks import Layout
+from skopt_dl.objectives import Layout
 from skopt_dl.optimizers import Optimizer, Step
 from skopt_dl.schedules import Progress, Schedule, rate_at
 

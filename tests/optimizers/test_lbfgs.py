@@ -3,7 +3,7 @@ import pytest
 from problems import Problem
 from scipy.optimize import minimize, rosen, rosen_der
 
-from skopt_dl.networks import Layout, Objective
+from skopt_dl.objectives import Layout, Objective
 from skopt_dl.optimizers import LBFGS, Adam
 from skopt_dl.training import Stopping, minimise
 

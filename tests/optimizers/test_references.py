@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from problems import OPTIMIZERS
 
-from skopt_dl.networks import Layout, Objective
+from skopt_dl.objectives import Layout, Objective
 from skopt_dl.schedules import ExponentialDecay
 from skopt_dl.training import minimise
 

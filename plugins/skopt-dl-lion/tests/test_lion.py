@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from skopt_dl_lion.optimizer import Lion
 
 from skopt_dl import MLPClassifier, available_optimizers, make_optimizer
-from skopt_dl.networks import Layout, Objective
+from skopt_dl.objectives import Layout, Objective
 from skopt_dl.schedules import ExponentialDecay
 from skopt_dl.testing import check_optimizer
 from skopt_dl.training import minimise

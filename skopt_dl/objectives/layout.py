@@ -46,7 +46,7 @@ class Layout:
     Examples
     --------
     >>> import numpy as np
-    >>> from skopt_dl.networks import Layout
+    >>> from skopt_dl.objectives import Layout
     >>> layout = Layout.from_shapes([("w", "output", (3, 2)), ("b", "bias", (1, 2))])
     >>> layout.size
     8

@@ -1,0 +1,116 @@
+"""What is minimised: a value and a gradient for each model of a stack."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skopt_dl.backends import backend_of
+from skopt_dl.objectives.layout import Layout
+
+Array = Any
+
+
+class Block(NamedTuple):
+    """Consecutive batches that are made ready together.
+
+    Parameters
+    ----------
+    rows : slice or ndarray of int of shape (U, n_rows)
+        Rows used where they lie, by all models; or different selections of them.
+    sizes : tuple of int
+        Rows of each batch; all but the last are equal.
+    orders : tuple of K int or None
+        Which of ``rows`` is each model's; None where each has its own, or all have the only one.
+    """
+
+    rows: slice | np.ndarray
+    sizes: tuple[int, ...]
+    orders: tuple[int, ...] | None = None
+
+    @property
+    def n_rows(self) -> int:
+        return sum(self.sizes)
+
+    @property
+    def slices(self) -> list[slice]:
+        """Where each batch lies in the block."""
+        stops = list(accumulate(self.sizes))
+        return [slice(stop - size, stop) for stop, size in zip(stops, self.sizes, strict=True)]
+
+
+class Objective:
+    """A function of K models' parameters, minimised by `skopt_dl.training.minimise`.
+
+    A subclass implements `value_and_grad`; one that has batches implements `load` too.
+
+    Parameters
+    ----------
+    layout : Layout
+        The tensors of one model.
+    n_models : int
+        K, the rows of ``params``.
+
+    Attributes
+    ----------
+    n_samples : int
+        What a batch of everything holds.
+    scratch : array of shape (K, P) or None
+        A work array that others may use between two calls.
+    statistics : array of shape (K, S) or None
+        What predictions need besides parameters, and evaluations of the gradient change.
+    """
+
+    n_samples = 1
+    scratch: Array = None
+    statistics: Array = None
+
+    def __init__(self, layout: Layout, n_models: int):
+        self.layout = layout
+        self.n_models = n_models
+        self._losses: list[Array] = []
+
+    def value_and_grad(self, params: Array, batch: Any = None) -> tuple[Array, Array]:
+        """Loss and gradient of each model.
+
+        Parameters
+        ----------
+        params : array of shape (K, P)
+        batch : object, default=None
+            One of those `load` returned; None means all the data.
+
+        Returns
+        -------
+        loss : array of shape (K,)
+        grad : array of shape (K, P)
+            Valid until the next call.
+        """
+        raise NotImplementedError
+
+    def grad(self, params: Array, batch: Any = None) -> Array:
+        """Gradient of each model, ``(K, P)``; `losses` tells the loss it belongs to, later."""
+        loss, grad = self.value_and_grad(params, batch)
+        self._losses.append(loss)
+        return grad
+
+    def losses(self) -> Array:
+        """Losses of the `grad` calls since the last `load`, one for each, ``(n_calls, K)``."""
+        losses = backend_of(self._losses[0]).xp.stack(self._losses)
+        self._losses.clear()
+        return losses
+
+    def load(self, block: Block) -> Sequence[Any]:
+        """Make a block of batches ready; without samples, every batch is the whole objective."""
+        self._losses.clear()
+        return [None] * len(block.sizes)
+
+    def batches_per_block(self, batch_size: int, n_orders: int = 1) -> int:
+        """How many batches of this size `load` should be given at a time."""
+        return 1
+
+    def select(self, models: Sequence[int]) -> Objective:
+        """The same objective for some of its models, which go on when others have stopped."""
+        raise NotImplementedError(f"{type(self).__name__} cannot drop models from its stack.")

@@ -1,0 +1,127 @@
+"""Functions that are completely known: value, gradient, Hessian, domain and minima."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from skopt_dl.objectives.base import Objective
+from skopt_dl.objectives.layout import Layout
+
+Array = Any
+Points = Sequence[Sequence[float]] | np.ndarray
+
+# Kinds of stationary points.
+MINIMUM, MAXIMUM, SADDLE, INFLECTION = "minimum", "maximum", "saddle", "inflection"
+
+
+class StationaryPoint(NamedTuple):
+    """Where the gradient is zero: ``(P,)``, the value there, and what kind of point it is."""
+
+    point: np.ndarray
+    value: float
+    kind: str
+
+
+class Function(Objective):
+    """A function of P numbers, the same for all models of a stack.
+
+    A subclass implements `value`, `gradient` and `hessian` in array code, for any number of points
+    at once, and sets the attributes that it knows.
+
+    Parameters
+    ----------
+    n_dims : int
+        P.
+    domain : pair of float, or pair of array-like of shape (P,), default=(-5, 5)
+        The lower and upper ends of where the function is looked at; it is defined beyond.
+    name : str, default=None
+        None means the name of the class.
+    layout : Layout, default=None
+        Names and shapes of the P numbers; None means one row of them.
+
+    Attributes
+    ----------
+    lower, upper : ndarray of shape (P,)
+    minima : list of StationaryPoint
+        All local minima, the global ones first; empty where they are not known.
+    start : ndarray of shape (P,)
+        Where it is customary, or instructive, to start from.
+    """
+
+    def __init__(
+        self,
+        n_dims: int,
+        domain: tuple[Any, Any] = (-5.0, 5.0),
+        name: str | None = None,
+        layout: Layout | None = None,
+    ):
+        super().__init__(layout or Layout.from_shapes([("x", "hidden", (1, n_dims))]), 1)
+        self.name = type(self).__name__ if name is None else name
+        self.lower, self.upper = (np.broadcast_to(end, n_dims).astype(float) for end in domain)
+        if not (self.lower < self.upper).all():
+            raise ValueError(
+                f"domain of {self.name} must be a pair (lower, upper) with lower < upper in every "
+                f"variable; got {domain!r}."
+            )
+        self.minima: list[StationaryPoint] = []
+        self.start = self.lower + 0.2 * (self.upper - self.lower)
+
+    @property
+    def n_dims(self) -> int:
+        """P, how many numbers the function depends on."""
+        return self.layout.size
+
+    @property
+    def minimum(self) -> float:
+        """The smallest value; NaN where it is not known."""
+        return self.minima[0].value if self.minima else np.nan
+
+    def value(self, x: Array) -> Array:
+        """Values at points: ``(..., P)`` to ``(...)``."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement value.")
+
+    def gradient(self, x: Array) -> Array:
+        """Gradients at points: ``(..., P)`` to ``(..., P)``."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement gradient.")
+
+    def hessian(self, x: Array) -> Array:
+        """Matrices of second derivatives at points: ``(..., P)`` to ``(..., P, P)``."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement hessian.")
+
+    def value_and_grad(self, params: Array, batch: Any = None) -> tuple[Array, Array]:
+        return self.value(params), self.gradient(params)
+
+    def select(self, models: Sequence[int]) -> Self:
+        return self
+
+    def check_points(self, points: Points, what: str = "points") -> np.ndarray:
+        """Return points as an array ``(n, P)``.
+
+        Raises
+        ------
+        ValueError
+            If they have another number of coordinates, are not finite, or lie outside the domain;
+            the message names the first that does.
+        """
+        array = np.atleast_2d(np.asarray(points, dtype=float))
+        if array.ndim != 2 or array.shape[1] != self.n_dims:
+            raise ValueError(
+                f"{what} of {self.name} must be of shape (n, {self.n_dims}), {self.n_dims} "
+                f"coordinates each; got shape {np.shape(points)}."
+            )
+        inside = ((array >= self.lower) & (array <= self.upper)).all(axis=1)
+        if not inside.all():
+            raise ValueError(
+                f"{what} of {self.name} must lie in its domain, from {self.lower.tolist()} to "
+                f"{self.upper.tolist()}; got {array[~inside][0].tolist()}. Pass domain= for "
+                "another."
+            )
+        return array
+
+    def __repr__(self) -> str:
+        return f"<{self.name}: {self.n_dims} variables>"
+
+
