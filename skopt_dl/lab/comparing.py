@@ -418,7 +418,8 @@ def _outcome(
 ) -> np.ndarray:
     outside = ((ends < objective.lower) | (ends > objective.upper)).any(axis=1)
     diverged = ~np.isfinite(final) | (outside & (final > gaps[:, 0]))
-    earlier = gaps[:, int(-LAST * gaps.shape[1]) - 1]
-    stalled = final > (1 - NEARER) * earlier
+    earlier = gaps[:, -1 - max(1, int(LAST * (gaps.shape[1] - 1)))]
+    ended_by_itself = np.isinf(gaps[:, -1])
+    stalled = ended_by_itself | (final > (1 - NEARER) * earlier)
     conditions = [diverged, final <= tol, stalled]
     return np.select(conditions, ["diverged", "reached", "stalled"], "moving")
