@@ -127,7 +127,7 @@ def test_methods_that_run_themselves_take_part():
 
 def test_the_table_is_a_frame_where_pandas_is_installed():
     pandas = pytest.importorskip("pandas")
-    found = lab.compare(Valley(), ["sgd", "adam"], n_steps=3)
+    found = lab.compare(Valley(), ["sgd", "adam"], n_steps=30)
     frame = found.to_frame()
     assert isinstance(frame, pandas.DataFrame)
     assert frame["state_numbers"].tolist() == [0, 4]
