@@ -12,7 +12,8 @@ import math
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from functools import reduce
-from itertools import pairwise
+from itertools import accumulate, pairwise
+from operator import mul
 from typing import Any
 
 Poly = list[int]
@@ -278,7 +279,9 @@ def _through(places: range, values: Sequence[int]) -> Poly:
     for k, x in enumerate(places):
         difference = Fraction(values[0], math.factorial(k))
         result = [a + difference * b for a, b in zip([*result, Fraction(0)], basis, strict=True)]
-        basis = [a - x * b for a, b in zip([Fraction(0), *basis], [*basis, 0], strict=True)]
+        basis = [
+            a - x * b for a, b in zip([Fraction(0), *basis], [*basis, Fraction(0)], strict=True)
+        ]
         values = [b - a for a, b in pairwise(values)]
     return rationals(result)
 
@@ -296,10 +299,13 @@ def is_zero(terms: Sequence[Fraction]) -> bool:
 
 
 def _is_zero_at(p: Poly2, x: Fraction, y: Fraction) -> bool:
-    terms: list[Fraction] = [
-        c * x**i * y**j for j, row in enumerate(p) for i, c in enumerate(row) if c
-    ]
+    columns, rows = _powers(x, max(map(len, p), default=0)), _powers(y, len(p))
+    terms = [c * columns[i] * rows[j] for j, row in enumerate(p) for i, c in enumerate(row) if c]
     return is_zero(terms)
+
+
+def _powers(x: Fraction, n: int) -> list[Fraction]:
+    return list(accumulate([x] * (n - 1), mul, initial=Fraction(1)))
 
 
 def _times(p: Poly, q: Poly) -> Poly:
