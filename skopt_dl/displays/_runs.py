@@ -1,0 +1,85 @@
+"""Which runs of a comparison belong together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from skopt_dl.lab import Comparison
+
+BEST, ALL = "best", "all"
+
+
+class Group(NamedTuple):
+    """Runs that differ in start and seed only.
+
+    Parameters
+    ----------
+    label : str
+        The optimizer; with its learning rate and batch size where there are several.
+    optimizer : str
+    learning_rate : float
+        NaN where there is none.
+    rows : ndarray of int
+        Of the comparison's table.
+    """
+
+    label: str
+    optimizer: str
+    learning_rate: float
+    rows: np.ndarray
+
+
+def groups(comparison: Comparison, learning_rates: str = BEST) -> list[Group]:
+    """Gather the runs of each optimizer, learning rate and batch size.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    learning_rates : {"best", "all"}, default="best"
+        "best" keeps one learning rate of each optimizer and batch size: the one with which most
+        runs reach the tolerance, then the one with the fewest steps to it, then the one that ends
+        lowest, by the median.
+
+    Raises
+    ------
+    ValueError
+        If `learning_rates` is neither.
+    """
+    if learning_rates not in (BEST, ALL):
+        raise ValueError(f"learning_rates must be {BEST!r} or {ALL!r}; got {learning_rates!r}.")
+    table = comparison.table
+    rates, sizes = table["learning_rate"], table["batch_size"]
+    found: dict[Any, dict[float | None, list[int]]] = {}
+    for row, (name, rate) in enumerate(zip(table["optimizer"], rates, strict=True)):
+        # NaN is not equal to itself.
+        key = None if np.isnan(rate) else float(rate)
+        found.setdefault((str(name), int(sizes[row])), {}).setdefault(key, []).append(row)
+    several_rates = any(len(of_rate) > 1 for of_rate in found.values())
+    several_sizes = len({size for _, size in found}) > 1
+    gathered = []
+    for (name, size), of_rate in found.items():
+        chosen = list(of_rate)
+        if learning_rates == BEST:
+            chosen = [min(of_rate, key=lambda rate: _badness(table, of_rate[rate]))]
+        for rate in chosen:
+            label = name
+            if several_rates and rate is not None:
+                label += f", {rate:g}"
+            if several_sizes:
+                label += f", batch {size}"
+            gathered.append(
+                Group(label, name, np.nan if rate is None else rate, np.array(of_rate[rate]))
+            )
+    return gathered
+
+
+def _badness(table: dict[str, np.ndarray], rows: list[int]) -> tuple[float, ...]:
+    steps, gaps = table["steps_to_tolerance"][rows], table["final_gap"][rows]
+    return (
+        float(np.mean(np.isinf(steps))),
+        float(np.median(steps)),
+        float(np.median(np.where(np.isnan(gaps), np.inf, gaps))),
+    )
