@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -123,5 +123,3 @@ class Function(Objective):
 
     def __repr__(self) -> str:
         return f"<{self.name}: {self.n_dims} variables>"
-
-
