@@ -83,3 +83,22 @@ def _badness(table: dict[str, np.ndarray], rows: list[int]) -> tuple[float, ...]
         float(np.median(steps)),
         float(np.median(np.where(np.isnan(gaps), np.inf, gaps))),
     )
+
+
+def steps_to_stay(gaps: np.ndarray, tol: float) -> np.ndarray:
+    """Steps after which gaps ``(R, T + 1)`` stay at most `tol`; infinite where the last does not.
+
+    The first step at which a gap is small may be one that crosses the minimum at speed.
+    """
+    within = gaps <= tol
+    n_within = np.where(within.all(axis=1), within.shape[1], within[:, ::-1].argmin(axis=1))
+    return np.where(n_within > 0, within.shape[1] - n_within, np.inf)
+
+
+def lasting_values(comparison: Comparison) -> np.ndarray:
+    """Values ``(R, T + 1)``: a run that has ended stays where it is, a diverged one is infinite."""
+    values = np.array(comparison.values)
+    diverged = comparison.table["outcome"] == "diverged"
+    values[diverged[:, None] & ~np.isfinite(values)] = np.inf
+    seen = np.where(np.isnan(values), 0, np.arange(values.shape[1]))
+    return np.take_along_axis(values, np.maximum.accumulate(seen, axis=1), axis=1)

@@ -8,6 +8,7 @@ import numpy as np
 
 from skopt_dl.displays._axes import axes
 from skopt_dl.displays._contours import draw_graph, draw_minima
+from skopt_dl.displays._runs import lasting_values, steps_to_stay
 from skopt_dl.displays._style import REGIONS, legend_beside, rgb
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 # What did not end at a minimum: a grey and, for print, a hatching each.
 NOWHERE = {"diverged": ("#1a1a1a", None), "stalled": ("#9a9a9a", "...."), "moving": ("#e6e6e6", "///")}
 # The share of white in the colour of the starting point that took longest.
-PALEST = 0.72
+PALEST = 0.65
 # How near each other runs end for having ended at one minimum, as a share of the domain's diagonal.
 TOGETHER = 0.01
 N_NAMED = 10
@@ -38,7 +39,8 @@ class BasinsDisplay:
     minimum : ndarray of int of shape (n_2, n_1) or (n_1,)
         The number of the minimum; -1 where none was reached.
     steps : ndarray of float, same shape
-        To the tolerance above that minimum's value; infinite where it was not reached.
+        After which the gap to that minimum's value stays within the tolerance; infinite where it
+        did not.
     outcome : ndarray of str, same shape
         ``"reached"``, where there is a minimum; ``"diverged"``; ``"stalled"``, somewhere else; or
         ``"moving"``, when the steps were over.
@@ -136,9 +138,8 @@ class BasinsDisplay:
         minima, minimum = _minima(found)
         outcome = np.where(minimum >= 0, "reached", found.table["outcome"])
         heights = objective.value(np.stack(minima)) if minima else np.zeros(1)
-        arrived = found.values - heights[minimum][:, None] <= tol
-        arrived[minimum < 0] = False
-        steps = np.where(arrived.any(axis=1), arrived.argmax(axis=1), np.inf)
+        steps = steps_to_stay(lasting_values(found) - heights[minimum][:, None], tol)
+        steps[minimum < 0] = np.inf
         shape = points.shape[:-1]
         title = f"{objective.name}: {found.table['optimizer'][0]}"
         arrays = (each.reshape(shape) for each in (minimum, steps, outcome))
@@ -168,7 +169,12 @@ class BasinsDisplay:
         if function.n_dims == 2:
             extent[2:] = [self.starts[1][0] - half[1], self.starts[1][-1] + half[1]]
         self.image_ = ax.imshow(image, extent=extent, origin="lower", aspect="auto", zorder=0)
-        handles = self._handles(extent)
+        handles = self._handles()
+        if function.n_dims == 2:
+            for k in range(len(self.minima)):
+                here = self.minimum == k
+                if here.any() and not here.all():
+                    ax.contour(*self.starts, here, [0.5], colors="0.2", linewidths=0.4)
         draw_minima(ax, function, lower, upper)
         ax.set_xlim(lower[0], upper[0])
         ax.set_ylim(*heights)
@@ -188,13 +194,14 @@ class BasinsDisplay:
         if reached.any():
             steps = np.log1p(self.steps)
             finite = steps[reached & np.isfinite(steps)]
-            low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
+            # A few that start at a minimum, or barely arrive, do not set the scale.
+            low, high = np.quantile(finite, [0.02, 0.98]) if finite.size else (0.0, 1.0)
             share = np.clip((steps - low) / max(high - low, 1e-9), 0.0, 1.0)
             white = (PALEST * share)[reached][:, None]
             colours[reached] = (1 - white) * colours[reached] + white
         return colours
 
-    def _handles(self, extent: list[float]) -> list[Any]:
+    def _handles(self) -> list[Any]:
         """What the legend shows; draws the hatchings."""
         from matplotlib.patches import Patch
 

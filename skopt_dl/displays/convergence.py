@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from skopt_dl.displays._axes import axes
-from skopt_dl.displays._runs import BEST, groups
+from skopt_dl.displays._runs import BEST, groups, lasting_values
 from skopt_dl.displays._style import Style, legend_beside, styles
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class ConvergenceDisplay:
             Passed to ``ax.plot``.
         """
         minimum, gap_name = comparison.objective.minimum, "f(x) − f*"
-        values = _lasting(comparison)
+        values = lasting_values(comparison)
         if np.isnan(minimum):
             minimum, gap_name = values.min(), "f(x) − smallest value seen"
         # Rounding may lead below the minimum, and a logarithm has no zero.
@@ -198,11 +198,3 @@ class ConvergenceDisplay:
             looks.append(of_optimizer[curve.optimizer].lighter(lightness))
         return looks
 
-
-def _lasting(comparison: Comparison) -> np.ndarray:
-    """Values ``(R, T + 1)``: a run that has ended stays where it is, a diverged one is infinite."""
-    values = np.array(comparison.values)
-    diverged = comparison.table["outcome"] == "diverged"
-    values[diverged[:, None] & ~np.isfinite(values)] = np.inf
-    seen = np.where(np.isnan(values), 0, np.arange(values.shape[1]))
-    return np.take_along_axis(values, np.maximum.accumulate(seen, axis=1), axis=1)
