@@ -17,8 +17,8 @@ from skopt_dl.training.updates import UpdateGroup
 if TYPE_CHECKING:
     from skopt_dl.lab.comparing import Comparison
 
-# How far the rule's changes may be from those of a run, as a share of them and of the points.
-RTOL, ROUNDING = 1e-6, 16
+# How many units in the last place of the points a rule's changes may be from those of a run.
+ULPS = 16
 
 
 @dataclass(eq=False)
@@ -45,7 +45,9 @@ class Slots:
     follows_rule: bool
 
 
-def slots(optimizer: Optimizer | Minimizer, path: np.ndarray, gradients: np.ndarray) -> Slots:
+def slots_of_steps(
+    optimizer: Optimizer | Minimizer, path: np.ndarray, gradients: np.ndarray
+) -> Slots:
     """Take the steps of a run apart.
 
     The same gradients are given to the optimizer with its direction alone: without a scale and
@@ -76,39 +78,41 @@ def slots(optimizer: Optimizer | Minimizer, path: np.ndarray, gradients: np.ndar
     >>> import numpy as np
     >>> from skopt_dl import lab
     >>> from skopt_dl.optimizers import SGD
-    >>> lab.slots(SGD(0.5), path=[[4.0], [2.0], [1.0]], gradients=[[4.0], [2.0]]).rate
+    >>> lab.slots_of_steps(SGD(0.5), path=[[4.0], [2.0], [1.0]], gradients=[[4.0], [2.0]]).rate
     array([[0.5],
            [0.5]])
     """
-    path, gradients = np.asarray(path, dtype=float), np.asarray(gradients, dtype=float)
+    path, gradients = np.asarray(path), np.asarray(gradients)
     if path.ndim != 2 or gradients.shape != (len(path) - 1, path.shape[-1]):
         raise ValueError(
             "path must be of shape (T + 1, P) and gradients of shape (T, P); got "
             f"{path.shape} and {gradients.shape}."
         )
+    rounding = np.finfo(path.dtype).eps if path.dtype.kind == "f" else np.finfo(float).eps
+    path, gradients = path.astype(float), gradients.astype(float)
+    planned = len(gradients)
     finite = np.isfinite(gradients).all(axis=1) & np.isfinite(path[1:]).all(axis=1)
-    n_steps = len(finite) if finite.all() else int(finite.argmin())
+    n_steps = planned if finite.all() else int(finite.argmin())
     if n_steps == 0:
         raise ValueError("The run has no step whose gradient and end are finite.")
     path, gradients = path[: n_steps + 1], gradients[:n_steps]
     change, direction, follows_rule = np.diff(path, axis=0), gradients, False
     if isinstance(optimizer, TwoSlotOptimizer):
-        by_rule = _changes(_with_rule(optimizer), gradients)
-        rounding = ROUNDING * np.finfo(float).eps * np.abs(path).max(axis=0)
-        follows_rule = bool(np.allclose(by_rule, change, rtol=RTOL, atol=0.0)) or bool(
-            (np.abs(by_rule - change) <= RTOL * np.abs(change) + rounding).all()
-        )
+        by_rule = _changes(_with_rule(optimizer), gradients, planned)
+        allowed = np.sqrt(rounding) * np.abs(change).max(axis=0)
+        allowed += ULPS * rounding * np.abs(path).max(axis=0)
+        follows_rule = bool((np.abs(by_rule - change) <= allowed).all())
         if follows_rule:
-            # Not rounded to the points.
+            # The same, not rounded to the points.
             change = by_rule
-            direction = -_changes(_with_rule(optimizer, scale=Scale()), gradients)
+            direction = -_changes(_with_rule(optimizer, scale=Scale()), gradients, planned)
     with np.errstate(divide="ignore", invalid="ignore"):
         rate = np.where(direction == 0, np.nan, -change / direction)
     return Slots(direction, rate, gradients, follows_rule)
 
 
 def slots_of_run(comparison: Comparison, run: int = 0) -> Slots:
-    """Take the steps of one run of a comparison apart; see `slots`.
+    """Take the steps of one run of a comparison apart; see `slots_of_steps`.
 
     Raises
     ------
@@ -122,7 +126,9 @@ def slots_of_run(comparison: Comparison, run: int = 0) -> Slots:
         )
     if not 0 <= run < len(comparison):
         raise ValueError(f"run must be from 0 to {len(comparison) - 1}; got {run!r}.")
-    return slots(comparison.optimizers[run], comparison.paths[run], comparison.gradients[run])
+    return slots_of_steps(
+        comparison.optimizers[run], comparison.paths[run], comparison.gradients[run]
+    )
 
 
 def _with_rule(optimizer: TwoSlotOptimizer, scale: Scale | None = None) -> TwoSlotOptimizer:
@@ -140,16 +146,16 @@ def _with_rule(optimizer: TwoSlotOptimizer, scale: Scale | None = None) -> TwoSl
     return made
 
 
-def _changes(optimizer: TwoSlotOptimizer, gradients: np.ndarray) -> np.ndarray:
-    """What an optimizer that does not look at the parameters adds to them, ``(T, P)``."""
-    n_steps, n_params = gradients.shape
+def _changes(optimizer: TwoSlotOptimizer, gradients: np.ndarray, planned: int) -> np.ndarray:
+    """What an optimizer that does not look at the parameters adds to them, ``(T, P)``.
+
+    Its schedule is laid out for the steps that were planned.
+    """
+    n_params = gradients.shape[1]
     params, scratch = np.zeros((1, n_params)), np.empty((1, n_params))
-    progress = Progress()
-    progress.n_epochs, progress.n_steps = 1, n_steps
     layout = Layout.from_shapes([("x", "hidden", (1, n_params))])
-    group = UpdateGroup(
-        backend_of(params), [optimizer], params, scratch, layout, [progress], [None]
-    )
+    progress = [Progress(n_steps=planned)]
+    group = UpdateGroup(backend_of(params), [optimizer], params, scratch, layout, progress, [None])
     changes = np.empty_like(gradients)
     for step, gradient in enumerate(gradients):
         params[:] = 0.0
