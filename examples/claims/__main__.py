@@ -20,10 +20,12 @@ IMAGES = Path("images", "claims")
 PACKAGES = ["skopt_dl", "numpy", "scipy", "scikit-learn", "matplotlib"]
 INTRODUCTION = """# What optimizers are said to do, put to the test
 
-Each claim is one that lecture notes make. Each has a script in [examples/claims](../examples/claims), which runs the
-optimizers that train the estimators. It takes the claim apart into sentences that an experiment can refute, with
-thresholds that were fixed beforehand, and finds each of them true or false by what it measures. A claim *holds* if all
-its sentences do, and *holds in part* if some do. This page is written by `python examples/claims`, verdicts included.
+Each claim is one that lecture notes make. Each has a script in
+[examples/claims](../examples/claims), which runs the optimizers that train the estimators. It
+takes the claim apart into sentences that an experiment can refute, with thresholds that were
+fixed beforehand, and finds each of them true or false by what it measures. A claim *holds* if all
+its sentences do, and *holds in part* if some do. This page is written by `python
+examples/claims`, verdicts included.
 """
 
 
@@ -96,7 +98,9 @@ def main(arguments: list[str] | None = None) -> Path:
         began = time.process_time()
         figure, findings = claim.experiment()
         save(figure, options.output / IMAGES / f"{claim.name}.png")
-        print(f"{verdict(findings):>13}: {claim.words} ({time.process_time() - began:.1f} s of CPU)")
+        print(
+            f"{verdict(findings):>13}: {claim.words} ({time.process_time() - began:.1f} s of CPU)"
+        )
         table.append(summary_row(claim, findings))
         sections.append(section(claim, findings))
     page = options.output / "claims.md"

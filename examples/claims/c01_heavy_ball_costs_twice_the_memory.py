@@ -74,9 +74,9 @@ def experiment():
 
 CLAIM = Claim(
     "Heavy ball costs twice the memory of plain descent",
-    "A function of 200,000 variables, five steps of each optimizer. All memory that is "
-    "allocated is counted: besides parameters, gradient and slots, a training holds work arrays and copies to "
-    "fall back on.",
+    "A function of 200,000 variables, five steps of each optimizer. All memory that is allocated "
+    "is counted: besides parameters, gradient and slots, a training holds work arrays and copies "
+    "to fall back on.",
     experiment,
 )
 

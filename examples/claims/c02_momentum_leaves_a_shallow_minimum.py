@@ -25,7 +25,7 @@ def experiment():
     deep, shallow = (minimum.point[0] for minimum in WELLS.minima)
     in_deep = found.table["minimum"].reshape(len(MOMENTA), len(STARTS)) == 0
     far, _, beside, from_deep = in_deep.T
-    above = MOMENTA >= MOMENTA[far].min()
+    above = MOMENTA[far].min() <= MOMENTA
 
     figure, (left, right) = panels()
     x = np.linspace(-1.85, 2.0, 300)
@@ -40,10 +40,17 @@ def experiment():
     left.set(xlabel="x", ylabel="f(x)", title="From x = 1.9 (the second drawn a little higher)")
     left.legend()
     ends = found.ends[:, 0].reshape(in_deep.shape)
-    for start, marker, column in zip(STARTS, "osv^", ends.T, strict=True):
-        right.plot(MOMENTA, column, marker, markersize=4, linestyle="none", label=f"{start[0]}")
-    right.set(xlabel="momentum", ylabel="where the run ended", title="Ends, by start")
-    right.legend(title="start", loc="center left")
+    for kind, face, label in (
+        (True, "#0072B2", "the deep one"),
+        (False, "none", "the shallow one"),
+    ):
+        row, column = np.nonzero(in_deep == kind)
+        right.scatter(MOMENTA[row], column, 22, facecolors=face, edgecolors="#0072B2", label=label)
+    right.set(yticks=range(len(STARTS)), yticklabels=[start[0] for start in STARTS])
+    right.set(
+        xlabel="momentum", ylabel="start", title="The minimum that is reached", ylim=(-0.5, 4.6)
+    )
+    right.legend(ncols=2)
     return figure, [
         Finding(
             "Plain descent stays in the shallow minimum.",
@@ -77,8 +84,8 @@ def experiment():
 
 CLAIM = Claim(
     "Momentum leaves a shallow minimum in which plain descent stays",
-    "A polynomial of degree four with a shallow and a deep well; heavy ball with 50 momenta from four "
-    "starting points, 3,000 steps at a learning rate of 0.01.",
+    "A polynomial of degree four with a shallow and a deep well; heavy ball with 50 momenta from "
+    "four starting points, 3,000 steps at a learning rate of 0.01.",
     experiment,
 )
 

@@ -49,7 +49,9 @@ def experiment():
     left.set(title=f"From {OFFSETS[3]:g} beside the ridge")
     for (name, steps), marker in zip(leaving.items(), "osv^", strict=True):
         right.plot(OFFSETS, steps, marker=marker, markersize=4, label=name)
-    right.plot(OFFSETS, expected, color="0.6", linewidth=4, alpha=0.5, label="log(0.5 / d) / log 1.05")
+    right.plot(
+        OFFSETS, expected, color="0.6", linewidth=4, alpha=0.5, label="log(0.5 / d) / log 1.05"
+    )
     right.set(xscale="log", xlabel="distance d from the ridge", ylabel="steps")
     right.set(title="Steps until the saddle is left", ylim=(0, None))
     right.legend()
@@ -89,8 +91,8 @@ def experiment():
 
 CLAIM = Claim(
     "Plain descent stalls at a saddle",
-    "Two valleys with a pass between them, x⁴ / 4 - x² / 2 + y² / 2; the ridge that leads down to the saddle "
-    "is x = 0. 2,000 steps at a learning rate of 0.05.",
+    "Two valleys with a pass between them, x⁴ / 4 - x² / 2 + y² / 2; the ridge that leads down "
+    "to the saddle is x = 0. 2,000 steps at a learning rate of 0.05.",
     experiment,
 )
 

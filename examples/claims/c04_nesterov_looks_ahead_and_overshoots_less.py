@@ -32,7 +32,9 @@ def looking_ahead(rate, momentum, n_steps):
     x, velocity = START, 0.0
     ahead = [x]
     for _ in range(n_steps):
-        velocity = momentum * velocity - rate * PARABOLA.gradient(np.array([x + momentum * velocity]))[0]
+        velocity = (
+            momentum * velocity - rate * PARABOLA.gradient(np.array([x + momentum * velocity]))[0]
+        )
         x += velocity
         ahead.append(x + momentum * velocity)
     return np.array(ahead)
@@ -57,15 +59,21 @@ def experiment():
     row, column = 16, 20
     for path, name in ((heavy, "heavy ball"), (nesterov, "Nesterov")):
         left.plot(path[row, column, :120], label=name)
-    left.set(xlabel="step", ylabel="x", title=f"Rate {RATES[column]:.2f}, momentum {MOMENTA[row]:.2f}")
+    left.set(
+        xlabel="step", ylabel="x", title=f"Rate {RATES[column]:.2f}, momentum {MOMENTA[row]:.2f}"
+    )
     left.legend()
-    # Half a step on either side, since a mesh of cells has corners.
     kind = np.select([both & less, both & more, comes_back[0] & ~comes_back[1]], [0, 2, 3], 1.0)
     kind[~comes_back[0]] = np.nan
     mesh = right.pcolormesh(RATES, MOMENTA, kind, vmin=-0.5, vmax=3.5, cmap=_four_colours())
     bar = figure.colorbar(mesh, ax=right, ticks=range(4))
     bar.ax.set_yticklabels(["less", "alike", "more", "diverges\n(heavy ball\ndoes not)"])
-    right.set(xscale="log", xlabel="rate × curvature", ylabel="momentum", title="How far Nesterov overshoots")
+    right.set(
+        xscale="log",
+        xlabel="rate × curvature",
+        ylabel="momentum",
+        title="How far Nesterov overshoots",
+    )
     n_both = int((both & (less | more)).sum())
     return figure, [
         Finding(
@@ -76,19 +84,20 @@ def experiment():
         ),
         Finding(
             "At small rates (up to 0.1 / curvature) it never overshoots more than heavy ball.",
-            f"more in {int((both & more)[:, small].sum())} of {both[:, small].sum()} settings, less in "
-            f"{int((both & less)[:, small].sum())}",
+            f"more in {int((both & more)[:, small].sum())} of {both[:, small].sum()} settings, "
+            f"less in {int((both & less)[:, small].sum())}",
             not (both & more)[:, small].any(),
         ),
         Finding(
             "Nor does it at larger ones, where both converge.",
-            f"more in {int((both & more)[:, ~small].sum())} of {both[:, ~small].sum()} settings; over all "
-            f"rates, less in {int((both & less).sum())} of the {n_both} that differ",
+            f"more in {int((both & more)[:, ~small].sum())} of {both[:, ~small].sum()} settings; "
+            f"over all rates, less in {int((both & less).sum())} of the {n_both} that differ",
             not (both & more)[:, ~small].any(),
         ),
         Finding(
             "It converges wherever heavy ball does.",
-            f"not in {int((comes_back[0] & ~comes_back[1]).sum())} of {int(comes_back[0].sum())} settings",
+            f"not in {int((comes_back[0] & ~comes_back[1]).sum())} of {int(comes_back[0].sum())} "
+            "settings",
             not (comes_back[0] & ~comes_back[1]).any(),
         ),
         Finding(
@@ -107,8 +116,8 @@ def _four_colours():
 
 CLAIM = Claim(
     "Nesterov looks ahead and overshoots less",
-    "A parabola, from x = 4, with 25 momenta and 34 learning rates; overshooting is how far beyond the "
-    "minimum the run ever gets. White: both diverge.",
+    "A parabola, from x = 4, with 25 momenta and 34 learning rates; overshooting is how far "
+    "beyond the minimum the run ever gets.",
     experiment,
 )
 

