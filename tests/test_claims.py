@@ -4,6 +4,7 @@ import importlib.util
 import re
 import runpy
 import sys
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,6 +37,12 @@ def section(page, name):
 @pytest.fixture
 def command(monkeypatch):
     """The module that `python examples/claims` runs."""
+    # What is imported for the first time may add to the filters.
+    with warnings.catch_warnings():
+        yield load_command(monkeypatch)
+
+
+def load_command(monkeypatch):
     monkeypatch.syspath_prepend(str(CLAIMS))
     monkeypatch.chdir(ROOT)
     spec = importlib.util.spec_from_file_location("claims_command", CLAIMS / "__main__.py")

@@ -111,7 +111,7 @@ def experiment():
 def _four_colours():
     from matplotlib.colors import ListedColormap
 
-    return ListedColormap(["#0072B2", "#EEEEEE", "#E69F00", "#5E3A00"])
+    return ListedColormap(["#0072B2", "#EEEEEE", "#E69F00", "#000000"])
 
 
 CLAIM = Claim(
