@@ -88,7 +88,7 @@ def experiment():
             bool(direction <= 1e-12),
         ),
         Finding(
-            "and its rate for each weight is RMSProp's with ρ = β₂.",
+            "Its rate for each weight is RMSProp's with ρ = β₂.",
             f"relative difference at most {rate:.0e}",
             bool(rate <= 1e-12),
         ),

@@ -121,7 +121,7 @@ def experiment():
 
 CLAIM = Claim(
     "Batches without replacement are better than with it",
-    "The mean of 16 bowls, one a step, at six learning rates for 20 seeds; and networks with 32 "
+    "The mean of 16 bowls, one a step, at four learning rates for 20 seeds; and networks with 32 "
     "hidden units on half of the digits, tested on the other half.",
     experiment,
 )
