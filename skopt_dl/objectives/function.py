@@ -123,5 +123,3 @@ class Function(Objective):
 
     def __repr__(self) -> str:
         return f"<{self.name}: {self.n_dims} variables>"
-
-
