@@ -132,7 +132,9 @@ def aligned(formula: Formula) -> str:
 
     The direction and the scale stand where they are used first, under braces.
     """
-    inner = {name: formula.before[name] for name in PARTS if name in formula.before}
+    inner: Mapping[str, str] = {
+        name: formula.before[name] for name in PARTS if name in formula.before
+    }
     times = starting_times(formula)
     lines = []
     for name, text in formula.start.items():
@@ -234,10 +236,10 @@ class _Setter(ast.NodeVisitor):
         inside = self.visit(node)
         return inside if _strength(node) >= strength else rf"\left({inside}\right)"
 
-    def visit_Name(self, node: ast.Name) -> str:  # noqa: N802
+    def visit_Name(self, node: ast.Name) -> str:
         return self.given.get(node.id) or symbol(node.id, self.times.get(node.id, ""))
 
-    def visit_Constant(self, node: ast.Constant) -> str:  # noqa: N802
+    def visit_Constant(self, node: ast.Constant) -> str:
         value = repr(node.value)
         if "e" in value:
             digits, exponent = value.split("e")
@@ -245,10 +247,10 @@ class _Setter(ast.NodeVisitor):
             return power if digits == "1" else rf"{digits} \cdot {power}"
         return value
 
-    def visit_UnaryOp(self, node: ast.UnaryOp) -> str:  # noqa: N802
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> str:
         return f"-{self._at_least(PRODUCT, node.operand)}"
 
-    def visit_BinOp(self, node: ast.BinOp) -> str:  # noqa: N802
+    def visit_BinOp(self, node: ast.BinOp) -> str:
         left, right = node.left, node.right
         match node.op:
             case ast.Add():
@@ -266,7 +268,7 @@ class _Setter(ast.NodeVisitor):
                 return f"{self._at_least(ATOM, left)}^{{{self.visit(right)}}}"
         raise ValueError(f"A formula has no {type(node.op).__name__}.")
 
-    def visit_Call(self, node: ast.Call) -> str:  # noqa: N802
+    def visit_Call(self, node: ast.Call) -> str:
         assert isinstance(node.func, ast.Name)
         name, arguments = node.func.id, ", ".join(self.visit(each) for each in node.args)
         if name == "sqrt":

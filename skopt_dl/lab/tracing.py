@@ -160,10 +160,10 @@ def _node(value: Any) -> ast.expr:
     if isinstance(value, Symbol):
         return value.node
     if np.ndim(value) == 0 and np.isreal(value):
-        number = np.asarray(value).item()
-        if number < 0:
-            return ast.UnaryOp(ast.USub(), ast.Constant(-number))
-        return ast.Constant(int(number) if number == int(number) else number)
+        plain = np.asarray(value).item()
+        if plain < 0:
+            return ast.UnaryOp(ast.USub(), ast.Constant(-plain))
+        return ast.Constant(int(plain) if plain == int(plain) else plain)
     raise Untraceable(f"it uses an array of shape {np.shape(value)} of its own")
 
 
@@ -195,7 +195,8 @@ def trace(optimizer: Optimizer) -> Formula:
     for name, value in optimizer.get_params(deep=False).items():
         if isinstance(value, float) and name != "learning_rate":
             setattr(with_symbols, name, _named(name))
-    rate, number = _named("learning_rate"), _named("t")
+    rate: Any = _named("learning_rate")
+    number: Any = _named("t")
     step = Step()
     step.xp, step.layout, step.number, step.learning_rate = Recording(), _NoLayout(), number, rate
     step.scratch = _named("scratch")
@@ -203,7 +204,7 @@ def trace(optimizer: Optimizer) -> Formula:
     state = {slot: _named(slot) for slot in optimizer.slots}
     try:
         with_symbols.init_state(slots, _named("weights"), step.xp)
-        step.coefficients = with_symbols.coefficients(number, rate)  # type: ignore[arg-type]
+        step.coefficients = with_symbols.coefficients(number, rate)
         change = with_symbols.update(_named("gradient"), state, _named("weights"), step)
     except Untraceable:
         raise
@@ -280,7 +281,7 @@ def _names(node: ast.expr) -> set[str]:
 
 
 def _two_slots(change: ast.expr) -> tuple[str, dict[str, ast.expr]]:
-    """The change as the rate times a direction over a scale, where it is a product with the rate."""
+    """A change as the rate times a direction over a scale, where it is such a product."""
     over, under = _factors(change)
     rates = [node for node in over if isinstance(node, ast.Name) and node.id == "learning_rate"]
     minuses = [node for node in over if isinstance(node, ast.Constant) and node.value == -1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import numbers
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
@@ -233,8 +232,8 @@ def rule(optimizer: str | Optimizer | Minimizer) -> Rule:
 
 def _not_zero(start: Mapping[str, str], optimizer: Optimizer) -> dict[str, str]:
     """What does not start at zero, with an optimizer's hyperparameters."""
-    numbers = numbers_of(optimizer)
-    return {name: text for name, text in start.items() if numbers.get(text) != 0}
+    values = numbers_of(optimizer)
+    return {name: text for name, text in start.items() if values.get(text) != 0}
 
 
 def written(optimizer: Any) -> str:
@@ -256,7 +255,7 @@ def _difference(formula: Formula, optimizer: Optimizer) -> float:
 def numbers_of(optimizer: Optimizer) -> dict[str, float]:
     """Hyperparameters that a formula may use."""
     params = optimizer.get_params(deep=False)
-    return {name: value for name, value in params.items() if isinstance(value, numbers.Real)}
+    return {name: value for name, value in params.items() if isinstance(value, int | float)}
 
 
 class Rules(Mapping[str, Rule]):
@@ -317,11 +316,11 @@ def rules(optimizers: Sequence[str | Optimizer | Minimizer] | None = None) -> Ru
     Examples
     --------
     >>> from skopt_dl import lab
-    >>> lab.rules(["sgd", "nesterov", "adagrad"])
-    optimizer  direction                       scale                    change
-    sgd        gradient                        1                        -learning_rate * direction / scale
-    nesterov   gradient + momentum * velocity  1                        -learning_rate * direction / scale
-    adagrad    gradient                        sqrt(squares) + epsilon  -learning_rate * direction / scale
+    >>> lab.rules(["sgd", "nesterov", "adagrad"]).table.only("optimizer", "direction", "scale")
+    optimizer  direction                       scale
+    sgd        gradient                        1
+    nesterov   gradient + momentum * velocity  1
+    adagrad    gradient                        sqrt(squares) + epsilon
     """
     shown = map(rule, available("optimizer") if optimizers is None else optimizers)
     return Rules({each.name: each for each in shown})

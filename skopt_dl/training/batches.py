@@ -29,6 +29,9 @@ class Batches:
     leaders : sequence of K int, default=None
         The first model, in order, that a model shares all draws with: same generator state, same
         `rows`. Only leaders draw; the generators of others catch up when they leave.
+    steps : int, default=None
+        Batches in an epoch, which then goes through the samples as often as that takes; None
+        means once.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class Batches:
         rngs: Sequence[np.random.Generator] = (),
         rows: Sequence[np.ndarray] | None = None,
         leaders: Sequence[int] | None = None,
+        steps: int | None = None,
     ):
         self.n_samples = n_samples
         self.batch_size = min(batch_size, n_samples)
@@ -49,6 +53,7 @@ class Batches:
         # The order within one batch of all the samples does not matter.
         self._random = self._replace or (shuffle and self.batch_size < n_samples)
         self._rows = rows
+        self._steps = steps
         self._leaders = None if leaders is None else list(leaders)
         if self._random and not self.rngs:
             raise ValueError(
@@ -59,6 +64,16 @@ class Batches:
     @property
     def n_batches(self) -> int:
         """Batches, and so updates, in an epoch."""
+        return self._n_in_a_pass if self._steps is None else self._steps
+
+    @property
+    def epoch_size(self) -> int:
+        """Samples that a model sees in an epoch, each as often as it does."""
+        passes, rest = divmod(self.n_batches, self._n_in_a_pass)
+        return passes * self.n_samples + min(rest * self.batch_size, self.n_samples)
+
+    @property
+    def _n_in_a_pass(self) -> int:
         return -(-self.n_samples // self.batch_size)
 
     @property
@@ -108,8 +123,16 @@ class Batches:
 
     def epoch(self, batches_per_block: int) -> Iterator[Block]:
         """Draw an epoch and yield it in blocks of so many batches."""
+        left = self.n_batches
+        while left > 0:
+            yield from self._pass(batches_per_block, left)
+            left -= self._n_in_a_pass
+
+    def _pass(self, batches_per_block: int, n_batches: int) -> Iterator[Block]:
+        """Draw a pass over the samples, or its first batches."""
         order, orders = self._order()
-        size, n = self.batch_size, self.n_samples
+        size = self.batch_size
+        n = min(self.n_samples, size * n_batches)
         for start in range(0, n, size * batches_per_block):
             stop = min(start + size * batches_per_block, n)
             firsts = range(start, stop, size)

@@ -71,7 +71,7 @@ def run_minimizer(
     def show(x: np.ndarray) -> None:
         if recorder is not None:
             row[0, :] = b.asarray(x, dtype=row.dtype)
-            recorder.see([run.index], row, *objective.value_and_grad(row, batch))
+            recorder.see(np.array([run.index]), row, *objective.value_and_grad(row, batch))
 
     def callback(x: np.ndarray, loss: float) -> bool:
         nonlocal best, last_good

@@ -278,7 +278,7 @@ class Stack:
         xp = self.b.xp
         total = first = norm = None
         batches, recorder = self.batches, self.recorder
-        models = [run.index for run in self.runs]
+        models = np.array([run.index for run in self.runs])
         per_block = objective.batches_per_block(batches.batch_size, batches.n_orders)
         for block in batches.epoch(per_block):
             seen = []
@@ -306,7 +306,7 @@ class Stack:
         finite = xp.all(xp.isfinite(with_statistics(objective, params)), axis=1)
         names = ("loss", "first_loss", "squared_norm", "finite")
         figures = dict(zip(names, self.b.fetch(total, first, norm, finite), strict=True))
-        figures["loss"] = figures["loss"] / self.batches.n_samples
+        figures["loss"] = figures["loss"] / self.batches.epoch_size
         return figures
 
     def _end_epoch(
@@ -330,7 +330,7 @@ class Stack:
         first_loss, finite = figures["first_loss"].tolist(), figures["finite"].tolist()
         for row, run in enumerate(self.runs):
             run.progress.epoch += 1
-            run.progress.n_samples_seen += self.batches.n_samples
+            run.progress.n_samples_seen += self.batches.epoch_size
             figures_of_row = {name: each[row] for name, each in history.items()}
             run.record(**figures_of_row, seconds=run.seconds_before + seconds)
             if not (math.isfinite(history["loss"][row]) and finite[row]):

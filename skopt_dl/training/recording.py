@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,12 +14,12 @@ Array = Any
 class Recorder:
     """Is shown every step that `minimise` is about to take; the base class of what keeps some."""
 
-    def see(self, models: Sequence[int], params: Array, loss: Array, grad: Array) -> None:
+    def see(self, models: np.ndarray, params: Array, loss: Array, grad: Array) -> None:
         """Look at the models that train, before their parameters are changed.
 
         Parameters
         ----------
-        models : sequence of K int
+        models : ndarray of int of shape (K,)
             Which of the models that `minimise` was called for these are.
         params : array of shape (K, P)
         loss : array of shape (K,)
@@ -45,19 +44,18 @@ class Trajectory(Recorder):
         Before each step; NaN after a model's last one.
     losses : ndarray of shape (T, K)
     gradients : ndarray of shape (T, K, P)
+    n_seen : ndarray of int of shape (K,)
+        Steps of each model so far.
     """
 
     def __init__(self, n_models: int, n_steps: int, n_params: int, dtype: Any = np.float64):
         self.params = np.full((n_steps, n_models, n_params), np.nan, dtype)
         self.losses = np.full((n_steps, n_models), np.nan, dtype)
         self.gradients = np.full((n_steps, n_models, n_params), np.nan, dtype)
-        self._n_seen = np.zeros(n_models, dtype=int)
+        self.n_seen = np.zeros(n_models, dtype=int)
 
-    def see(self, models: Sequence[int], params: Array, loss: Array, grad: Array) -> None:
-        rows = np.asarray(models)
-        steps = self._n_seen[rows]
-        at = steps, rows
-        self.params[at], self.losses[at], self.gradients[at] = backend_of(params).fetch(
-            params, loss, grad
-        )
-        self._n_seen[rows] += 1
+    def see(self, models: np.ndarray, params: Array, loss: Array, grad: Array) -> None:
+        at = self.n_seen[models], models
+        host = backend_of(params).fetch(params, loss, grad)
+        self.params[at], self.losses[at], self.gradients[at] = host
+        self.n_seen[models] += 1

@@ -1,0 +1,429 @@
+"""Optimizers compared on a function that is completely known."""
+
+from __future__ import annotations
+
+import copy
+import numbers
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skopt_dl.objectives import Function
+from skopt_dl.optimizers import Minimizer, Optimizer
+from skopt_dl.plugins import make_optimizer
+from skopt_dl.training import Batches, ModelRun, Recorder, Stopping, Trajectory, minimise
+
+Array = Any
+AnyOptimizer = str | Optimizer | Minimizer
+
+# The share of the steps at the end of a run in which it has to come nearer, for not to be stalled,
+# and by which share of the gap it has left, or of the way it has come.
+LAST, NEARER = 0.1, 0.01
+# The gradient component at which methods that run themselves end.
+GRADIENT_TOL = 1e-10
+# How near a minimum a run ends for having reached it, as a share of the domain's diagonal.
+NEAR = 0.01
+
+
+class _Run(NamedTuple):
+    """One of those that are compared."""
+
+    label: str
+    optimizer: Optimizer | Minimizer
+    start: int
+    seed: int
+    batch_size: int
+
+
+@dataclass(eq=False)
+class Comparison:
+    """What became of R runs.
+
+    Attributes
+    ----------
+    objective : Function
+    n_steps : int
+        T, the steps that each run made, if it did not end by itself.
+    tol : float
+        The gap at which a run has arrived.
+    starts : ndarray of shape (S, P)
+    optimizers : list of R Optimizer
+        What made each run.
+    table : dict of str to ndarray of shape (R,)
+        One column each: ``optimizer``, its label; ``learning_rate``, NaN where it has none or
+        changes; ``start``, a row of `starts`; ``seed``; ``batch_size``; ``steps_to_tolerance``,
+        the first step after which the gap was at most `tol`, infinite if there was none;
+        ``final_value`` and ``best_value`` of the function; ``final_gap`` to its smallest value, or
+        where that is not known to the best of all runs; ``minimum``, the number of the one of
+        ``objective.minima`` that the run ended near, -1 for none; ``outcome``, one of
+        ``"reached"``, ``"diverged"``, ``"stalled"`` (in the end it came no nearer worth speaking
+        of) and ``"moving"``; ``state_numbers``, which
+        the optimizer keeps besides the parameters.
+    ends : ndarray of shape (R, P)
+        Where each run ended; not finite where it diverged.
+    values : ndarray of shape (R, T + 1)
+        The function at the start and after each step; NaN after a run's end.
+    paths : ndarray of shape (R, T + 1, P) or None
+        The points themselves. Only where recorded.
+    gradients : ndarray of shape (R, T, P) or None
+        What the optimizers were given: of a batch, where there are batches.
+    """
+
+    objective: Function
+    n_steps: int
+    tol: float
+    starts: np.ndarray
+    optimizers: list[Optimizer | Minimizer]
+    table: dict[str, np.ndarray]
+    ends: np.ndarray
+    values: np.ndarray
+    paths: np.ndarray | None = None
+    gradients: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        """Return R."""
+        return len(self.optimizers)
+
+    def to_frame(self) -> Any:
+        """Return the table as a pandas frame.
+
+        Raises
+        ------
+        ImportError
+            If pandas is missing.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ImportError(
+                "to_frame needs pandas. Run `pip install pandas`, or use `table`, a dict of arrays."
+            ) from error
+        return pd.DataFrame(self.table)
+
+    def __repr__(self) -> str:
+        outcomes, counts = np.unique(self.table["outcome"], return_counts=True)
+        ends = ", ".join(f"{n} {outcome}" for outcome, n in zip(outcomes, counts, strict=True))
+        return f"<Comparison on {self.objective.name}: {len(self)} runs, {ends}>"
+
+
+def compare(
+    objective: Function,
+    optimizers: AnyOptimizer | Sequence[AnyOptimizer] | Mapping[str, AnyOptimizer],
+    *,
+    learning_rates: Sequence[float] | Mapping[str, Sequence[float]] | None = None,
+    starts: int | Sequence[Any] | np.ndarray | None = None,
+    seeds: Sequence[int] = (0,),
+    batch_sizes: Sequence[int | None] = (None,),
+    sampling: str = "shuffle",
+    n_steps: int = 1000,
+    tol: float = 1e-6,
+    dtype: Any = "float64",
+    record: bool = False,
+) -> Comparison:
+    """Run optimizers from the same points on the same function, all at once.
+
+    Every combination of optimizer, learning rate, starting point, seed and batch size is one run;
+    all runs of a batch size are one stack, trained by the loop that trains the estimators.
+
+    Parameters
+    ----------
+    objective : Function
+        For example one of `skopt_dl.objectives`.
+    optimizers : str, Optimizer, sequence of these, or dict of label to one of these
+        Names as for an estimator, those of plugins included.
+    learning_rates : sequence of float, or dict of label to such, default=None
+        What to set each optimizer's ``learning_rate`` to; None leaves it as it is.
+    starts : array-like of shape (S, P), or int, default=None
+        Points; or how many to draw evenly from the domain, by the first of `seeds`; None means
+        ``objective.start``.
+    seeds : sequence of int, default=(0,)
+        For the order of batches; without batches, all runs of a start are alike.
+    batch_sizes : sequence of int or None, default=(None,)
+        For a `FiniteSum`: terms in a step; None means all of them.
+    sampling : {"shuffle", "replacement"}, default="shuffle"
+        Whether batches go through all terms in turn, or are drawn independently.
+    n_steps : int, default=1000
+        Updates of each run, whatever the batch size.
+    tol : float, default=1e-6
+        The gap to the smallest value at which a run has arrived.
+    dtype : {"float64", "float32"}, default="float64"
+    record : bool, default=False
+        Keep every point of every run.
+
+    Returns
+    -------
+    comparison : Comparison
+
+    Raises
+    ------
+    TypeError
+        If `objective` is no `Function`.
+    ValueError
+        If an optimizer, a rate, a starting point or a batch size cannot be; the message says which.
+
+    Examples
+    --------
+    >>> from skopt_dl import lab
+    >>> from skopt_dl.objectives import Rosenbrock
+    >>> found = lab.compare(Rosenbrock(), ["sgd", "adam"], learning_rates=[1e-3, 1e-2])
+    >>> for row in zip(*(found.table[c] for c in ("optimizer", "learning_rate", "outcome"))):
+    ...     print(*row)
+    sgd 0.001 moving
+    sgd 0.01 diverged
+    adam 0.001 moving
+    adam 0.01 reached
+    """
+    if not isinstance(objective, Function):
+        raise TypeError(
+            "objective must be a Function, as those of skopt_dl.objectives are; got "
+            f"{type(objective).__name__}. objectives.from_callable makes one of any function in "
+            "array code."
+        )
+    if not isinstance(n_steps, numbers.Integral) or n_steps < 1:
+        raise ValueError(f"n_steps must be an integer of at least 1; got {n_steps!r}.")
+    points = _starts(objective, starts, seeds)
+    variants = _variants(_labelled(optimizers), learning_rates)
+    sizes = [_batch_size(objective, size) for size in batch_sizes]
+    runs = [
+        _Run(label, optimizer, start, seed, size)
+        for size in sizes
+        for label, optimizer in variants
+        for start in range(len(points))
+        for seed in seeds
+    ]
+    n_runs, n_dims = len(runs), objective.n_dims
+    values = _Values(objective, n_runs, n_steps)
+    trajectory = Trajectory(n_runs, n_steps + 1, n_dims, dtype) if record else None
+    recorders = [each for each in (values, trajectory) if each is not None]
+    ends = np.empty((n_runs, n_dims))
+    for models in np.split(np.arange(n_runs), len(sizes)):
+        stack = [runs[model] for model in models]
+        trained = _train(
+            objective, stack, points, sampling, n_steps, dtype, _Shown(models, recorders)
+        )
+        for model, run in zip(models, trained, strict=True):
+            ends[model] = np.nan if run.stop_reason == "diverged" else run.params
+    went_all_the_way = values.n_seen == n_steps
+    values.array[-1, went_all_the_way] = objective.value(ends[went_all_the_way])
+    comparison = Comparison(
+        objective,
+        int(n_steps),
+        tol,
+        points,
+        [run.optimizer for run in runs],
+        _table(objective, runs, values.array.T, ends, points, tol),
+        ends,
+        values.array.T,
+    )
+    if trajectory is not None:
+        trajectory.params[-1, went_all_the_way] = ends[went_all_the_way]
+        comparison.paths = np.swapaxes(trajectory.params, 0, 1)
+        comparison.gradients = np.swapaxes(trajectory.gradients[:-1], 0, 1)
+    return comparison
+
+
+class _Shown(Recorder):
+    """Shows some recorders a stack whose models have other numbers among all runs."""
+
+    def __init__(self, models: np.ndarray, recorders: Sequence[Recorder]):
+        self._models, self._recorders = models, recorders
+
+    def see(self, models: np.ndarray, params: Array, loss: Array, grad: Array) -> None:
+        for recorder in self._recorders:
+            recorder.see(self._models[models], params, loss, grad)
+
+
+class _Values(Recorder):
+    """Keeps the values of the whole function, ``(T + 1, R)``, whatever a batch's loss is."""
+
+    def __init__(self, objective: Function, n_runs: int, n_steps: int):
+        self._objective = objective
+        self.array = np.full((n_steps + 1, n_runs), np.nan)
+        self.n_seen = np.zeros(n_runs, dtype=int)
+
+    def see(self, models: np.ndarray, params: Array, loss: Array, grad: Array) -> None:
+        of_batch = self._objective.n_samples > 1
+        value = self._objective.value(params) if of_batch else loss
+        self.array[self.n_seen[models], models] = value
+        self.n_seen[models] += 1
+
+
+def _train(
+    objective: Function,
+    stack: Sequence[_Run],
+    points: np.ndarray,
+    sampling: str,
+    n_steps: int,
+    dtype: Any,
+    recorder: Recorder,
+) -> list[ModelRun]:
+    """Run one stack; a single epoch has all the steps."""
+    seeds = [run.seed for run in stack]
+    batches = Batches(
+        objective.n_samples,
+        stack[0].batch_size,
+        sampling=sampling,
+        rngs=[np.random.default_rng(seed) for seed in seeds],
+        leaders=[seeds.index(seed) for seed in seeds],
+        steps=n_steps,
+    )
+    run_themselves = [isinstance(run.optimizer, Minimizer) for run in stack]
+    return minimise(
+        objective,
+        [run.optimizer for run in stack],
+        points[[run.start for run in stack]].astype(dtype),
+        max_epochs=[n_steps if alone else 1 for alone in run_themselves],
+        stopping=[Stopping(GRADIENT_TOL) if alone else None for alone in run_themselves],
+        batches=batches,
+        recorder=recorder,
+    )
+
+
+# What was asked for
+
+
+def _starts(objective: Function, starts: Any, seeds: Sequence[int]) -> np.ndarray:
+    if starts is None:
+        return objective.check_points(objective.start, "start")
+    if isinstance(starts, numbers.Integral):
+        if starts < 1:
+            raise ValueError(f"starts must be points, or how many to draw; got {starts!r}.")
+        rng = np.random.default_rng(seeds[0])
+        return rng.uniform(objective.lower, objective.upper, (int(starts), objective.n_dims))
+    return objective.check_points(starts, "starts")
+
+
+def _labelled(
+    optimizers: AnyOptimizer | Sequence[AnyOptimizer] | Mapping[str, AnyOptimizer],
+) -> dict[str, Optimizer | Minimizer]:
+    """Optimizers by label: their name, or how they print."""
+    if isinstance(optimizers, str | Optimizer | Minimizer):
+        optimizers = [optimizers]
+    if not isinstance(optimizers, Mapping):
+        named = [each if isinstance(each, str) else repr(each) for each in optimizers]
+        twice = [label for label in named if named.count(label) > 1]
+        if twice:
+            raise ValueError(f"optimizers has {twice[0]} twice.")
+        optimizers = dict(zip(named, optimizers, strict=True))
+    if not optimizers:
+        raise ValueError("optimizers is empty; pass at least one, by name or as an object.")
+    found = {}
+    for label, each in optimizers.items():
+        optimizer = make_optimizer(each) if isinstance(each, str) else each
+        if not isinstance(optimizer, Optimizer | Minimizer):
+            raise ValueError(
+                f"optimizers must be names or Optimizer objects; got {each!r} for {label!r}."
+            )
+        optimizer.check_params()
+        found[label] = optimizer
+    return found
+
+
+def _variants(
+    optimizers: Mapping[str, Optimizer | Minimizer],
+    learning_rates: Sequence[float] | Mapping[str, Sequence[float]] | None,
+) -> list[tuple[str, Optimizer | Minimizer]]:
+    """Each optimizer with each of its rates."""
+    if isinstance(learning_rates, Mapping):
+        unknown = sorted(set(learning_rates) - set(optimizers))
+        if unknown:
+            raise ValueError(
+                f"learning_rates has {unknown[0]!r}, which is none of the optimizers: "
+                f"{', '.join(map(repr, optimizers))}."
+            )
+        rates = learning_rates
+    else:
+        rates = {} if learning_rates is None else dict.fromkeys(optimizers, learning_rates)
+    variants = []
+    for label, optimizer in optimizers.items():
+        if label not in rates or "learning_rate" not in optimizer.get_params(deep=False):
+            variants.append((label, optimizer))
+            continue
+        for rate in rates[label]:
+            variant = copy.copy(optimizer).set_params(learning_rate=rate)
+            variant.check_params()
+            variants.append((label, variant))
+    return variants
+
+
+def _batch_size(objective: Function, size: int | None) -> int:
+    n = objective.n_samples
+    if size is None:
+        return n
+    if not isinstance(size, numbers.Integral) or not 1 <= size <= n:
+        terms = f"a sum of {n} terms" if n > 1 else "no sum of terms (see objectives.FiniteSum)"
+        raise ValueError(
+            f"batch_sizes must be None, for everything, or integers from 1 to {n}, since "
+            f"{objective.name} is {terms}; got {size!r}."
+        )
+    return int(size)
+
+
+# What became of it
+
+
+def _table(
+    objective: Function,
+    runs: Sequence[_Run],
+    values: np.ndarray,
+    ends: np.ndarray,
+    points: np.ndarray,
+    tol: float,
+) -> dict[str, np.ndarray]:
+    seen = np.where(np.isfinite(values), values, np.inf)
+    best = seen.min(axis=1)
+    final = objective.value(ends)
+    smallest = best.min() if np.isnan(objective.minimum) else objective.minimum
+    gap = final - smallest
+    arrived = seen - smallest <= tol
+    return {
+        "optimizer": np.array([run.label for run in runs]),
+        "learning_rate": np.array([_rate(run.optimizer) for run in runs]),
+        "start": np.array([run.start for run in runs]),
+        "seed": np.array([run.seed for run in runs]),
+        "batch_size": np.array([run.batch_size for run in runs]),
+        "steps_to_tolerance": np.where(arrived.any(axis=1), arrived.argmax(axis=1), np.inf),
+        "final_value": final,
+        "best_value": best,
+        "final_gap": gap,
+        "minimum": _minimum_reached(objective, ends),
+        "outcome": _outcome(objective, seen - smallest, gap, ends, tol),
+        "state_numbers": np.array([_state_numbers(run.optimizer, objective) for run in runs]),
+    }
+
+
+def _rate(optimizer: Optimizer | Minimizer) -> float:
+    rate = getattr(optimizer, "learning_rate", np.nan)
+    return float(rate) if isinstance(rate, numbers.Real) else np.nan
+
+
+def _state_numbers(optimizer: Optimizer | Minimizer, objective: Function) -> int:
+    return len(getattr(optimizer, "slots", ())) * objective.n_dims
+
+
+def _minimum_reached(objective: Function, ends: np.ndarray) -> np.ndarray:
+    """Return the number of the minimum that each run ended near, or -1."""
+    if not objective.minima:
+        return np.full(len(ends), -1)
+    minima = np.stack([minimum.point for minimum in objective.minima])
+    distances = np.linalg.norm(ends[:, None] - minima, axis=2)
+    distances[np.isnan(distances)] = np.inf
+    near = distances.min(axis=1) <= NEAR * np.linalg.norm(objective.upper - objective.lower)
+    return np.where(near, distances.argmin(axis=1), -1)
+
+
+def _outcome(
+    objective: Function, gaps: np.ndarray, final: np.ndarray, ends: np.ndarray, tol: float
+) -> np.ndarray:
+    outside = ((ends < objective.lower) | (ends > objective.upper)).any(axis=1)
+    diverged = ~np.isfinite(final) | (outside & (final > gaps[:, 0]))
+    earlier = gaps[:, -1 - max(1, int(LAST * (gaps.shape[1] - 1)))]
+    ended_by_itself = np.isinf(gaps[:, -1])
+    came = earlier - final
+    stalled = ended_by_itself | (
+        (came < NEARER * earlier) & (came <= NEARER * (gaps[:, 0] - final))
+    )
+    conditions = [diverged, final <= tol, stalled]
+    return np.select(conditions, ["diverged", "reached", "stalled"], "moving")
