@@ -2,5 +2,6 @@
 
 from skopt_dl.displays.learning_rate import LearningRateRangeDisplay
 from skopt_dl.displays.loss_curve import LossCurveDisplay
+from skopt_dl.displays.unified_view import UnifiedViewDisplay
 
-__all__ = ["LearningRateRangeDisplay", "LossCurveDisplay"]
+__all__ = ["LearningRateRangeDisplay", "LossCurveDisplay", "UnifiedViewDisplay"]
