@@ -16,14 +16,19 @@ if TYPE_CHECKING:
         linear_beside_network,
     )
     from skopt_dl.lab.hessians import Curvature, curvature
+    from skopt_dl.lab.slices import Landscape, Line, between, landscape
 
 __all__ = [
     "Comparison",
     "Curvature",
     "EstimatorConvexity",
+    "Landscape",
+    "Line",
+    "between",
     "compare",
     "convexity_of_estimator",
     "curvature",
+    "landscape",
     "linear_beside_network",
     "objectives",
     "parameters",
@@ -33,8 +38,12 @@ __all__ = [
 _HOMES = {
     "Curvature": "hessians",
     "EstimatorConvexity": "fitted_convexity",
+    "Landscape": "slices",
+    "Line": "slices",
+    "between": "slices",
     "convexity_of_estimator": "fitted_convexity",
     "curvature": "hessians",
+    "landscape": "slices",
     "linear_beside_network": "fitted_convexity",
     "parameters": "fitted",
 }

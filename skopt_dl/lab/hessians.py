@@ -4,8 +4,8 @@ Second derivatives come from gradients, by central differences:
 ``H v = (g(params + h v) - g(params - h v)) / 2h``, with an error of the order of ``h²`` from what
 is cut off and of ``1 / h`` from rounding. The step is the one, of many, at which halving it twice
 changes products least; where activations have kinks, which a long step may cross, it is the
-shortest that rounding allows. Eigenvalues come from Lanczos's method, which needs products alone, or from
-the whole matrix where that is small.
+shortest that rounding allows. Eigenvalues come from Lanczos's method, which needs products alone,
+or from the whole matrix where that is small.
 """
 
 from __future__ import annotations
