@@ -11,4 +11,15 @@ from skopt_dl.displays.slots import SlotsDisplay
 from skopt_dl.displays.stability import StabilityMapDisplay
 from skopt_dl.displays.trajectory import TrajectoryDisplay
 
-__all__ = ['BasinsDisplay', 'ConvergenceDisplay', 'LandscapeDisplay', 'LearningRateRangeDisplay', 'LossCurveDisplay', 'OptimizerComparisonDisplay', 'PerformanceProfileDisplay', 'SlotsDisplay', 'StabilityMapDisplay', 'TrajectoryDisplay']
+__all__ = [
+    "BasinsDisplay",
+    "ConvergenceDisplay",
+    "LandscapeDisplay",
+    "LearningRateRangeDisplay",
+    "LossCurveDisplay",
+    "OptimizerComparisonDisplay",
+    "PerformanceProfileDisplay",
+    "SlotsDisplay",
+    "StabilityMapDisplay",
+    "TrajectoryDisplay",
+]
