@@ -1,10 +1,13 @@
-"""``python -m benchmarks WHAT``: its floors, one part or all."""
+"""``python -m benchmarks [WHAT]``: one part, or all that have floors."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from importlib.util import find_spec
+
+
+WHAT = ("speed", "memory", "import", "features", "search", "journal", "lab", "vmap", "all")
 
 
 def main() -> int:
@@ -16,17 +19,7 @@ def main() -> int:
         "what",
         nargs="?",
         default="speed",
-        choices=(
-            "speed",
-            "memory",
-            "import",
-            "features",
-            "search",
-            "journal",
-            "lab",
-            "vmap",
-            "all",
-        ),
+        choices=WHAT,
     )
     parser.add_argument(
         "--rounds", type=int, default=15, help="of speed, import and features (default: 15)"
