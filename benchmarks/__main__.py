@@ -6,7 +6,6 @@ import argparse
 import sys
 from importlib.util import find_spec
 
-
 WHAT = ("speed", "memory", "import", "features", "search", "journal", "lab", "vmap", "all")
 
 
