@@ -2,6 +2,7 @@
 
 from skopt_dl.displays.basins import BasinsDisplay
 from skopt_dl.displays.convergence import ConvergenceDisplay
+from skopt_dl.displays.convexity import ConvexityDisplay
 from skopt_dl.displays.landscape import LandscapeDisplay
 from skopt_dl.displays.learning_rate import LearningRateRangeDisplay
 from skopt_dl.displays.loss_curve import LossCurveDisplay
@@ -15,6 +16,7 @@ from skopt_dl.displays.unified_view import UnifiedViewDisplay
 __all__ = [
     "BasinsDisplay",
     "ConvergenceDisplay",
+    "ConvexityDisplay",
     "LandscapeDisplay",
     "LearningRateRangeDisplay",
     "LossCurveDisplay",

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from skopt_dl import objectives
 
 if TYPE_CHECKING:
+    from skopt_dl.lab.chords import Counterexample
     from skopt_dl.lab.comparing import Comparison, compare
+    from skopt_dl.lab.convex import Convexity, convexity
     from skopt_dl.lab.fitted import parameters
     from skopt_dl.lab.fitted_convexity import (
         EstimatorConvexity,
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Comparison",
+    "Convexity",
+    "Counterexample",
     "Curvature",
     "EstimatorConvexity",
     "Landscape",
@@ -32,6 +36,7 @@ __all__ = [
     "Slots",
     "between",
     "compare",
+    "convexity",
     "convexity_of_estimator",
     "curvature",
     "landscape",
@@ -48,6 +53,8 @@ __all__ = [
 # Imported when first used: what looks at fitted estimators imports scikit-learn.
 _HOMES = {
     "Comparison": "comparing",
+    "Convexity": "convex",
+    "Counterexample": "chords",
     "Curvature": "hessians",
     "EstimatorConvexity": "fitted_convexity",
     "Landscape": "slices",
@@ -57,6 +64,7 @@ _HOMES = {
     "Slots": "slots",
     "between": "slices",
     "compare": "comparing",
+    "convexity": "convex",
     "convexity_of_estimator": "fitted_convexity",
     "curvature": "hessians",
     "landscape": "slices",
