@@ -156,12 +156,12 @@ REDUCTIONS = (
     Reduction(
         Adam(RATE, beta_1=0.0, beta_2=0.0, epsilon=EPSILON),
         RMSProp(RATE, rho=0.0, epsilon=EPSILON),
-        "β₁ = β₂ = ρ = 0: the gradient's sign",
+        "β₁ = β₂ = ρ = 0: g / (|g| + ε)",
     ),
     Reduction(
         AdaMax(RATE, beta_1=0.0, beta_2=0.0, epsilon=EPSILON),
         RMSProp(RATE, rho=0.0, epsilon=EPSILON),
-        "β₁ = β₂ = ρ = 0: the gradient's sign",
+        "β₁ = β₂ = ρ = 0: g / (|g| + ε)",
     ),
     Reduction(
         AdaMax(RATE, **_ADAM),

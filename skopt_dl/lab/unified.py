@@ -77,6 +77,8 @@ def changes(
 
 def difference(one: np.ndarray, other: np.ndarray) -> float:
     """The largest difference of changes ``(T, P)``, relative to the weight's largest change."""
+    if one.shape != other.shape:
+        return float("inf")  # One of them was ended by numbers that are not finite.
     with np.errstate(invalid="ignore"):
         largest = np.maximum(np.abs(one).max(axis=0), np.abs(other).max(axis=0))
         apart = np.abs(one - other).max(axis=0) / np.where(largest > 0, largest, 1.0)
@@ -101,7 +103,8 @@ class Rule:
     Parameters
     ----------
     name : str
-    optimizer : Optimizer or Minimizer
+    optimizer : Optimizer, Minimizer or None
+        None where it could not be made.
     formula : Formula or None
     source : str
         ``"declared"`` beside the code, ``"recorded"`` while the code ran, or ``""``.
@@ -123,7 +126,7 @@ class Rule:
     def __init__(
         self,
         name: str,
-        optimizer: Optimizer | Minimizer,
+        optimizer: Optimizer | Minimizer | None,
         formula: Formula | None,
         source: str = "",
         difference: float = float("nan"),
@@ -322,5 +325,17 @@ def rules(optimizers: Sequence[str | Optimizer | Minimizer] | None = None) -> Ru
     nesterov   gradient + momentum * velocity  1
     adagrad    gradient                        sqrt(squares) + epsilon
     """
-    shown = map(rule, available("optimizer") if optimizers is None else optimizers)
+    shown = (
+        map(_rule_or_why_not, available("optimizer"))
+        if optimizers is None
+        else map(rule, optimizers)
+    )
     return Rules({each.name: each for each in shown})
+
+
+def _rule_or_why_not(name: str) -> Rule:
+    """The rule of an installed optimizer; one that fails is no obstacle to the rest."""
+    try:
+        return rule(name)
+    except Exception as error:
+        return Rule(name, None, None, reason=f"{type(error).__name__}: {error}")

@@ -107,7 +107,7 @@ def test_convex_polynomials_are_proved_with_their_constants(coefficients, domain
     assert found.strong == pytest.approx(strong, abs=0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(-9, 9), min_size=1, max_size=4), st.integers(0, 3))
 def test_polynomials_whose_second_derivative_is_a_square_are_proved_or_left_alone(root, extra):
     square = np.polynomial.polynomial.polymul(root, root)
@@ -118,7 +118,7 @@ def test_polynomials_whose_second_derivative_is_a_square_are_proved_or_left_alon
     assert lab.convexity(Polynomial(np.round(floats * 5040))).verdict == "proved"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(-20, 20), min_size=1, max_size=8), st.integers(-3, 3))
 def test_polynomials_agree_with_a_fine_grid(coefficients, low):
     f = Polynomial(coefficients)

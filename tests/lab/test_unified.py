@@ -190,6 +190,14 @@ def test_wrong_place_of_epsilon_is_noticed():
     assert lab.rule(Misplaced()).source == "recorded"
 
 
+def test_formula_that_is_off_by_little_is_not_shown():
+    class Larger(SGD):
+        def update(self, grad, state, params, step):
+            return super().update(grad, state, params, step) * (1 + 1e-11)
+
+    assert lab.rule(Larger()).source == "recorded"
+
+
 def refusing(update, **attributes):
     def init(self, learning_rate=0.1):
         self.learning_rate = learning_rate
@@ -309,6 +317,18 @@ def test_table_has_all_installed_optimizers():
     assert "whole minimisation" in shown._repr_html_()
 
 
+def test_optimizer_that_fails_is_no_obstacle_to_the_rest(monkeypatch):
+    def make(kind, name):
+        if name == "sgd":
+            raise ImportError("no module named sgd")
+        return SGD()
+
+    monkeypatch.setattr("skopt_dl.lab.unified.make", make)
+    shown = lab.rules()
+    assert shown["sgd"].text == "No formula: ImportError: no module named sgd."
+    assert shown["adam"].source == "declared"
+
+
 def test_objects_are_told_apart_in_a_table():
     shown = lab.rules([Adam(), Adam(epsilon_hat=True)])
     assert list(shown) == ["Adam()", "Adam(epsilon_hat=True)"]
@@ -373,6 +393,7 @@ def test_difference_is_infinite_where_something_is_not_finite():
     one = np.array([[1.0, np.nan]])
     assert difference(one, np.ones((1, 2))) == math.inf
     assert difference(np.zeros((2, 1)), np.zeros((2, 1))) == 0.0
+    assert difference(np.zeros((2, 1)), np.zeros((1, 1))) == math.inf
     assert difference(np.array([[1.0], [2.0]]), np.array([[1.0], [1.0]])) == 0.5
 
 
