@@ -15,7 +15,7 @@ SAFETY = 32.0
 # Neighbours of a point whose values tell how exact they are, their distances as shares of the
 # domain, and how many chords are tried so.
 N_NEIGHBOURS, N_EXAMINED = 16, 64
-SCALES = 2.0 ** -np.array([14, 20, 26, 32, 38, 44])
+SCALES = 2.0 ** -np.array([12, 18, 24, 30, 36, 42])
 
 
 class Counterexample(NamedTuple):
@@ -151,7 +151,8 @@ def _roughness(f: Function, points: np.ndarray, lower: np.ndarray, upper: np.nda
     """Second differences nearby, ``(n,)``: the noise of computation (Moré & Wild, 2011).
 
     Where large numbers cancel in a function, its graph has steps, wider than the spacing of points.
-    A smooth function is straight at such distances.
+    A smooth function is nearly straight at such distances. One with fewer steps, wider than the
+    distances that are looked at, is a step function for all that its values tell.
     """
     rng = np.random.default_rng(0)
     sizes = np.repeat(SCALES, N_NEIGHBOURS)[:, None, None] * (upper - lower)

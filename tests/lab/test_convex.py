@@ -221,7 +221,7 @@ small = st.floats(-3, 3)
 KINDS = {
     "constant": lambda x, y, n, s: n[0] + 0 * x,
     "linear": lambda x, y, n, s: n[0] * x + n[1] * y + n[2],
-    "linear, cancelling": lambda x, y, n, s: (n[0] * x + 1e12) - 1e12 + n[1] * (y - x),
+    "linear, cancelling": lambda x, y, n, s: ((1 + abs(n[0])) * x + 1e12) - 1e12 + n[1] * (y - x),
     "cancelling": lambda x, y, n, s: (x + 1e12) - 1e12 - x + 1e-3 * y**2,
     "nearly constant": lambda x, y, n, s: np.sin(x) ** 2 + np.cos(x) ** 2 + n[0],
     "kink": lambda x, y, n, s: np.abs(n[0] * x + n[1] * y + n[2]),
