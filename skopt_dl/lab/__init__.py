@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from skopt_dl import objectives
 
 if TYPE_CHECKING:
+<<<<<<< HEAD
     from skopt_dl.lab.brute_force import (
         GridSearch,
         LinearModel,
@@ -16,7 +17,11 @@ if TYPE_CHECKING:
         grid_search,
         normal_equations,
     )
+=======
+    from skopt_dl.lab.chords import Counterexample
+>>>>>>> unified
     from skopt_dl.lab.comparing import Comparison, compare
+    from skopt_dl.lab.convex import Convexity, convexity
     from skopt_dl.lab.fitted import parameters
     from skopt_dl.lab.fitted_convexity import (
         EstimatorConvexity,
@@ -31,6 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Comparison",
+    "Convexity",
+    "Counterexample",
     "Curvature",
     "EstimatorConvexity",
     "GridSearch",
@@ -42,6 +49,7 @@ __all__ = [
     "Slots",
     "between",
     "compare",
+    "convexity",
     "convexity_of_estimator",
     "cost_of_accuracy",
     "curvature",
@@ -62,6 +70,8 @@ __all__ = [
 # Imported when first used: what looks at fitted estimators imports scikit-learn.
 _HOMES = {
     "Comparison": "comparing",
+    "Convexity": "convex",
+    "Counterexample": "chords",
     "Curvature": "hessians",
     "EstimatorConvexity": "fitted_convexity",
     "GridSearch": "brute_force",
@@ -73,6 +83,7 @@ _HOMES = {
     "Slots": "slots",
     "between": "slices",
     "compare": "comparing",
+    "convexity": "convex",
     "convexity_of_estimator": "fitted_convexity",
     "cost_of_accuracy": "brute_force",
     "curvature": "hessians",
