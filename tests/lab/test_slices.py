@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import scipy.sparse
 from sklearn.decomposition import PCA
-from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -48,6 +47,11 @@ def with_weights(model, row):
     return copied
 
 
+def cross_entropy(model, row, w=None):
+    log_p = with_weights(model, row).predict_log_proba(X)
+    return -np.average(log_p[np.arange(len(Y)), Y], weights=w)
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 def test_each_point_has_the_loss_of_a_model_with_these_weights(model, weighted):
     w = RNG.uniform(size=45) if weighted else None
@@ -56,7 +60,7 @@ def test_each_point_has_the_loss_of_a_model_with_these_weights(model, weighted):
     for i, a in enumerate(plane.coordinates[0]):
         for j, b in enumerate(plane.coordinates[1]):
             row = plane.origin + a * plane.directions[0] + b * plane.directions[1]
-            expected = log_loss(Y, with_weights(model, row).predict_proba(X), sample_weight=w)
+            expected = cross_entropy(model, row, w)
             assert plane.losses[i, j] == pytest.approx(expected, rel=1e-9)
     assert plane.losses[2, 2] == plane.loss
 
@@ -114,7 +118,7 @@ def test_directions_may_be_given(model):
     assert line.losses.shape == (3,)
     np.testing.assert_array_equal(line.directions, given[None])
     row = line.origin + 0.1 * given
-    assert line.losses[2] == pytest.approx(log_loss(Y, with_weights(model, row).predict_proba(X)))
+    assert line.losses[2] == pytest.approx(cross_entropy(model, row))
 
 
 def test_directions_of_the_hessian_bend_as_their_eigenvalues_say(model):
@@ -143,7 +147,7 @@ def test_a_path_has_the_principal_components_that_scikit_learn_finds(walked):
     # The last of the path is the model, in the middle of its own slice.
     np.testing.assert_allclose(plane.path[-1], 0.0, atol=1e-12)
     assert plane.path_losses[-1] == plane.loss
-    expected = [log_loss(Y, with_weights(model, row).predict_proba(X)) for row in path]
+    expected = [cross_entropy(model, row) for row in path]
     np.testing.assert_allclose(plane.path_losses, expected)
     for along, seen in zip(plane.coordinates, plane.path.T, strict=True):
         assert along[0] < seen.min() <= seen.max() < along[-1]
@@ -189,7 +193,7 @@ def test_the_barrier_between_two_models_is_where_and_what_it_is_plainly(model):
     t = line.coordinates[0]
     assert (t[0], t[10], t[50], t[-1]) == pytest.approx((-0.25, 0.0, 1.0, 1.25))
     rows = [(1 - s) * lab.parameters(model) + s * lab.parameters(other) for s in t]
-    losses = np.array([log_loss(Y, with_weights(model, row).predict_proba(X)) for row in rows])
+    losses = np.array([cross_entropy(model, row) for row in rows])
     np.testing.assert_allclose(line.losses, losses, rtol=1e-6)
     above = (losses - (1 - t) * losses[10] - t * losses[50])[10:51]
     assert line.barrier == pytest.approx(above.max())
