@@ -9,7 +9,7 @@ from skopt_dl import objectives
 from skopt_dl.lab.comparing import Comparison, compare
 
 if TYPE_CHECKING:
-    from skopt_dl.lab.fitted import parameters
+    from skopt_dl.lab.fitted import FittedLoss, parameters
     from skopt_dl.lab.fitted_convexity import (
         EstimatorConvexity,
         convexity_of_estimator,
@@ -22,6 +22,7 @@ __all__ = [
     "Comparison",
     "Curvature",
     "EstimatorConvexity",
+    "FittedLoss",
     "Landscape",
     "Line",
     "between",
@@ -38,6 +39,7 @@ __all__ = [
 _HOMES = {
     "Curvature": "hessians",
     "EstimatorConvexity": "fitted_convexity",
+    "FittedLoss": "fitted",
     "Landscape": "slices",
     "Line": "slices",
     "between": "slices",
