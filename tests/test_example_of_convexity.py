@@ -6,11 +6,13 @@ from pathlib import Path
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "why_networks_are_not_convex.py"
 
+# Here, since importing SciPy changes the filters of warnings.
+spec = importlib.util.spec_from_file_location(EXAMPLE.stem, EXAMPLE)
+example = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(example)
+
 
 def test_the_linear_model_is_convex_and_the_network_is_not(tmp_path, capsys):
-    spec = importlib.util.spec_from_file_location(EXAMPLE.stem, EXAMPLE)
-    example = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(example)
     path = example.main(["--units", "3", "--chords", "100", "--output", str(tmp_path)])
     printed = capsys.readouterr().out
     assert path.read_bytes().startswith(b"\x89PNG")
