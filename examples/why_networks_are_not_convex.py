@@ -1,4 +1,4 @@
-"""Cross-entropy is convex; why is the loss of a network that is trained with it not?
+"""Cross-entropy is convex, and yet the loss of a network that is trained with it is not.
 
 It is convex in what the network puts out. The output of a linear model is a linear function of its
 weights, and so the loss is convex in the weights. A network multiplies the weights of its layers

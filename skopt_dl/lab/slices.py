@@ -188,11 +188,7 @@ def landscape(
         )
         ends = [-1, 0][:n_dims]
         rows, eigenvalues = found.eigenvectors[ends], found.eigenvalues[ends]
-        names = ("largest", "smallest")
-        labels = [
-            f"direction of the {name} eigenvalue, {value:.3g}"
-            for name, value in zip(names, eigenvalues, strict=False)
-        ]
+        labels = [f"eigenvector of λ = {value:.3g}" for value in eigenvalues]
     elif directions == "path":
         if way is None:
             raise ValueError(
@@ -201,8 +197,7 @@ def landscape(
             )
         rows, explained = _principal(way - loss.params, n_dims)
         labels = [
-            f"component {i} of the path, {share:.0%} of its variance"
-            for i, share in enumerate(explained, 1)
+            f"path component {i} ({share:.0%} of variance)" for i, share in enumerate(explained, 1)
         ]
     else:
         raise ValueError(

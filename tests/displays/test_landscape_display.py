@@ -71,7 +71,7 @@ def test_a_path_lies_on_top(iris, models):
         height = seen.path_losses if n_dims == 1 else seen.path[:, 1]
         drawn = np.column_stack([seen.path[:, 0], height])
         np.testing.assert_array_equal(display.path_.get_xydata(), drawn)
-        assert "of its variance" in display.ax_.get_xlabel()
+        assert "of variance)" in display.ax_.get_xlabel()
 
 
 def test_a_line_has_its_curve_on_the_given_axes(iris, models):

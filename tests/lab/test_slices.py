@@ -151,7 +151,7 @@ def test_a_path_has_the_principal_components_that_scikit_learn_finds(walked):
     np.testing.assert_allclose(plane.path_losses, expected)
     for along, seen in zip(plane.coordinates, plane.path.T, strict=True):
         assert along[0] < seen.min() <= seen.max() < along[-1]
-    assert f"{pca.explained_variance_ratio_[0]:.0%} of its variance" in plane.labels[0]
+    assert f"{pca.explained_variance_ratio_[0]:.0%} of variance)" in plane.labels[0]
 
 
 def test_a_path_lies_at_its_nearest_points_in_a_plane_of_any_directions(walked):
