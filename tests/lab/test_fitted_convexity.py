@@ -7,6 +7,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skopt_dl import MLPClassifier, MLPRegressor, lab
+from skopt_dl.lab.fitted_convexity import _chord
 from skopt_dl.networks.losses import SquaredError
 
 RNG = np.random.default_rng(2)
@@ -76,3 +77,11 @@ def test_the_number_of_points_is_checked():
     model = MLPClassifier((), optimizer="lbfgs", max_iter=1000).fit(X, Y)
     with pytest.raises(ValueError, match="n_points must be an int, at least 1; got 0"):
         lab.convexity_of_estimator(model, X, Y, n_points=0)
+
+
+def test_rounding_is_no_chord():
+    model = MLPClassifier((), optimizer="lbfgs", max_iter=1000).fit(X, Y)
+    at = lab.curvature(model, X, Y)
+    # Biases that all grow alike change nothing but the last bits.
+    assert abs(at.smallest) < 1e-10
+    assert _chord(lab.FittedLoss(model, X, Y), at) is None
