@@ -6,9 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from skopt_dl import objectives
-from skopt_dl.lab.comparing import Comparison, compare
 
 if TYPE_CHECKING:
+    from skopt_dl.lab.comparing import Comparison, compare
     from skopt_dl.lab.fitted import FittedLoss, parameters
     from skopt_dl.lab.fitted_convexity import (
         EstimatorConvexity,
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
         linear_beside_network,
     )
     from skopt_dl.lab.hessians import Curvature, curvature
+    from skopt_dl.lab.reducing import reductions
     from skopt_dl.lab.slices import Landscape, Line, between, landscape
+    from skopt_dl.lab.slots import Slots, slots_of_run, slots_of_steps
+    from skopt_dl.lab.unified import Rule, Rules, rule, rules
 
 __all__ = [
     "Comparison",
@@ -25,6 +28,9 @@ __all__ = [
     "FittedLoss",
     "Landscape",
     "Line",
+    "Rule",
+    "Rules",
+    "Slots",
     "between",
     "compare",
     "convexity_of_estimator",
@@ -33,21 +39,36 @@ __all__ = [
     "linear_beside_network",
     "objectives",
     "parameters",
+    "reductions",
+    "rule",
+    "rules",
+    "slots_of_run",
+    "slots_of_steps",
 ]
 
-# What looks at fitted estimators, imported when first used: scikit-learn takes a while.
+# Imported when first used: what looks at fitted estimators imports scikit-learn.
 _HOMES = {
+    "Comparison": "comparing",
     "Curvature": "hessians",
     "EstimatorConvexity": "fitted_convexity",
     "FittedLoss": "fitted",
     "Landscape": "slices",
     "Line": "slices",
+    "Rule": "unified",
+    "Rules": "unified",
+    "Slots": "slots",
     "between": "slices",
+    "compare": "comparing",
     "convexity_of_estimator": "fitted_convexity",
     "curvature": "hessians",
     "landscape": "slices",
     "linear_beside_network": "fitted_convexity",
     "parameters": "fitted",
+    "reductions": "reducing",
+    "rule": "unified",
+    "rules": "unified",
+    "slots_of_run": "slots",
+    "slots_of_steps": "slots",
 }
 
 
