@@ -21,8 +21,12 @@ if TYPE_CHECKING:
     from skopt_dl.lab.chords import Counterexample
 >>>>>>> unified
     from skopt_dl.lab.comparing import Comparison, compare
+<<<<<<< HEAD
     from skopt_dl.lab.convex import Convexity, convexity
     from skopt_dl.lab.fitted import parameters
+=======
+    from skopt_dl.lab.fitted import FittedLoss, parameters
+>>>>>>> landscape
     from skopt_dl.lab.fitted_convexity import (
         EstimatorConvexity,
         convexity_of_estimator,
@@ -40,7 +44,11 @@ __all__ = [
     "Counterexample",
     "Curvature",
     "EstimatorConvexity",
+<<<<<<< HEAD
     "GridSearch",
+=======
+    "FittedLoss",
+>>>>>>> landscape
     "Landscape",
     "Line",
     "LinearModel",
@@ -74,7 +82,11 @@ _HOMES = {
     "Counterexample": "chords",
     "Curvature": "hessians",
     "EstimatorConvexity": "fitted_convexity",
+<<<<<<< HEAD
     "GridSearch": "brute_force",
+=======
+    "FittedLoss": "fitted",
+>>>>>>> landscape
     "Landscape": "slices",
     "Line": "slices",
     "LinearModel": "brute_force",
