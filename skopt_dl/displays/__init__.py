@@ -2,6 +2,7 @@
 
 from skopt_dl.displays.basins import BasinsDisplay
 from skopt_dl.displays.convergence import ConvergenceDisplay
+from skopt_dl.displays.landscape import LandscapeDisplay
 from skopt_dl.displays.learning_rate import LearningRateRangeDisplay
 from skopt_dl.displays.loss_curve import LossCurveDisplay
 from skopt_dl.displays.optimizer_comparison import OptimizerComparisonDisplay
@@ -13,6 +14,7 @@ from skopt_dl.displays.trajectory import TrajectoryDisplay
 __all__ = [
     "BasinsDisplay",
     "ConvergenceDisplay",
+    "LandscapeDisplay",
     "LearningRateRangeDisplay",
     "LossCurveDisplay",
     "OptimizerComparisonDisplay",
