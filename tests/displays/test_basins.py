@@ -5,6 +5,7 @@ import pytest
 
 from skopt_dl.displays import BasinsDisplay
 from skopt_dl.displays._style import REGIONS, rgb
+from skopt_dl.displays.basins import PALEST
 from skopt_dl.objectives import Function, Himmelblau, Plateau, Polynomial, Quadratic, from_callable
 from skopt_dl.optimizers import SGD, Momentum
 
@@ -62,7 +63,7 @@ def test_momentum_changes_the_basins():
 
 
 def test_what_diverges_or_never_arrives_is_marked():
-    display = BasinsDisplay.from_objective(Himmelblau(), SGD(0.02), resolution=12, n_steps=200)
+    display = BasinsDisplay.from_objective(Himmelblau(), SGD(0.025), resolution=12, n_steps=200)
     nowhere = display.minimum < 0
     assert set(display.outcome[nowhere]) >= {"diverged", "stalled"}
     assert np.isinf(display.steps[nowhere]).all()
@@ -81,7 +82,9 @@ def test_quicker_starts_are_darker():
     order = first[np.argsort(display.steps[first], kind="stable")]
     whiteness = image[order].sum(axis=1)
     assert (np.diff(whiteness) >= -1e-12).all()
-    np.testing.assert_allclose(image[order[0]], rgb(REGIONS[0]), atol=0.02)
+    colour = rgb(REGIONS[0])
+    np.testing.assert_allclose(image[order[0]], colour, atol=0.02)
+    np.testing.assert_allclose(image[order[-1]], colour + PALEST * (1 - colour), atol=0.02)
 
 
 def test_minima_that_are_not_known_are_found_by_the_runs():

@@ -6,7 +6,7 @@ import pytest
 from skopt_dl.displays import StabilityMapDisplay
 from skopt_dl.displays.stability import largest_curvature
 from skopt_dl.objectives import Booth, Polynomial, Quadratic, Rosenbrock, from_callable
-from skopt_dl.optimizers import LBFGS, SGD, AdaGrad, Adam, Momentum, Nesterov, NAdam, RMSProp
+from skopt_dl.optimizers import LBFGS, SGD, AdaGrad, Adam, Momentum, NAdam, Nesterov, RMSProp
 from skopt_dl.optimizers.rule import MovingAverage, TwoSlotOptimizer
 
 MOMENTA = np.array([0.0, 0.2, 0.5, 0.8, 0.9])
@@ -51,7 +51,9 @@ def test_fewest_steps_are_near_the_optimum_of_polyak():
     smallest, largest = 1.0, 20.0
     display = StabilityMapDisplay.from_objective(Quadratic([smallest, largest]), n_steps=300)
     root = np.sqrt(largest / smallest)
-    assert display.best[0] == pytest.approx((2 / (np.sqrt(largest) + np.sqrt(smallest))) ** 2, rel=0.15)
+    assert display.best[0] == pytest.approx(
+        (2 / (np.sqrt(largest) + np.sqrt(smallest))) ** 2, rel=0.15
+    )
     assert display.best[1] == pytest.approx(((root - 1) / (root + 1)) ** 2, abs=0.05)
 
 

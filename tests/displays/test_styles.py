@@ -68,7 +68,9 @@ def test_markers_all_differ_and_no_kind_of_line_has_more_than_four():
 
 
 def test_every_built_in_optimizer_has_its_own_style_whatever_stands_beside_it():
-    built_in = [name for name in available_optimizers() if "/" not in name and name in OF_OPTIMIZERS]
+    built_in = [
+        name for name in available_optimizers() if "/" not in name and name in OF_OPTIMIZERS
+    ]
     assert len(built_in) == len(OF_OPTIMIZERS) == 12
     alone = {name: styles([name])[name] for name in built_in}
     together = styles(["lion", *reversed(built_in)])
