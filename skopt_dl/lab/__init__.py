@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from skopt_dl import objectives
 
 if TYPE_CHECKING:
-<<<<<<< HEAD
     from skopt_dl.lab.brute_force import (
         GridSearch,
         LinearModel,
@@ -17,17 +16,12 @@ if TYPE_CHECKING:
         grid_search,
         normal_equations,
     )
-=======
     from skopt_dl.lab.chords import Counterexample
->>>>>>> unified
     from skopt_dl.lab.comparing import Comparison, compare
-<<<<<<< HEAD
     from skopt_dl.lab.convex import Convexity, convexity
     from skopt_dl.lab.fitted import parameters
-=======
-    from skopt_dl.lab.fitted import FittedLoss, parameters
->>>>>>> landscape
     from skopt_dl.lab.fitted_convexity import (
+        Beside,
         EstimatorConvexity,
         convexity_of_estimator,
         linear_beside_network,
@@ -39,16 +33,13 @@ if TYPE_CHECKING:
     from skopt_dl.lab.unified import Rule, Rules, rule, rules
 
 __all__ = [
+    "Beside",
     "Comparison",
     "Convexity",
     "Counterexample",
     "Curvature",
     "EstimatorConvexity",
-<<<<<<< HEAD
     "GridSearch",
-=======
-    "FittedLoss",
->>>>>>> landscape
     "Landscape",
     "Line",
     "LinearModel",
@@ -77,16 +68,13 @@ __all__ = [
 
 # Imported when first used: what looks at fitted estimators imports scikit-learn.
 _HOMES = {
+    "Beside": "fitted_convexity",
     "Comparison": "comparing",
     "Convexity": "convex",
     "Counterexample": "chords",
     "Curvature": "hessians",
     "EstimatorConvexity": "fitted_convexity",
-<<<<<<< HEAD
     "GridSearch": "brute_force",
-=======
-    "FittedLoss": "fitted",
->>>>>>> landscape
     "Landscape": "slices",
     "Line": "slices",
     "LinearModel": "brute_force",
