@@ -18,8 +18,8 @@ from skopt_dl.training import Batches, ModelRun, Recorder, Stopping, Trajectory,
 Array = Any
 AnyOptimizer = str | Optimizer | Minimizer
 
-# The share of the steps at the end of a run in which it has to come nearer, and by which share of
-# its gap, for not to be stalled.
+# The share of the steps at the end of a run in which it has to come nearer, for not to be stalled,
+# and by which share of the gap it has left, or of the way it has come.
 LAST, NEARER = 0.1, 0.01
 # The gradient component at which methods that run themselves end.
 GRADIENT_TOL = 1e-10
@@ -58,7 +58,8 @@ class Comparison:
         ``final_value`` and ``best_value`` of the function; ``final_gap`` to its smallest value, or
         where that is not known to the best of all runs; ``minimum``, the number of the one of
         ``objective.minima`` that the run ended near, -1 for none; ``outcome``, one of
-        ``"reached"``, ``"diverged"``, ``"stalled"`` and ``"moving"``; ``state_numbers``, which
+        ``"reached"``, ``"diverged"``, ``"stalled"`` (in the end it came no nearer worth speaking
+        of) and ``"moving"``; ``state_numbers``, which
         the optimizer keeps besides the parameters.
     ends : ndarray of shape (R, P)
         Where each run ended; not finite where it diverged.
@@ -418,7 +419,11 @@ def _outcome(
 ) -> np.ndarray:
     outside = ((ends < objective.lower) | (ends > objective.upper)).any(axis=1)
     diverged = ~np.isfinite(final) | (outside & (final > gaps[:, 0]))
-    earlier = gaps[:, int(-LAST * gaps.shape[1]) - 1]
-    stalled = final > (1 - NEARER) * earlier
+    earlier = gaps[:, -1 - max(1, int(LAST * (gaps.shape[1] - 1)))]
+    ended_by_itself = np.isinf(gaps[:, -1])
+    came = earlier - final
+    stalled = ended_by_itself | (
+        (came < NEARER * earlier) & (came <= NEARER * (gaps[:, 0] - final))
+    )
     conditions = [diverged, final <= tol, stalled]
     return np.select(conditions, ["diverged", "reached", "stalled"], "moving")

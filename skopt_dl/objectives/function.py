@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -66,13 +67,17 @@ class Function(Objective):
                 f"domain of {self.name} must be a pair (lower, upper) with lower < upper in every "
                 f"variable; got {domain!r}."
             )
-        self.minima: list[StationaryPoint] = []
         self.start = self.lower + 0.2 * (self.upper - self.lower)
 
     @property
     def n_dims(self) -> int:
         """P, how many numbers the function depends on."""
         return self.layout.size
+
+    @cached_property
+    def minima(self) -> list[StationaryPoint]:
+        """All local minima, the global ones first; empty where they are not known."""
+        return []
 
     @property
     def minimum(self) -> float:
@@ -123,3 +128,21 @@ class Function(Objective):
 
     def __repr__(self) -> str:
         return f"<{self.name}: {self.n_dims} variables>"
+
+
+def minima_near(function: Function, points: Points, n_steps: int = 50) -> list[StationaryPoint]:
+    """The minima that Newton's method finds from points ``(n, P)``, the lowest first.
+
+    Where it ends at no minimum, or at one that was found before, there is none.
+    """
+    x = np.array(points, dtype=float)
+    for _ in range(n_steps):
+        step = np.linalg.solve(function.hessian(x), function.gradient(x)[..., None])[..., 0]
+        x = x - step
+    curved = np.linalg.eigvalsh(function.hessian(x)).min(axis=-1) > 0
+    near = np.abs(step).max(axis=-1) <= 1e-8 * (1 + np.abs(x).max(axis=-1))
+    found: list[StationaryPoint] = []
+    for point in x[curved & near]:
+        if not any(np.allclose(point, other.point, rtol=0, atol=1e-6) for other in found):
+            found.append(StationaryPoint(point, float(function.value(point)), MINIMUM))
+    return sorted(found, key=lambda each: each.value)

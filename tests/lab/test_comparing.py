@@ -1,0 +1,183 @@
+"""Runs that are compared are those that the loop makes, and what became of them is true."""
+
+import numpy as np
+import pytest
+
+from skopt_dl import lab
+from skopt_dl.objectives import Function, StationaryPoint
+from skopt_dl.optimizers import SGD, Adam, Momentum
+
+
+class Valley(Function):
+    """``(x² + 10 y²) / 2``, and its minimum."""
+
+    def __init__(self, **options):
+        super().__init__(2, (-4.0, 4.0), **options)
+        self.minima = [StationaryPoint(np.zeros(2), 0.0, "minimum")]
+
+    def value(self, x):
+        return 0.5 * (x**2 * self.curvatures(x)).sum(axis=-1)
+
+    def gradient(self, x):
+        return x * self.curvatures(x)
+
+    @staticmethod
+    def curvatures(x):
+        return np.array([1.0, 10.0], dtype=x.dtype)
+
+
+class TwoWells(Function):
+    """``(x² - 1)²``, whose minima are -1 and 1."""
+
+    def __init__(self):
+        super().__init__(1, (-2.0, 2.0))
+        self.minima = [StationaryPoint(np.array([x]), 0.0, "minimum") for x in (-1.0, 1.0)]
+
+    def value(self, x):
+        return (x[..., 0] ** 2 - 1.0) ** 2
+
+    def gradient(self, x):
+        return 4.0 * x * (x**2 - 1.0)
+
+
+def test_every_combination_is_a_run_that_ends_where_the_closed_form_says():
+    rates, starts = [0.01, 0.1], [[1.0, 1.0], [-2.0, 0.5], [3.0, -3.0]]
+    found = lab.compare(Valley(), "sgd", learning_rates=rates, starts=starts, n_steps=7)
+    assert len(found) == 6
+    for rate, start, end in zip(
+        found.table["learning_rate"], found.table["start"], found.ends, strict=True
+    ):
+        factors = (1.0 - rate * np.array([1.0, 10.0])) ** 7
+        np.testing.assert_allclose(end, np.array(starts[start]) * factors, rtol=1e-13)
+
+
+def test_paths_values_and_gradients_are_kept_on_request():
+    found = lab.compare(Valley(), SGD(0.05), starts=[[1.0, 2.0]], n_steps=4, record=True)
+    factors = 1.0 - 0.05 * np.array([1.0, 10.0])
+    path = np.array([[1.0, 2.0] * factors**t for t in range(5)])
+    np.testing.assert_allclose(found.paths[0], path, rtol=1e-14)
+    np.testing.assert_allclose(found.values[0], 0.5 * (path**2 @ [1.0, 10.0]), rtol=1e-14)
+    np.testing.assert_allclose(found.gradients[0], path[:4] * [1.0, 10.0], rtol=1e-14)
+    assert lab.compare(Valley(), SGD(0.05), n_steps=4).paths is None
+
+
+def test_steps_to_tolerance_are_the_first_after_which_the_gap_is_small():
+    found = lab.compare(TwoWells(), SGD(0.01), starts=[[1.2], [0.0]], n_steps=300, tol=1e-8)
+    gaps = found.values[0]
+    step = int(found.table["steps_to_tolerance"][0])
+    assert gaps[step - 1] > 1e-8 >= gaps[step]
+    # The top between the wells is stationary.
+    assert found.table["steps_to_tolerance"][1] == np.inf
+    assert found.table["outcome"].tolist() == ["reached", "stalled"]
+    assert found.table["minimum"].tolist() == [1, -1]
+
+
+@pytest.mark.parametrize(
+    ("rate", "outcome"), [(0.1, "reached"), (1e-3, "moving"), (0.21, "diverged"), (1e6, "diverged")]
+)
+def test_outcome_tells_what_a_rate_leads_to(rate, outcome):
+    """Above 2 / 10 descent diverges, soon beyond all numbers or slowly."""
+    found = lab.compare(Valley(), "sgd", learning_rates=[rate], starts=[[1.0, 1.0]], n_steps=200)
+    assert found.table["outcome"].tolist() == [outcome]
+    assert np.isfinite(found.ends).all() == (rate < 1)
+
+
+def test_methods_that_end_themselves_elsewhere_are_stalled():
+    shifted = TwoWells()
+    shifted.minima = [StationaryPoint(np.array([1.0]), 0.0, "minimum")]
+    shifted.value = lambda x: (x[..., 0] ** 2 - 1.0) ** 2 + (x[..., 0] < 0)
+    found = lab.compare(shifted, "lbfgs", starts=[[-1.5], [1.5]], n_steps=100)
+    assert found.table["outcome"].tolist() == ["stalled", "reached"]
+
+
+def test_what_is_not_known_is_measured_against_the_best_run():
+    valley = Valley()
+    valley.minima = []
+    found = lab.compare(valley, SGD(0.01), starts=[[1.0, 0.0], [3.0, 0.0]], n_steps=10)
+    assert found.table["final_gap"][0] == 0.0
+    assert found.table["final_gap"][1] > 0.0
+    assert found.table["minimum"].tolist() == [-1, -1]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_run_has_the_bits_it_has_alone(dtype):
+    optimizers = {"a": SGD(0.01), "b": Momentum(0.01), "c": Adam(0.1), "d": "lion", "e": "lbfgs"}
+    together = lab.compare(Valley(), optimizers, starts=3, n_steps=20, dtype=dtype)
+    for row, (label, start) in enumerate(
+        zip(together.table["optimizer"], together.table["start"], strict=True)
+    ):
+        alone = lab.compare(
+            Valley(),
+            {label: optimizers[label]},
+            starts=[together.starts[start]],
+            n_steps=20,
+            dtype=dtype,
+        )
+        np.testing.assert_array_equal(together.ends[row], alone.ends[0])
+
+
+def test_methods_that_run_themselves_take_part():
+    found = lab.compare(Valley(), ["sgd", "lbfgs"], n_steps=50, record=True)
+    assert found.table["outcome"].tolist() == ["moving", "reached"]
+    assert np.isnan(found.table["learning_rate"]).tolist() == [False, True]
+    n_points = np.isfinite(found.paths[1]).all(axis=1).sum()
+    assert 2 < n_points < 51
+    np.testing.assert_array_equal(found.paths[1, n_points - 1], found.ends[1])
+
+
+def test_the_table_is_a_frame_where_pandas_is_installed():
+    pandas = pytest.importorskip("pandas")
+    found = lab.compare(Valley(), ["sgd", "adam"], n_steps=30)
+    frame = found.to_frame()
+    assert isinstance(frame, pandas.DataFrame)
+    assert frame["state_numbers"].tolist() == [0, 4]
+    assert repr(found) == "<Comparison on Valley: 2 runs, 2 moving>"
+
+
+WRONG = {
+    "an objective that is none": (lambda: lab.compare(len, "sgd"), TypeError, "from_callable"),
+    "an unknown name": (lambda: lab.compare(Valley(), "adm"), ValueError, "adam"),
+    "no optimizer": (lambda: lab.compare(Valley(), []), ValueError, "optimizers is empty"),
+    "a class": (lambda: lab.compare(Valley(), [SGD]), ValueError, "optimizers must be names"),
+    "one twice": (lambda: lab.compare(Valley(), ["sgd", "sgd"]), ValueError, "'?sgd'? twice"),
+    "a negative rate": (
+        lambda: lab.compare(Valley(), "sgd", learning_rates=[-1.0]),
+        ValueError,
+        "learning_rate",
+    ),
+    "rates of another": (
+        lambda: lab.compare(Valley(), "sgd", learning_rates={"adam": [0.1]}),
+        ValueError,
+        "'adam', which is none of the optimizers: 'sgd'",
+    ),
+    "a start outside": (
+        lambda: lab.compare(Valley(), "sgd", starts=[[1.0, 5.0]]),
+        ValueError,
+        r"starts of Valley must lie in its domain.*got \[1.0, 5.0\]",
+    ),
+    "a start of another shape": (
+        lambda: lab.compare(Valley(), "sgd", starts=[[1.0]]),
+        ValueError,
+        r"must be of shape \(n, 2\)",
+    ),
+    "a start that is no number": (
+        lambda: lab.compare(Valley(), "sgd", starts=[[np.nan, 0.0]]),
+        ValueError,
+        "starts of Valley",
+    ),
+    "no start": (lambda: lab.compare(Valley(), "sgd", starts=0), ValueError, "how many to draw"),
+    "batches of no sum": (
+        lambda: lab.compare(Valley(), "sgd", batch_sizes=[4]),
+        ValueError,
+        "no sum of terms.*got 4",
+    ),
+    "no steps": (lambda: lab.compare(Valley(), "sgd", n_steps=0), ValueError, "n_steps"),
+    "half a step": (lambda: lab.compare(Valley(), "sgd", n_steps=0.5), ValueError, "n_steps"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_bad_input_is_answered_by_name(what):
+    call, error, words = WRONG[what]
+    with pytest.raises(error, match=words):
+        call()
