@@ -24,8 +24,9 @@ LAYERS = [
     {"search"},
     {"preprocessing"},
     {"estimators"},
+    {"lab"},
     {"displays"},
-    {"callbacks", "cli", "lab", "learning_rates", "testing"},
+    {"callbacks", "cli", "learning_rates", "testing"},
 ]
 FORBIDDEN = {"torch", "jax", "tensorflow", "keras", "flax", "mlx"}
 

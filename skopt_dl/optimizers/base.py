@@ -175,6 +175,10 @@ class Optimizer(Configurable):
         """
         return {}
 
+    def stability_limit(self) -> float:
+        """The learning rate times curvature from which a quadratic diverges; NaN if not known."""
+        return float("nan")
+
     def update(self, grad: Array, state: Mapping[str, Array], params: Array, step: Step) -> Array:
         """Return what is added to the parameters.
 

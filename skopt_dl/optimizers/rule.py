@@ -36,6 +36,10 @@ class Direction:
         """Return the direction over its factor: `grad`, overwritten, or a slot."""
         return grad
 
+    def stability_limit(self, h: Any) -> float:
+        """The learning rate times curvature from which a quadratic diverges, without a scale."""
+        return 2.0
+
 
 class HeavyBall(Direction):
     """A velocity, ``v = momentum * v + g`` (Polyak, 1964)."""
@@ -47,6 +51,9 @@ class HeavyBall(Direction):
         step.xp.multiply(velocity, h.momentum, out=velocity)
         step.xp.add(velocity, grad, out=velocity)
         return velocity
+
+    def stability_limit(self, h: Any) -> float:
+        return 2.0 * (1.0 + h.momentum)
 
 
 class NesterovMomentum(Direction):
@@ -62,6 +69,9 @@ class NesterovMomentum(Direction):
         step.xp.add(velocity, grad, out=velocity)
         step.xp.multiply(velocity, h.momentum, out=velocity)
         return step.xp.add(grad, velocity, out=grad)
+
+    def stability_limit(self, h: Any) -> float:
+        return 2.0 * (1.0 + h.momentum) / (1.0 + 2.0 * h.momentum)
 
 
 class MovingAverage(Direction):
@@ -79,6 +89,9 @@ class MovingAverage(Direction):
         step.xp.add(mean, grad, out=mean)
         return mean
 
+    def stability_limit(self, h: Any) -> float:
+        return 2.0 * (1.0 + h.beta_1) / (1.0 - h.beta_1)
+
 
 class NesterovAverage(MovingAverage):
     """The moving average one step ahead, with a growing momentum (Dozat, 2016)."""
@@ -91,6 +104,9 @@ class NesterovAverage(MovingAverage):
         coefficients["gradient_part"] = (1.0 - now) / (1.0 - product)
         coefficients["mean_part"] = ahead * (1.0 - h.beta_1) / (1.0 - product * ahead)
         return 1.0
+
+    def stability_limit(self, h: Any) -> float:
+        return float("nan")
 
     @staticmethod
     def _momentum(h: Any, number: int) -> Column:
@@ -138,6 +154,10 @@ class Scale:
         """Return the direction over the scale over its factor, in `out` where that is needed."""
         return direction
 
+    def stability_limit(self, of_direction: float) -> float:
+        """The direction's limit, with this scale; NaN where it depends on the gradients."""
+        return of_direction
+
 
 class RootOfSquares(Scale):
     """The root of accumulated squares, plus epsilon; subclasses say how they accumulate."""
@@ -148,6 +168,9 @@ class RootOfSquares(Scale):
         root = step.scratch
         self.root(h, state, step, root)
         return step.xp.divide(direction, root, out=out)
+
+    def stability_limit(self, of_direction: float) -> float:
+        return float("nan")
 
     def root(self, h: Any, state: State, step: Step, out: Array) -> None:
         """Write the scale over its factor."""
@@ -264,6 +287,9 @@ class InfinityNorm(Scale):
     def divide(self, h: Any, direction: Array, out: Array, state: State, step: Step) -> Array:
         return step.xp.divide(direction, state["largest"], out=out)
 
+    def stability_limit(self, of_direction: float) -> float:
+        return float("nan")
+
 
 class UpdateRatio(Scale):
     """The root of averaged squared gradients over that of averaged squared changes (Zeiler, 2012).
@@ -288,6 +314,9 @@ class UpdateRatio(Scale):
         xp.multiply(direction, ratio, out=out)
         accumulate_squares(step, state["squared_changes"], out, h.rho)
         return out
+
+    def stability_limit(self, of_direction: float) -> float:
+        return float("nan")
 
 
 def accumulate_squares(step: Step, squares: Array, values: Array, decay: Column) -> None:
@@ -318,6 +347,9 @@ class TwoSlotOptimizer(Optimizer):
 
     def init_state(self, state: dict[str, Array], params: Array, xp: Any) -> None:
         self.scale.init_state(self, state, xp)
+
+    def stability_limit(self) -> float:
+        return self.scale.stability_limit(self.direction.stability_limit(self))
 
     def coefficients(self, number: int, learning_rate: Column) -> dict[str, Column]:
         coefficients: dict[str, Column] = {}

@@ -1,0 +1,78 @@
+"""A function as a background: its graph, or contours close together near the minimum."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+N_LEVELS = 12
+# Contours begin where this share of the points lies lower, and span this many powers of ten at most.
+LOWEST_SHARE, N_DECADES = 0.002, 8
+
+
+def grid(function: Any, lower: np.ndarray, upper: np.ndarray, resolution: int) -> tuple[Any, ...]:
+    """Evaluate a function of two variables.
+
+    Returns
+    -------
+    x, y : ndarray of shape (resolution,)
+    values : ndarray of shape (resolution, resolution)
+        Rows are y.
+    """
+    x, y = (np.linspace(*ends, resolution) for ends in zip(lower, upper, strict=True))
+    points = np.stack(np.meshgrid(x, y), axis=-1)
+    with np.errstate(all="ignore"):
+        return x, y, np.asarray(function.value(points))
+
+
+def levels(values: np.ndarray, minimum: float) -> np.ndarray:
+    """Levels above the minimum, evenly spaced on a logarithmic scale, in rising order."""
+    finite = values[np.isfinite(values)]
+    gaps = finite - (finite.min() if np.isnan(minimum) else minimum)
+    highest = gaps.max()
+    if not highest > 0:
+        return np.array([])
+    lowest = max(np.quantile(gaps, LOWEST_SHARE), gaps[gaps > 0].min(), highest / 10**N_DECADES)
+    if lowest >= highest:
+        return np.array([])
+    base = finite.min() if np.isnan(minimum) else minimum
+    return base + np.geomspace(lowest, highest, N_LEVELS + 1)[:-1]
+
+
+def draw_contours(ax: Any, x: np.ndarray, y: np.ndarray, values: np.ndarray, minimum: float) -> None:
+    """Draw contours in light blue, the darker the lower."""
+    import matplotlib as mpl
+
+    heights = levels(values, minimum)
+    if not heights.size:
+        return
+    shades = mpl.colormaps["Blues"](np.linspace(0.42, 0.0, len(heights) + 1))
+    ends = [-np.inf, *heights, np.inf]
+    filled = np.where(np.isfinite(values), values, np.finfo(float).max)
+    ax.contourf(x, y, filled, np.clip(ends, -1e308, 1e308), colors=list(shades))
+    ax.contour(x, y, filled, heights, colors="0.55", linewidths=0.5)
+
+
+def draw_graph(ax: Any, function: Any, lower: float, upper: float, resolution: int) -> None:
+    """Draw the graph of a function of one variable."""
+    x = np.linspace(lower, upper, resolution)
+    ax.plot(x, function.value(x[:, None]), color="0.55", linewidth=1.2, zorder=1)
+
+
+def draw_minima(ax: Any, function: Any, lower: np.ndarray, upper: np.ndarray) -> None:
+    """Mark the minima within bounds with stars, those that are not global smaller and empty."""
+    for minimum in function.minima:
+        if not ((minimum.point >= lower) & (minimum.point <= upper)).all():
+            continue
+        at = minimum.point if function.n_dims == 2 else (minimum.point[0], minimum.value)
+        is_global = minimum.value <= function.minimum + 1e-9 * max(1.0, abs(function.minimum))
+        ax.plot(
+            *at,
+            marker="*",
+            color="white" if not is_global else "black",
+            markeredgecolor="black" if not is_global else "white",
+            markersize=16 if not is_global else 19,
+            linestyle="none",
+            zorder=2.8,
+        )

@@ -1,0 +1,158 @@
+"""The two slots of a step made visible: its direction, and the rate of each weight."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skopt_dl.backends import backend_of
+from skopt_dl.objectives import Layout
+from skopt_dl.optimizers import Minimizer, Optimizer
+from skopt_dl.optimizers.rule import Scale, TwoSlotOptimizer
+from skopt_dl.schedules import Progress
+from skopt_dl.training.updates import UpdateGroup
+
+if TYPE_CHECKING:
+    from skopt_dl.lab.comparing import Comparison
+
+# How far the rule's changes may be from those of a run, as a share of them and of the points.
+RTOL, ROUNDING = 1e-6, 16
+
+
+@dataclass(eq=False)
+class Slots:
+    """Each step as ``change = -rate * direction``, weight by weight.
+
+    Attributes
+    ----------
+    direction : ndarray of shape (T, P)
+        What the optimizer made of the gradient: the gradient itself, a velocity, a moving average.
+        Where `follows_rule` is false, the gradient.
+    rate : ndarray of shape (T, P)
+        The effective learning rate, ``-change / direction``; NaN where the direction is zero.
+    gradient : ndarray of shape (T, P)
+    follows_rule : bool
+        Whether the optimizer is a direction over a scale, as those of
+        `skopt_dl.optimizers.rule` are. Where it is not, `rate` compares the change with the
+        gradient, and may be negative.
+    """
+
+    direction: np.ndarray
+    rate: np.ndarray
+    gradient: np.ndarray
+    follows_rule: bool
+
+
+def slots(optimizer: Optimizer | Minimizer, path: np.ndarray, gradients: np.ndarray) -> Slots:
+    """Take the steps of a run apart.
+
+    The same gradients are given to the optimizer with its direction alone: without a scale and
+    with a learning rate of 1, its changes are minus the direction. They are given once more to
+    direction and scale together, to see whether these are all there is to the optimizer.
+
+    Parameters
+    ----------
+    optimizer : Optimizer or Minimizer
+        What made the run.
+    path : array-like of shape (T + 1, P)
+        The start, and the point after each step.
+    gradients : array-like of shape (T, P)
+        What the optimizer was given.
+
+    Returns
+    -------
+    slots : Slots
+        Of the steps before the first that is not finite.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, or there is no step.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skopt_dl import lab
+    >>> from skopt_dl.optimizers import SGD
+    >>> lab.slots(SGD(0.5), path=[[4.0], [2.0], [1.0]], gradients=[[4.0], [2.0]]).rate
+    array([[0.5],
+           [0.5]])
+    """
+    path, gradients = np.asarray(path, dtype=float), np.asarray(gradients, dtype=float)
+    if path.ndim != 2 or gradients.shape != (len(path) - 1, path.shape[-1]):
+        raise ValueError(
+            "path must be of shape (T + 1, P) and gradients of shape (T, P); got "
+            f"{path.shape} and {gradients.shape}."
+        )
+    finite = np.isfinite(gradients).all(axis=1) & np.isfinite(path[1:]).all(axis=1)
+    n_steps = len(finite) if finite.all() else int(finite.argmin())
+    if n_steps == 0:
+        raise ValueError("The run has no step whose gradient and end are finite.")
+    path, gradients = path[: n_steps + 1], gradients[:n_steps]
+    change, direction, follows_rule = np.diff(path, axis=0), gradients, False
+    if isinstance(optimizer, TwoSlotOptimizer):
+        by_rule = _changes(_with_rule(optimizer), gradients)
+        rounding = ROUNDING * np.finfo(float).eps * np.abs(path).max(axis=0)
+        follows_rule = bool(np.allclose(by_rule, change, rtol=RTOL, atol=0.0)) or bool(
+            (np.abs(by_rule - change) <= RTOL * np.abs(change) + rounding).all()
+        )
+        if follows_rule:
+            # Not rounded to the points.
+            change = by_rule
+            direction = -_changes(_with_rule(optimizer, scale=Scale()), gradients)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rate = np.where(direction == 0, np.nan, -change / direction)
+    return Slots(direction, rate, gradients, follows_rule)
+
+
+def slots_of_run(comparison: Comparison, run: int = 0) -> Slots:
+    """Take the steps of one run of a comparison apart; see `slots`.
+
+    Raises
+    ------
+    ValueError
+        If the comparison has no paths, or no such run.
+    """
+    if comparison.paths is None or comparison.gradients is None:
+        raise ValueError(
+            "Steps can be taken apart only where they were kept. Make the comparison with "
+            "lab.compare(..., record=True)."
+        )
+    if not 0 <= run < len(comparison):
+        raise ValueError(f"run must be from 0 to {len(comparison) - 1}; got {run!r}.")
+    return slots(comparison.optimizers[run], comparison.paths[run], comparison.gradients[run])
+
+
+def _with_rule(optimizer: TwoSlotOptimizer, scale: Scale | None = None) -> TwoSlotOptimizer:
+    """The optimizer as direction over scale and nothing else; or, with a scale given, over that.
+
+    Then its learning rate is 1.
+    """
+    cls: Any = type(optimizer)
+    members: dict[str, Any] = {"update": TwoSlotOptimizer.update, "slots": TwoSlotOptimizer.slots}
+    if scale is not None:
+        members["scale"] = scale
+    made = type(cls.__name__, (cls,), members)(**optimizer.get_params(deep=False))
+    if scale is not None:
+        made.learning_rate = 1.0
+    return made
+
+
+def _changes(optimizer: TwoSlotOptimizer, gradients: np.ndarray) -> np.ndarray:
+    """What an optimizer that does not look at the parameters adds to them, ``(T, P)``."""
+    n_steps, n_params = gradients.shape
+    params, scratch = np.zeros((1, n_params)), np.empty((1, n_params))
+    progress = Progress()
+    progress.n_epochs, progress.n_steps = 1, n_steps
+    layout = Layout.from_shapes([("x", "hidden", (1, n_params))])
+    group = UpdateGroup(
+        backend_of(params), [optimizer], params, scratch, layout, [progress], [None]
+    )
+    changes = np.empty_like(gradients)
+    for step, gradient in enumerate(gradients):
+        params[:] = 0.0
+        group.apply(gradient[None].copy(), None)
+        changes[step] = params[0]
+    return changes
