@@ -70,7 +70,7 @@ class StoredTraces {
     const { columns, outcome, ...head } = chunk.read(row(rate));
     return {
       ...head,
-      ...unpack(f, columns),
+      ...unpack(f, columns, rates[rate] ?? 1),
       outcome: about.packing.outcomes[outcome],
       rate: rates[rate],
       momentum: momenta[momentum],
@@ -104,7 +104,7 @@ class Chunk {
       offset += 2 * plane;
       return found;
     };
-    const [n, outcome, arrived, best] = [0, 1, 2, 3].map(() => column(1, 1)[0][0]);
+    const [n, outcome, arrived, followsRule, best] = [0, 1, 2, 3, 4].map(() => column(1, 1)[0][0]);
     const columns = {
       points: column(2, steps + 1),
       values: column(1, steps + 1)[0],
@@ -112,25 +112,26 @@ class Chunk {
       turned: column(2, steps),
       rates: column(2, steps),
     };
-    return { n, outcome, arrived: arrived < 0 ? Infinity : arrived, best, columns };
+    return { n, outcome, arrived: arrived < 0 ? Infinity : arrived, followsRule: Boolean(followsRule), best, columns };
   }
 }
 
-function unpack(f, columns) {
-  const { pointsPerDomain, levelsPerOctave, anglesPerTurn, levelsPerAsinh, nothing } = about.packing;
-  const power = (level) => (level <= nothing ? 0 : 2 ** (level / levelsPerOctave));
-  const vectors = (angles, lengths) => {
-    const turn = (2 * Math.PI) / anglesPerTurn;
-    return [
-      Float64Array.from(lengths, (level, i) => power(level) * Math.cos(angles[i] * turn)),
-      Float64Array.from(lengths, (level, i) => power(level) * Math.sin(angles[i] * turn)),
-    ];
+function unpack(f, columns, learningRate) {
+  const { pointsPerDomain, levelsPerOctave, fineLevelsPerOctave, anglesPerTurn, levelsPerAsinh, nothing } = about.packing;
+  const power = (octave) => (octave <= nothing ? 0 : 2 ** octave);
+  const vectors = (angles, lengths) =>
+    [Math.cos, Math.sin].map((part) =>
+      Float64Array.from(lengths, (level, i) => power(level / levelsPerOctave) * part((angles[i] / anglesPerTurn) * 2 * Math.PI)));
+  const value = f.minimum === null
+    ? (level) => Math.sinh(level / levelsPerAsinh)
+    : (level) => f.minimum + power(level / fineLevelsPerOctave);
+  const rate = (coded) => {
+    const octave = (coded >> 1) / fineLevelsPerOctave;
+    if (octave < nothing) return NaN;
+    return (coded & 1 ? -1 : 1) * learningRate * power(octave);
   };
   const [angles, lengths] = columns.gradients;
   const [turns, factors] = columns.turned;
-  const value = f.minimum === null
-    ? (level) => Math.sinh(level / levelsPerAsinh)
-    : (level) => f.minimum + power(level);
   return {
     points: columns.points.map((places, axis) => {
       const quantum = (f.upper[axis] - f.lower[axis]) / pointsPerDomain;
@@ -139,7 +140,7 @@ function unpack(f, columns) {
     values: Float64Array.from(columns.values, value),
     gradients: vectors(angles, lengths),
     directions: vectors(angles.map((a, i) => a + turns[i]), lengths.map((l, i) => l + factors[i])),
-    rates: columns.rates.map((levels) => Float64Array.from(levels, power)),
+    rates: columns.rates.map((each) => Float64Array.from(each, rate)),
   };
 }
 

@@ -134,10 +134,11 @@ def describe(offer: Offer, *, served: bool) -> dict[str, Any]:
         "packing": {
             "pointsPerDomain": packing.POINTS_PER_DOMAIN,
             "levelsPerOctave": packing.LEVELS_PER_OCTAVE,
+            "fineLevelsPerOctave": packing.FINE_LEVELS_PER_OCTAVE,
             "anglesPerTurn": packing.ANGLES_PER_TURN,
             "levelsPerAsinh": packing.LEVELS_PER_ASINH,
             "nothing": packing.NOTHING,
-            "outcomes": sorted(packing.OUTCOMES),
+            "outcomes": packing.OUTCOMES,
         },
     }
 
@@ -147,12 +148,16 @@ def _made(*, served: bool) -> str:
     by = f"skopt_dl {__version__}, NumPy {np.__version__}, in float64"
     if served:
         return f"Every run is made by the optimizers themselves when you ask for it: {by}."
-    share = 100 * (2 ** (1 / packing.LEVELS_PER_OCTAVE / 2) - 1)
+    fine, coarse = (
+        100 * (2 ** (0.5 / levels) - 1)
+        for levels in (packing.FINE_LEVELS_PER_OCTAVE, packing.LEVELS_PER_OCTAVE)
+    )
     return (
         f"All runs were made by the optimizers themselves, before this page was written: {by}. It "
-        f"keeps points to 1/{packing.POINTS_PER_DOMAIN} of the domain's width, other numbers to "
-        f"{share:.0f} %, directions to 1/{packing.ANGLES_PER_TURN} of a turn; `skopt-dl lab "
-        "--serve` shows exact numbers, from any point. It loads nothing from any network."
+        f"keeps points to 1/{packing.POINTS_PER_DOMAIN} of the domain's width, values and rates to "
+        f"{fine:.0f} %, and vectors to {coarse:.0f} % of their length and 1/"
+        f"{packing.ANGLES_PER_TURN} of a turn; with `skopt-dl lab --serve` all is exact, from any "
+        "point. It loads nothing from a network."
     )
 
 
@@ -161,7 +166,7 @@ def _function(name: str, function: Function) -> dict[str, Any]:
     margin = MARGIN * (upper - lower)
     return {
         "name": name,
-        "title": function.name,
+        "title": " ".join(word.capitalize() for word in name.split("_")),
         "about": _first_line(function),
         "lower": lower.tolist(),
         "upper": upper.tolist(),
@@ -195,4 +200,4 @@ def _optimizer(name: str) -> dict[str, Any]:
 
 
 def _first_line(thing: object) -> str:
-    return (type(thing).__doc__ or "").strip().partition("\n")[0]
+    return (type(thing).__doc__ or "").strip().partition("\n")[0].replace("``", "")

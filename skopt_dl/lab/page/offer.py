@@ -63,7 +63,7 @@ def stored_offer() -> Offer:
         learning_rates=(1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3),
         momenta=(0.0, 0.9, 0.99),
         n_starts=5,
-        n_steps=100,
+        n_steps=120,
     )
 
 

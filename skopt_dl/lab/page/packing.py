@@ -1,7 +1,7 @@
 """Traces in few bytes: integers, differences along the steps, deflated.
 
-Coordinates are kept to 1/2048 of the domain's width; values, lengths and rates as logarithms to
-1/8 of an octave (9 %); angles to 1/256 of a turn. The page undoes this: `data.js`.
+Points are kept as multiples of the domain's width, vectors by angle and length; lengths, values and
+rates as logarithms. The page undoes this: `data.js`.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ from skopt_dl.lab.page.traces import Traces
 from skopt_dl.objectives import Function
 
 POINTS_PER_DOMAIN = 1024
-LEVELS_PER_OCTAVE = 4
 ANGLES_PER_TURN = 128
-# The logarithm of what is as good as zero, in levels.
-NOTHING = -60 * LEVELS_PER_OCTAVE
-# Levels for one unit of the inverse hyperbolic sine, where values have no lower end.
+# For lengths of vectors; and for values and rates, where a coarse one would be seen in a curve.
+LEVELS_PER_OCTAVE = 4
+FINE_LEVELS_PER_OCTAVE = 8
+# Where values have no lower end: levels for one unit of the inverse hyperbolic sine.
 LEVELS_PER_ASINH = 32
+# The octave of what is as good as zero.
+NOTHING = -60
 NEVER = -1
-OUTCOMES = ("reached", "moving", "stalled", "diverged")
+OUTCOMES = ("diverged", "moving", "reached", "stalled")
 
 
 def pack(traces: Traces, function: Function, best: np.ndarray) -> str:
@@ -39,14 +41,15 @@ def pack(traces: Traces, function: Function, best: np.ndarray) -> str:
     turned[..., 0] = _wrapped(turned[..., 0])
     columns = (
         traces.n_steps,
-        np.searchsorted(sorted(OUTCOMES), traces.outcomes),
+        np.searchsorted(OUTCOMES, traces.outcomes),
         np.where(np.isfinite(traces.arrived), traces.arrived, NEVER),
+        traces.follows_rule,
         best,
         places,
         levels(traces.values, function),
         gradient,
         turned,
-        _logarithm(traces.rates),
+        _relative(traces.rates, traces.learning_rates),
     )
     return text(b"".join(_column(column) for column in columns))
 
@@ -60,7 +63,7 @@ def levels(values: np.ndarray, function: Function) -> np.ndarray:
     """Return values of a function as integers."""
     if np.isnan(function.minimum):
         return np.round(np.arcsinh(values) * LEVELS_PER_ASINH)
-    return _logarithm(values - function.minimum)
+    return _logarithm(values - function.minimum, FINE_LEVELS_PER_OCTAVE)
 
 
 def _polar(vectors: np.ndarray) -> np.ndarray:
@@ -78,10 +81,20 @@ def _wrapped(angles: np.ndarray) -> np.ndarray:
     return (angles + half) % ANGLES_PER_TURN - half
 
 
-def _logarithm(positive: np.ndarray) -> np.ndarray:
-    """Return logarithms in levels; not below `NOTHING`."""
-    smallest = 2.0 ** (NOTHING / LEVELS_PER_OCTAVE)
-    return np.round(np.log2(np.maximum(positive, smallest)) * LEVELS_PER_OCTAVE)
+def _relative(rates: np.ndarray, learning_rates: np.ndarray) -> np.ndarray:
+    """Return rates over the learning rate as logarithms, doubled; odd: the rate is negative.
+
+    What is below `NOTHING` is no number.
+    """
+    relative = rates / np.where(np.isnan(learning_rates), 1.0, learning_rates)[:, None, None]
+    sizes = _logarithm(np.abs(relative), FINE_LEVELS_PER_OCTAVE)
+    sizes = np.where(np.isnan(rates), (NOTHING - 1) * FINE_LEVELS_PER_OCTAVE, sizes)
+    return 2 * sizes + (rates < 0)
+
+
+def _logarithm(positive: np.ndarray, per_octave: int = LEVELS_PER_OCTAVE) -> np.ndarray:
+    """Return logarithms in levels, those of nothing for zero."""
+    return np.round(np.log2(np.maximum(positive, 2.0**NOTHING)) * per_octave)
 
 
 def _column(numbers: np.ndarray) -> bytes:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skopt_dl.backends import one_blas_thread
 from skopt_dl.lab.comparing import Comparison, compare
-from skopt_dl.lab.page.offer import has_rate, with_momenta
+from skopt_dl.lab.page.offer import with_momenta
+from skopt_dl.lab.slots import take_apart
 from skopt_dl.objectives import Function
-from skopt_dl.optimizers import Minimizer, Optimizer
 
 # The gap to the smallest value at which a run has arrived.
 TOL = 1e-3
@@ -32,11 +33,13 @@ class Traces:
         As in `Comparison`.
     arrived : ndarray of shape (R,)
         The step after which a run was near the smallest value; infinite: never.
+    follows_rule : ndarray of bool of shape (R,)
+        Whether its steps are a direction over a scale; see `Slots`.
     points : ndarray of shape (R, T + 1, 2)
     values : ndarray of shape (R, T + 1)
     gradients, directions, rates : ndarray of shape (R, T, 2)
-        The update is ``-rate * direction``, coordinate by coordinate. After a run's end, its
-        last point and value stay, and these three are zero.
+        The change is ``-rate * direction``, coordinate by coordinate; the rate is NaN where the
+        direction is zero. After a run's end, its last point and value stay, and these are zero.
     """
 
     momenta: np.ndarray
@@ -44,6 +47,7 @@ class Traces:
     n_steps: np.ndarray
     outcomes: np.ndarray
     arrived: np.ndarray
+    follows_rule: np.ndarray
     points: np.ndarray
     values: np.ndarray
     gradients: np.ndarray
@@ -65,15 +69,16 @@ def run(
     """
     variants = with_momenta(name, tuple(momenta))
     labels = {f"{name} {momentum}": each for momentum, each in variants.items()}
-    found = compare(
-        function,
-        labels,
-        learning_rates=learning_rates,
-        starts=starts,
-        n_steps=n_steps,
-        tol=TOL,
-        record=True,
-    )
+    with one_blas_thread():
+        found = compare(
+            function,
+            labels,
+            learning_rates=learning_rates,
+            starts=starts,
+            n_steps=n_steps,
+            tol=TOL,
+            record=True,
+        )
     assert found.paths is not None
     assert found.gradients is not None
     n_variants = len(found) // len(starts)
@@ -97,15 +102,8 @@ def _followed(found: Comparison) -> tuple[np.ndarray, ...]:
     points = np.take_along_axis(paths, steps[:, :, None], axis=1)
     values = np.take_along_axis(found.values, steps, axis=1)
     made = followed[:, 1:, None]
-    directions, rates = slots(found.optimizers, points, gradients)
-    cut = (np.where(made, each, 0.0) for each in (gradients, directions, rates))
-    arrived = found.table["steps_to_tolerance"]
-    return n_steps, found.table["outcome"], arrived, points, values, *cut
-
-
-def slots(
-    optimizers: Sequence[Optimizer | Minimizer], points: np.ndarray, gradients: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """PROVISIONAL."""
-    rates = np.array([[[getattr(each, "learning_rate", 1.0)] * 2] for each in optimizers])
-    return -np.diff(points, axis=1) / rates, np.broadcast_to(rates, gradients.shape)
+    gradients = np.where(made, gradients, 0.0)
+    directions, rates, follows_rule = take_apart(found.optimizers, points, gradients)
+    cut = (np.where(made, each, 0.0) for each in (directions, rates))
+    outcomes, arrived = found.table["outcome"], found.table["steps_to_tolerance"]
+    return n_steps, outcomes, arrived, follows_rule, points, values, gradients, *cut
