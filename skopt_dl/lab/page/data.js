@@ -17,7 +17,7 @@ async function inflate(base64) {
 }
 
 // A trace is one run: n steps, after which it stays where it is. Vectors are pairs [x, y] of arrays.
-// {n, outcome, arrived, rate, momentum, points, values, gradients, directions, rates}
+// {n, outcome, arrived, followsRule, rate, momentum, points, values, gradients, directions, rates}
 
 const inDomain = (f, point) =>
   point.map((value, axis) => Math.min(f.upper[axis], Math.max(f.lower[axis], value)));

@@ -24,7 +24,9 @@ SCRIPTS = ("data.js", "draw.js", "page.js")
 # How far the map goes beyond the domain, as a share of its width.
 MARGIN = 0.08
 # Points of the map in each variable.
-N_MAP = 121
+N_MAP = 161
+# Heights are told by shares of the map's area; contours lie at every second knot.
+N_KNOTS = 36
 
 
 def write_page(path: str | Path, offer: Offer | None = None) -> int:
@@ -131,6 +133,7 @@ def describe(offer: Offer, *, served: bool) -> dict[str, Any]:
         "functions": [_function(name, each) for name, each in offer.functions.items()],
         "optimizers": [_optimizer(name) for name in offer.optimizers],
         "nShown": sum(name in FIRST for name in offer.optimizers),
+        "absent": offer.absent,
         "packing": {
             "pointsPerDomain": packing.POINTS_PER_DOMAIN,
             "levelsPerOctave": packing.LEVELS_PER_OCTAVE,
@@ -156,7 +159,7 @@ def _made(*, served: bool) -> str:
         f"All runs were made by the optimizers themselves, before this page was written: {by}. It "
         f"keeps points to 1/{packing.POINTS_PER_DOMAIN} of the domain's width, values and rates to "
         f"{fine:.0f} %, and vectors to {coarse:.0f} % of their length and 1/"
-        f"{packing.ANGLES_PER_TURN} of a turn; with `skopt-dl lab --serve` all is exact, from any "
+        f"{packing.ANGLES_PER_TURN} of a turn; with the command skopt-dl lab --serve all is exact, from any "
         "point. It loads nothing from a network."
     )
 
@@ -180,12 +183,16 @@ def _function(name: str, function: Function) -> dict[str, Any]:
 
 
 def _map(function: Function, margin: np.ndarray) -> str:
-    """Return heights on the map, as shares of 65535: how much of the map lies lower."""
+    """Return heights on the map, as shares of 65535: how much of the map lies lower.
+
+    Whatever the function's values are, contours then have equal areas between them.
+    """
     ends = zip(function.lower - margin, function.upper + margin, strict=True)
     x, y = (np.linspace(lower, upper, N_MAP) for lower, upper in ends)
     values = function.value(np.stack(np.meshgrid(x, y), axis=-1))
-    ranks = np.searchsorted(np.sort(values.ravel()), values, side="left") / values.size
-    heights = np.round(ranks * 65535).astype("<u2")
+    shares = np.linspace(0.0, 1.0, N_KNOTS + 1)
+    knots, first = np.unique(np.quantile(values, shares), return_index=True)
+    heights = np.round(np.interp(values, knots, shares[first]) * 65535).astype("<u2")
     return packing.text(heights.tobytes())
 
 

@@ -49,6 +49,9 @@ const toMap = (f, width, height) => (x, y) => [
   (1 - (y - f.viewLower[1]) / (f.viewUpper[1] - f.viewLower[1])) * height,
 ];
 
+// Pixels for one unit of each variable; the second grows upwards.
+const scaleOf = (f, width, height) => [width / (f.viewUpper[0] - f.viewLower[0]), -height / (f.viewUpper[1] - f.viewLower[1])];
+
 const fromMap = (f, width, height) => (px, py) => [
   f.viewLower[0] + (px / width) * (f.viewUpper[0] - f.viewLower[0]),
   f.viewLower[1] + (1 - py / height) * (f.viewUpper[1] - f.viewLower[1]),
@@ -99,7 +102,7 @@ function bands(heights, colours, width, height) {
 function contours(context, heights, colours, width, height) {
   const n = Math.sqrt(heights.length);
   context.strokeStyle = colours["map-line"];
-  context.lineWidth = width / 900;
+  context.lineWidth = Math.max(1, width / 900);
   context.beginPath();
   const place = (x, y) => [(x / (n - 1)) * width, (1 - y / (n - 1)) * height];
   for (let y = 0; y < n - 1; y++) {
@@ -126,7 +129,7 @@ function contours(context, heights, colours, width, height) {
 }
 
 function drawMap(canvas, state) {
-  const { f, traces, start, step, heights } = state;
+  const { f, traces, start, step, heights, inside, index } = state;
   const colours = theme();
   const { context, width, height } = blank(canvas);
   context.save();
@@ -154,6 +157,19 @@ function drawMap(canvas, state) {
     path(context, trace, place, trace.n, { ...look, width: 1, alpha: 0.35 });
     path(context, trace, place, step, { ...look, colour: colours.halo, dash: [], width: 5, alpha: 0.8 });
     path(context, trace, place, step, { ...look, width: optimizer.name === state.selected ? 3 : 2 });
+  }
+  const followed = traces[state.selected];
+  if (inside && step < followed.n) {
+    const at = place(followed.points[0][step], followed.points[1][step]);
+    const scale = scaleOf(f, width, height);
+    const arrows = [[inside.gradient, { colour: colours.quiet, dash: [3, 4], width: 2 }], [inside.direction, { ...lookOf(index), dash: [], width: 3 }]];
+    for (const [vector, style] of arrows) {
+      const size = Math.hypot(vector[0] * scale[0], vector[1] * scale[1]);
+      if (!size) continue;
+      const to = vector.map((each, axis) => (-each * scale[axis] * 48) / size);
+      arrow(context, ...at, ...to, { colour: colours.halo, dash: [], width: style.width + 3 });
+      arrow(context, ...at, ...to, style);
+    }
   }
   for (const optimizer of shown) {
     const at = Math.min(step, traces[optimizer.name].n);
@@ -245,9 +261,7 @@ function frame(context, width, height, colours, { steps, low, high, label }) {
   context.lineWidth = 1;
   context.textBaseline = "middle";
   context.textAlign = "right";
-  const stride = Math.max(1, Math.ceil((high - low) / 6));
-  for (let tick = Math.ceil(low); tick <= high; tick++) {
-    if (tick % stride) continue;
+  for (const tick of ticksOf(low, high)) {
     context.beginPath();
     context.moveTo(left, py(tick));
     context.lineTo(right, py(tick));
@@ -260,6 +274,17 @@ function frame(context, width, height, colours, { steps, low, high, label }) {
     context.fillText(step ? String(step) : "step 0", px(step), height - 6);
   }
   return { px, py, left, right, top, bottom };
+}
+
+// Whole decades, or in a short range 2 and 5 of each too.
+function ticksOf(low, high) {
+  const stride = Math.max(1, Math.ceil((high - low) / 6));
+  const parts = high - low < 1.7 ? [0, Math.log10(2), Math.log10(5)] : [0];
+  const found = [];
+  for (let decade = Math.floor(low); decade <= high; decade++) {
+    if (decade % stride === 0) found.push(...parts.map((part) => decade + part));
+  }
+  return found.filter((tick) => tick >= low && tick <= high);
 }
 
 function cursor(context, at, { top, bottom }, colours) {
@@ -285,7 +310,7 @@ function line(context, heights, { px, py, left, right, top, bottom }, { colour, 
   context.restore();
 }
 
-const power = (tick) => (tick >= -3 && tick <= 4 ? String(Number((10 ** tick).toPrecision(1))) : `1e${tick}`.replace("-", "−"));
+const power = (tick) => number(Number((10 ** tick).toPrecision(1))).replace(".0e", "e");
 
 // Values on the scale that they are drawn in: decades above the smallest, or of both signs.
 function heightOf(f) {
@@ -358,7 +383,7 @@ function drawCompass(canvas, { f, inside, index }, map) {
     ["change", inside?.change, { colour: colours.text, dash: [], width: 1.25 }],
   ];
   // As on the map, whose axes may have different scales.
-  const scale = [0, 1].map((axis) => (axis ? -map.clientHeight : map.clientWidth) / (f.viewUpper[axis] - f.viewLower[axis]));
+  const scale = scaleOf(f, map.clientWidth, map.clientHeight);
   context.textAlign = "left";
   context.textBaseline = "middle";
   arrows.forEach(([name, vector, style], i) => {
@@ -387,9 +412,6 @@ function drawRates(canvas, { trace, step, index }) {
     line(context, heights, box, { colour: look.colour, dash: axis ? [5, 4] : [], width: axis ? 2 : 3 });
   });
   cursor(context, box.px(step), box, colours);
-  context.textAlign = "right";
-  context.fillStyle = colours.text;
-  context.fillText("x solid, y dashed", box.right, box.top + 8);
 }
 
 function drawSwatch(canvas, index) {

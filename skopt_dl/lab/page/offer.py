@@ -7,12 +7,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skopt_dl.objectives import FUNCTIONS, Function
+from skopt_dl.lab.comparing import compare
+from skopt_dl.objectives import FUNCTIONS, Function, Quadratic
 from skopt_dl.optimizers import Minimizer, Optimizer
 from skopt_dl.plugins import available_optimizers, make_optimizer
 
 # The hyperparameter that the slider of momentum sets: the first of these that an optimizer has.
 MOMENTA = ("momentum", "beta_1")
+
+RATES = (1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3)
 
 # Shown, and listed, first; every other optimizer can be switched on.
 FIRST = ("sgd", "momentum", "rmsprop", "adam")
@@ -33,6 +36,8 @@ class Offer(NamedTuple):
         Starting points lie on a lattice with so many lines in each variable; None: anywhere.
     n_steps : int
         Of every run.
+    absent : dict of str to str
+        Why an installed optimizer is not among them.
     """
 
     functions: Mapping[str, Function]
@@ -41,6 +46,7 @@ class Offer(NamedTuple):
     momenta: tuple[float, ...]
     n_starts: int | None
     n_steps: int
+    absent: Mapping[str, str]
 
     def starts(self, name: str) -> np.ndarray:
         """Return the lattice of a function, ``(n_starts**2, 2)``; the first variable runs fastest.
@@ -57,26 +63,29 @@ class Offer(NamedTuple):
 
 def stored_offer() -> Offer:
     """Return what a page can hold: every combination is run before it is written."""
+    optimizers, absent = optimizers_at_work()
     return Offer(
         functions_of_two(),
-        optimizer_names(),
-        learning_rates=(1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3),
+        optimizers,
+        learning_rates=RATES,
         momenta=(0.0, 0.9, 0.99),
         n_starts=5,
         n_steps=120,
+        absent=absent,
     )
 
 
 def served_offer() -> Offer:
     """Return what can be run on demand."""
-    rates = [float(f"{rate:.2g}") for rate in np.logspace(-4, 0, 81)]
+    optimizers, absent = optimizers_at_work()
     return Offer(
         functions_of_two(),
-        optimizer_names(),
-        learning_rates=tuple(rates),
+        optimizers,
+        learning_rates=tuple(float(f"{rate:.2g}") for rate in np.logspace(-4, 0, 81)),
         momenta=tuple(n / 100 for n in range(100)),
         n_starts=None,
         n_steps=500,
+        absent=absent,
     )
 
 
@@ -90,10 +99,27 @@ def functions_of_two() -> dict[str, Function]:
     }
 
 
-def optimizer_names() -> tuple[str, ...]:
-    """Return the names of all installed optimizers, those of plugins included."""
-    names = available_optimizers()
-    return (*(n for n in FIRST if n in names), *(n for n in names if n not in FIRST))
+def optimizers_at_work() -> tuple[tuple[str, ...], dict[str, str]]:
+    """Try all installed optimizers, those of plugins included.
+
+    Returns
+    -------
+    names : tuple of str
+        Those that made a step on a bowl.
+    absent : dict of str to str
+        What the others answered. One may need a network, and nobody's error is to cost the page.
+    """
+    installed = available_optimizers()
+    names, absent = [], {}
+    bowl = Quadratic.of_condition(2.0, 2)
+    for name in [*(n for n in FIRST if n in installed), *(n for n in installed if n not in FIRST)]:
+        try:
+            compare(bowl, name, n_steps=1)
+        except Exception as error:
+            absent[name] = f"{type(error).__name__}: {error}"
+        else:
+            names.append(name)
+    return tuple(names), absent
 
 
 def momentum_of(optimizer: Optimizer | Minimizer) -> str | None:

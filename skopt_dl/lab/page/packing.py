@@ -18,7 +18,7 @@ POINTS_PER_DOMAIN = 1024
 ANGLES_PER_TURN = 128
 # For lengths of vectors; and for values and rates, where a coarse one would be seen in a curve.
 LEVELS_PER_OCTAVE = 4
-FINE_LEVELS_PER_OCTAVE = 8
+FINE_LEVELS_PER_OCTAVE = 16
 # Where values have no lower end: levels for one unit of the inverse hyperbolic sine.
 LEVELS_PER_ASINH = 32
 # The octave of what is as good as zero.
@@ -56,7 +56,7 @@ def pack(traces: Traces, function: Function, best: np.ndarray) -> str:
 
 def text(data: bytes) -> str:
     """Return bytes deflated, in base64."""
-    return base64.b64encode(zlib.compress(data, 9)).decode("ascii")
+    return base64.b64encode(zlib.compress(data, 6)).decode("ascii")
 
 
 def levels(values: np.ndarray, function: Function) -> np.ndarray:

@@ -13,7 +13,7 @@ const state = {
   heights: null,
   asked: about.functions[0].start,
   start: source.snap(about.functions[0], about.functions[0].start),
-  rate: nearest(about.rates, 0.01),
+  rate: nearest(about.rates, 0.03),
   momentum: nearest(about.momenta, 0.9),
   best: false,
   shown: new Set(about.optimizers.slice(0, about.nShown).map(({ name }) => name)),
@@ -68,7 +68,7 @@ function drawNow() {
   const trace = state.traces[state.selected];
   const index = about.optimizers.findIndex(({ name }) => name === state.selected);
   const inside = trace && insideOf(trace, state.step);
-  drawMap(byId("map"), state);
+  drawMap(byId("map"), { ...state, inside, index });
   curveBox = drawCurve(byId("curve"), state);
   drawCompass(byId("compass"), { f: state.f, inside, index }, byId("map"));
   drawRates(byId("rates"), { trace, step: state.step, index });
@@ -91,17 +91,21 @@ function insideOf(trace, step) {
 
 const place = ([x, y]) => `(${number(x)}, ${number(y)})`;
 
+const steps = (count) => `${count} ${count === 1 ? "step" : "steps"}`;
+
+// What the two sliders have not said already.
 function settingOf(optimizer, trace) {
   const parts = [];
-  if (trace?.rate != null) parts.push(`rate ${number(trace.rate)}`);
-  if (trace?.momentum != null) parts.push(`${optimizer.momentum} ${number(trace.momentum)}`);
+  if (trace.rate === null) parts.push("no rate to set");
+  else if (state.best) parts.push(`rate ${number(trace.rate)}`);
+  if (optimizer.momentum) parts.push(`${optimizer.momentum} ${number(trace.momentum)}`);
   return parts.join(", ");
 }
 
 function outcomeOf(trace) {
-  if (trace.outcome === "diverged") return trace.n < about.steps ? `left after ${trace.n} steps` : "diverged";
-  if (Number.isFinite(trace.arrived)) return `arrived after ${trace.arrived} steps`;
-  if (trace.n < about.steps) return `ended after ${trace.n} steps`;
+  if (trace.outcome === "diverged") return trace.n < about.steps ? `left after ${steps(trace.n)}` : "diverged";
+  if (Number.isFinite(trace.arrived)) return `arrived after ${steps(trace.arrived)}`;
+  if (trace.n < about.steps) return `ended after ${steps(trace.n)}`;
   return trace.outcome === "moving" ? "still moving" : trace.outcome;
 }
 
@@ -112,7 +116,7 @@ function tellRow({ row, check, swatch, setting, value, outcome, look }, i) {
   row.classList.toggle("off", !shown);
   check.checked = shown;
   look.checked = optimizer.name === state.selected;
-  setting.textContent = shown ? settingOf(optimizer, trace) : "";
+  setting.textContent = shown && trace ? settingOf(optimizer, trace) : "";
   value.textContent = shown && trace ? number(trace.values[Math.min(state.step, trace.n)]) : "";
   outcome.textContent = shown && trace ? outcomeOf(trace) : "";
   drawSwatch(swatch, i);
@@ -139,7 +143,8 @@ function tellSetting() {
 
 function tellInside(trace, inside) {
   byId("slots-about").textContent = inside
-    ? `${state.selected}, step ${inside.at + 1}: change = −rate × direction.`
+    ? `${state.selected}, step ${inside.at + 1}: change = −rate × direction.` + (trace.followsRule ? "" :
+      " It has no such slots: the gradient stands for the direction, and the rate is what the change is of it.")
     : `Show ${state.selected} to look inside its steps.`;
   for (const [name, cells] of Object.entries(numberCells)) {
     cells.forEach((cell, axis) => (cell.textContent = inside ? number(inside[name][axis]) : ""));
@@ -209,6 +214,7 @@ function setFunction(name) {
   // Where the map's axes have one scale, a gradient is at right angles to the contours.
   const [w, h] = [0, 1].map((axis) => state.f.viewUpper[axis] - state.f.viewLower[axis]);
   byId("map").style.aspectRatio = Math.min(1.8, Math.max(0.8, w / h));
+  byId("function").value = name;
   byId("function-about").textContent = state.f.about;
   setPlaying(false);
   state.step = about.steps;
@@ -294,12 +300,12 @@ const rows = about.optimizers.map((optimizer) => {
   const check = element("input", { type: "checkbox", "data-show": optimizer.name });
   const look = element("input", { type: "radio", name: "look", value: optimizer.name, "aria-label": `Look inside ${optimizer.name}` });
   const swatch = element("canvas", { class: "swatch", "aria-hidden": "true" });
-  const setting = element("span", { class: "setting" });
-  const value = element("span");
-  const outcome = element("span", { class: "outcome" });
+  const setting = element("span", { class: "about" });
+  const outcome = element("span", { class: "about" });
+  const value = element("td", { class: "number" });
   const row = element("tr", { title: optimizer.about },
-    element("td", {}, element("label", { class: "check" }, check, swatch, element("span", {}, `${optimizer.name} `, setting))),
-    element("td", { class: "number" }, value, outcome),
+    element("td", {}, element("label", { class: "check" }, check, swatch, element("span", {}, optimizer.name, setting, outcome))),
+    value,
     element("td", { class: "number" }, element("label", { class: "look" }, look)));
   check.addEventListener("change", () => {
     if (check.checked) state.shown.add(optimizer.name);
@@ -346,6 +352,8 @@ function begin() {
   byId("play").addEventListener("click", () => setPlaying(!state.playing));
   byId("map-legend").textContent = (about.starts ? "Dots are the starting points that are stored; stars are minima." : "Stars are minima.");
   byId("made").textContent = about.made;
+  const absent = Object.entries(about.absent).map(([name, why]) => `${name} (${why})`);
+  if (absent.length) byId("absent").textContent = `Not here: ${absent.join("; ")}.`;
   listenToMap();
   listenToCurve();
   listenToKeys();

@@ -17,7 +17,7 @@ import numpy as np
 
 from skopt_dl import __version__
 from skopt_dl.lab.page.document import best_rates, document
-from skopt_dl.lab.page.offer import Offer, served_offer, stored_offer
+from skopt_dl.lab.page.offer import RATES, Offer, served_offer
 from skopt_dl.lab.page.traces import Traces, run
 
 LOOPBACK = "127.0.0.1"
@@ -169,7 +169,7 @@ def traces_for(offer: Offer, query: Mapping[str, str]) -> dict[str, dict[str, An
     if not 0 <= momentum < 1:
         raise BadRequest(f"momentum must be from 0 to below 1; got {momentum}.")
     if query.get("rate") == "best":
-        rates = stored_offer().learning_rates
+        rates = RATES
     else:
         rates = (_number(query, "rate"),)
         if not 0 < rates[0] <= 10:
