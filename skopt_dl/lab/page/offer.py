@@ -70,7 +70,7 @@ def stored_offer() -> Offer:
         learning_rates=RATES,
         momenta=(0.0, 0.9, 0.99),
         n_starts=5,
-        n_steps=120,
+        n_steps=100,
         absent=absent,
     )
 

@@ -10,6 +10,7 @@ const nearest = (values, wanted) =>
 
 const state = {
   f: about.functions[0],
+  drawn: null,
   heights: null,
   asked: about.functions[0].start,
   start: source.snap(about.functions[0], about.functions[0].start),
@@ -23,25 +24,32 @@ const state = {
   playing: false,
 };
 
-// Traces for the present setting; an answer that comes after the next question is dropped.
+// Traces for the present setting. While some are being fetched, only the last change waits.
 
-let asked = 0;
+let fetching = null;
+let changed = false;
 
-async function refresh() {
-  const mine = ++asked;
-  const { f, start } = state;
-  try {
-    const heights = await heightsOf(f);
-    const traces = await source.traces(f, start, state);
-    if (mine !== asked) return;
-    Object.assign(state, { heights, traces });
-    byId("shows").classList.remove("error");
-    draw();
-    announce();
-  } catch (error) {
-    if (mine !== asked) return;
-    byId("shows").classList.add("error");
-    byId("shows").textContent = `This could not be shown: ${error.message}`;
+function refresh() {
+  changed = true;
+  fetching ||= fetchAll().finally(() => (fetching = null));
+  return fetching;
+}
+
+async function fetchAll() {
+  while (changed) {
+    changed = false;
+    const { f, start } = state;
+    try {
+      const heights = await heightsOf(f);
+      const traces = await source.traces(f, start, state);
+      Object.assign(state, { drawn: f, heights, traces });
+      byId("shows").classList.remove("error");
+      draw();
+      announce();
+    } catch (error) {
+      byId("shows").classList.add("error");
+      byId("shows").textContent = `This could not be shown: ${error.message}`;
+    }
   }
 }
 
@@ -60,7 +68,7 @@ let curveBox = null;
 function draw() {
   due ||= requestAnimationFrame(() => {
     due = 0;
-    if (state.heights) drawNow();
+    if (state.drawn) drawNow();
   });
 }
 
@@ -68,9 +76,11 @@ function drawNow() {
   const trace = state.traces[state.selected];
   const index = about.optimizers.findIndex(({ name }) => name === state.selected);
   const inside = trace && insideOf(trace, state.step);
-  drawMap(byId("map"), { ...state, inside, index });
-  curveBox = drawCurve(byId("curve"), state);
-  drawCompass(byId("compass"), { f: state.f, inside, index }, byId("map"));
+  // Another function may have been chosen, whose traces are still to come.
+  const f = state.drawn;
+  drawMap(byId("map"), { ...state, f, inside, index });
+  curveBox = drawCurve(byId("curve"), { ...state, f });
+  drawCompass(byId("compass"), { f, inside, index }, byId("map"));
   drawRates(byId("rates"), { trace, step: state.step, index });
   for (const [i, row] of rows.entries()) tellRow(row, i);
   tellStep();
