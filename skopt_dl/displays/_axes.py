@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 
 def axes(ax: Any) -> Any:
     """Return `ax`, or new axes.
@@ -13,10 +15,31 @@ def axes(ax: Any) -> Any:
     ImportError
         If matplotlib is missing.
     """
-    if ax is not None:
-        return ax
+    return ax if ax is not None else _pyplot().subplots(layout="constrained")[1]
+
+
+def stacked_axes(ax: Any, n_axes: int, title: str) -> Any:
+    """Return the axes in `ax`, `n_axes` of them, or as many new ones above each other.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is missing.
+    ValueError
+        If `ax` has another number of axes; `title` says what for.
+    """
+    if ax is None:
+        size = (6.4, 2.9 * n_axes)
+        return _pyplot().subplots(n_axes, sharex=True, layout="constrained", figsize=size)[1]
+    given = np.ravel(ax)
+    if len(given) != n_axes:
+        raise ValueError(f"{title} needs {n_axes} axes; got {len(given)}. Pass as many, or None.")
+    return given
+
+
+def _pyplot() -> Any:
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
         raise ImportError("Figures need matplotlib. Run `pip install 'skopt-dl[plot]'`.") from error
-    return plt.subplots(layout="constrained")[1]
+    return plt

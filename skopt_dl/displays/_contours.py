@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 
 N_LEVELS = 12
-# Contours begin where this share of the points lies lower, and span this many powers of ten at most.
+# Contours begin where this share of the points lies lower, and span at most so many powers of ten.
 LOWEST_SHARE, N_DECADES = 0.002, 8
 
 
-def grid(function: Any, lower: np.ndarray, upper: np.ndarray, resolution: int) -> tuple[Any, ...]:
+def grid(
+    function: Any, lower: np.ndarray, upper: np.ndarray, resolution: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Evaluate a function of two variables.
 
     Returns
@@ -40,7 +42,9 @@ def levels(values: np.ndarray, minimum: float) -> np.ndarray:
     return base + np.geomspace(lowest, highest, N_LEVELS + 1)[:-1]
 
 
-def draw_contours(ax: Any, x: np.ndarray, y: np.ndarray, values: np.ndarray, minimum: float) -> None:
+def draw_contours(
+    ax: Any, x: np.ndarray, y: np.ndarray, values: np.ndarray, minimum: float
+) -> None:
     """Draw contours in light blue, the darker the lower."""
     import matplotlib as mpl
 

@@ -74,7 +74,7 @@ def styles(labels: Iterable[str]) -> dict[str, Style]:
 
 
 def name_in(label: str) -> str:
-    """The name that a label such as ``"adam, 0.01"``, ``"Adam(0.01)"`` or ``"a/adam"`` begins with."""
+    """The name in a label such as ``"adam, 0.01"``, ``"Adam(0.01)"`` or ``"package/adam"``."""
     match = re.match(r"\w+", label.rpartition("/")[2])
     return match.group().lower() if match else ""
 
@@ -93,4 +93,6 @@ def mix(color: str, white: float) -> str:
 def legend_beside(ax: Any, **options: Any) -> Any:
     """A legend to the right of the axes, where it covers nothing."""
     place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0), "borderaxespad": 0.0}
-    return ax.legend(**{**place, "fontsize": "small", "frameon": False, "handlelength": 3.2, **options})
+    return ax.legend(
+        **{**place, "fontsize": "small", "frameon": False, "handlelength": 3.2, **options}
+    )

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from skopt_dl.optimizers import Minimizer, Optimizer
 
 # What did not end at a minimum: a grey and, for print, a hatching each.
-NOWHERE = {"diverged": ("#1a1a1a", None), "stalled": ("#9a9a9a", "...."), "moving": ("#e6e6e6", "///")}
+NOWHERE = {
+    "diverged": ("#1a1a1a", None),
+    "stalled": ("#9a9a9a", "...."),
+    "moving": ("#e6e6e6", "///"),
+}
 # The share of white in the colour of the starting point that took longest.
 PALEST = 0.65
 # How near each other runs end for having ended at one minimum, as a share of the domain's diagonal.
@@ -142,8 +146,8 @@ class BasinsDisplay:
         steps[minimum < 0] = np.inf
         shape = points.shape[:-1]
         title = f"{objective.name}: {found.table['optimizer'][0]}"
-        arrays = (each.reshape(shape) for each in (minimum, steps, outcome))
-        return cls(objective, tuple(sides), minima, *arrays, title).plot(ax)
+        minimum, steps, outcome = (each.reshape(shape) for each in (minimum, steps, outcome))
+        return cls(objective, tuple(sides), minima, minimum, steps, outcome, title).plot(ax)
 
     def plot(self, ax: Any = None) -> Self:
         """Draw the basins, paler where it took longer.
@@ -220,7 +224,7 @@ class BasinsDisplay:
             here = self.outcome == outcome
             if not here.any():
                 continue
-            look = {"facecolor": colour, "edgecolor": "0.45", "hatch": hatch}
+            look: dict[str, Any] = {"facecolor": colour, "edgecolor": "0.45", "hatch": hatch}
             handles.append(Patch(label=f"{outcome}: {here.mean():.1%}", linewidth=0, **look))
             if hatch is not None and here.ndim == 2:
                 self.ax_.contourf(

@@ -197,4 +197,3 @@ class ConvergenceDisplay:
             lightness = 0.65 * (len(rates) - 1 - place) / max(len(rates) - 1, 1)
             looks.append(of_optimizer[curve.optimizer].lighter(lightness))
         return looks
-

@@ -104,7 +104,7 @@ class PerformanceProfileDisplay:
             if steps and set(solvers) != set(steps):
                 odd = sorted(set(solvers) ^ set(steps))[0]
                 raise ValueError(
-                    f"{odd!r} is not in all comparisons; every solver must have tried every problem."
+                    f"{odd!r} is not in all comparisons; every solver has to try every problem."
                 )
             for label, of_problems in solvers.items():
                 steps.setdefault(label, []).append(of_problems)

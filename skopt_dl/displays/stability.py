@@ -134,7 +134,7 @@ class StabilityMapDisplay:
             rates = np.sort(np.asarray(learning_rates, dtype=float))
         found = compare(
             objective,
-            {f"{momentum:g}, {k}": each for k, (momentum, each) in enumerate(zip(momenta, variants))},
+            {str(k): each for k, each in enumerate(variants)},
             learning_rates=rates.tolist(),
             n_steps=n_steps,
             tol=tol,
@@ -170,7 +170,12 @@ class StabilityMapDisplay:
         steps = np.where(reached, np.maximum(self.steps, 1.0), np.nan)
         handles = []
         ax.pcolormesh(
-            rates, momenta, self.diverged, cmap=ListedColormap([NOT_REACHED, DIVERGED]), vmin=0, vmax=1
+            rates,
+            momenta,
+            self.diverged,
+            cmap=ListedColormap([NOT_REACHED, DIVERGED]),
+            vmin=0,
+            vmax=1,
         )
         self.image_ = ax.pcolormesh(rates, momenta, steps, cmap="cividis_r", norm=LogNorm())
         if reached.any():
@@ -208,7 +213,9 @@ def largest_curvature(objective: Function) -> float:
     """The largest eigenvalue of a quadratic's Hessian; NaN for what is no convex quadratic."""
     try:
         hessian = objective.hessian(objective.start)
-        points = np.random.default_rng(0).uniform(objective.lower, objective.upper, (4, len(hessian)))
+        points = np.random.default_rng(0).uniform(
+            objective.lower, objective.upper, (4, len(hessian))
+        )
         others = objective.hessian(points)
     except NotImplementedError:
         return np.nan
@@ -224,8 +231,8 @@ def _variant(optimizer: Optimizer, parameter: str, value: float) -> Optimizer:
 
     if parameter not in optimizer.get_params(deep=False):
         raise ValueError(
-            f"{type(optimizer).__name__} has no parameter {parameter!r} to map. Pass parameter= one "
-            f"of {', '.join(map(repr, optimizer.get_params(deep=False)))}, or another optimizer."
+            f"{type(optimizer).__name__} has no parameter {parameter!r} to map; it has "
+            f"{', '.join(map(repr, optimizer.get_params(deep=False)))}. Pass parameter=."
         )
     variant = copy.copy(optimizer).set_params(**{parameter: value})
     variant.check_params()

@@ -9,7 +9,7 @@ import numpy as np
 
 from skopt_dl.displays._axes import axes
 from skopt_dl.displays._contours import draw_contours, draw_graph, draw_minima, grid
-from skopt_dl.displays._runs import BEST, groups
+from skopt_dl.displays._runs import groups
 from skopt_dl.displays._style import legend_beside, styles
 
 if TYPE_CHECKING:
@@ -111,7 +111,9 @@ class TrajectoryDisplay:
             )
         best = groups(comparison)
         names = comparison.table["optimizer"]
-        labels = {int(row): group.label for group in groups(comparison, "all") for row in group.rows}
+        labels = {
+            int(row): group.label for group in groups(comparison, "all") for row in group.rows
+        }
         chosen = [int(group.rows[0]) for group in best] if runs is None else list(runs)
         paths = []
         for run in chosen:

@@ -213,7 +213,7 @@ def compare(
         tol,
         points,
         [run.optimizer for run in runs],
-        _table(objective, runs, values.array.T, ends, points, tol),
+        _table(objective, runs, values.array, ends, tol),
         ends,
         values.array.T,
     )
@@ -261,11 +261,12 @@ def _train(
 ) -> list[ModelRun]:
     """Run one stack; a single epoch has all the steps."""
     seeds = [run.seed for run in stack]
+    rngs = {seed: np.random.default_rng(seed) for seed in seeds}
     batches = Batches(
         objective.n_samples,
         stack[0].batch_size,
         sampling=sampling,
-        rngs=[np.random.default_rng(seed) for seed in seeds],
+        rngs=[rngs[seed] for seed in seeds],
         leaders=[seeds.index(seed) for seed in seeds],
         steps=n_steps,
     )
@@ -369,11 +370,11 @@ def _table(
     runs: Sequence[_Run],
     values: np.ndarray,
     ends: np.ndarray,
-    points: np.ndarray,
     tol: float,
 ) -> dict[str, np.ndarray]:
+    """Columns of the table, from values ``(T + 1, R)``, of which there may be many."""
     seen = np.where(np.isfinite(values), values, np.inf)
-    best = seen.min(axis=1)
+    best = seen.min(axis=0)
     final = objective.value(ends)
     smallest = best.min() if np.isnan(objective.minimum) else objective.minimum
     gap = final - smallest
@@ -384,12 +385,12 @@ def _table(
         "start": np.array([run.start for run in runs]),
         "seed": np.array([run.seed for run in runs]),
         "batch_size": np.array([run.batch_size for run in runs]),
-        "steps_to_tolerance": np.where(arrived.any(axis=1), arrived.argmax(axis=1), np.inf),
+        "steps_to_tolerance": np.where(arrived.any(axis=0), arrived.argmax(axis=0), np.inf),
         "final_value": final,
         "best_value": best,
         "final_gap": gap,
         "minimum": _minimum_reached(objective, ends),
-        "outcome": _outcome(objective, seen - smallest, gap, ends, tol),
+        "outcome": _outcome(objective, seen, final, smallest, ends, tol),
         "state_numbers": np.array([_state_numbers(run.optimizer, objective) for run in runs]),
     }
 
@@ -415,15 +416,18 @@ def _minimum_reached(objective: Function, ends: np.ndarray) -> np.ndarray:
 
 
 def _outcome(
-    objective: Function, gaps: np.ndarray, final: np.ndarray, ends: np.ndarray, tol: float
+    objective: Function,
+    seen: np.ndarray,
+    final: np.ndarray,
+    smallest: float,
+    ends: np.ndarray,
+    tol: float,
 ) -> np.ndarray:
     outside = ((ends < objective.lower) | (ends > objective.upper)).any(axis=1)
-    diverged = ~np.isfinite(final) | (outside & (final > gaps[:, 0]))
-    earlier = gaps[:, -1 - max(1, int(LAST * (gaps.shape[1] - 1)))]
-    ended_by_itself = np.isinf(gaps[:, -1])
-    came = earlier - final
-    stalled = ended_by_itself | (
-        (came < NEARER * earlier) & (came <= NEARER * (gaps[:, 0] - final))
-    )
-    conditions = [diverged, final <= tol, stalled]
+    diverged = ~np.isfinite(final) | (outside & (final > seen[0]))
+    earlier = seen[-1 - max(1, int(LAST * (len(seen) - 1)))]
+    ended_by_itself = np.isinf(seen[-1])
+    came, left = earlier - final, earlier - smallest
+    stuck = (came < NEARER * left) & (came <= NEARER * (seen[0] - final))
+    conditions = [diverged, final - smallest <= tol, ended_by_itself | stuck]
     return np.select(conditions, ["diverged", "reached", "stalled"], "moving")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,8 +18,8 @@ from skopt_dl.training.updates import UpdateGroup
 if TYPE_CHECKING:
     from skopt_dl.lab.comparing import Comparison
 
-# How far the rule's changes may be from those of a run, as a share of them and of the points.
-RTOL, ROUNDING = 1e-6, 16
+# How many units in the last place of the points a rule's changes may be from those of a run.
+ULPS = 16
 
 
 @dataclass(eq=False)
@@ -47,7 +46,9 @@ class Slots:
     follows_rule: bool
 
 
-def slots(optimizer: Optimizer | Minimizer, path: np.ndarray, gradients: np.ndarray) -> Slots:
+def slots_of_steps(
+    optimizer: Optimizer | Minimizer, path: np.ndarray, gradients: np.ndarray
+) -> Slots:
     """Take the steps of a run apart.
 
     The same gradients are given to the optimizer with its direction alone: without a scale and
@@ -78,29 +79,39 @@ def slots(optimizer: Optimizer | Minimizer, path: np.ndarray, gradients: np.ndar
     >>> import numpy as np
     >>> from skopt_dl import lab
     >>> from skopt_dl.optimizers import SGD
-    >>> lab.slots(SGD(0.5), path=[[4.0], [2.0], [1.0]], gradients=[[4.0], [2.0]]).rate
+    >>> lab.slots_of_steps(SGD(0.5), path=[[4.0], [2.0], [1.0]], gradients=[[4.0], [2.0]]).rate
     array([[0.5],
            [0.5]])
     """
-    path, gradients = np.asarray(path, dtype=float), np.asarray(gradients, dtype=float)
+    path, gradients = np.asarray(path), np.asarray(gradients)
     if path.ndim != 2 or gradients.shape != (len(path) - 1, path.shape[-1]):
         raise ValueError(
             "path must be of shape (T + 1, P) and gradients of shape (T, P); got "
             f"{path.shape} and {gradients.shape}."
         )
+    rounding = np.finfo(path.dtype).eps if path.dtype.kind == "f" else np.finfo(float).eps
+    path, gradients = path.astype(float), gradients.astype(float)
+    planned = len(gradients)
     finite = np.isfinite(gradients).all(axis=1) & np.isfinite(path[1:]).all(axis=1)
-    n_steps = len(finite) if finite.all() else int(finite.argmin())
+    n_steps = planned if finite.all() else int(finite.argmin())
     if n_steps == 0:
         raise ValueError("The run has no step whose gradient and end are finite.")
     path, gradients = path[: n_steps + 1], gradients[:n_steps]
-    direction, rate, follows_rule = take_apart([optimizer], path[None], gradients[None])
+    direction, rate, follows_rule = take_apart(
+        [optimizer], path[None], gradients[None], planned=planned, rounding=rounding
+    )
     return Slots(direction[0], rate[0], gradients, bool(follows_rule[0]))
 
 
 def take_apart(
-    optimizers: Sequence[Optimizer | Minimizer], paths: np.ndarray, gradients: np.ndarray
+    optimizers: Sequence[Optimizer | Minimizer],
+    paths: np.ndarray,
+    gradients: np.ndarray,
+    *,
+    planned: int,
+    rounding: float = float(np.finfo(float).eps),
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Take the steps of R runs apart at once; see `slots`.
+    """Take the steps of R runs apart at once; see `slots_of_steps`.
 
     Parameters
     ----------
@@ -109,6 +120,10 @@ def take_apart(
     paths : ndarray of shape (R, T + 1, P)
     gradients : ndarray of shape (R, T, P)
         Both finite. A run that is shorter than others stays where it is, with gradients of zero.
+    planned : int
+        Steps that learning rate schedules are laid out for.
+    rounding : float
+        Of the paths.
 
     Returns
     -------
@@ -118,14 +133,14 @@ def take_apart(
     change, direction = np.diff(paths, axis=1), gradients
     follows_rule = np.zeros(len(paths), dtype=bool)
     if isinstance(optimizers[0], TwoSlotOptimizer):
-        by_rule = _changes(_with_rule(optimizers), gradients)
-        rounding = ROUNDING * np.finfo(float).eps * np.abs(paths).max(axis=1, keepdims=True)
-        # A run that has ended may have a velocity left.
-        ended = (gradients == 0).all(axis=2, keepdims=True) & (change == 0)
-        agrees = ended | (np.abs(by_rule - change) <= RTOL * np.abs(change) + rounding)
-        follows_rule = agrees.all(axis=(1, 2))
-        alone = -_changes(_with_rule(optimizers, scale=Scale()), gradients)
-        # Changes by the rule are not rounded to the points.
+        by_rule = _changes(_with_rule(optimizers), gradients, planned)
+        allowed = np.sqrt(rounding) * np.abs(change).max(axis=1, keepdims=True)
+        allowed += ULPS * rounding * np.abs(paths).max(axis=1, keepdims=True)
+        # Something that has ended may have a velocity left.
+        ended = ((gradients == 0) & (change == 0)).all(axis=2, keepdims=True)
+        follows_rule = (ended | (np.abs(by_rule - change) <= allowed)).all(axis=(1, 2))
+        alone = -_changes(_with_rule(optimizers, scale=Scale()), gradients, planned)
+        # The changes by the rule are the same, not rounded to the points.
         change = np.where(follows_rule[:, None, None], by_rule, change)
         direction = np.where(follows_rule[:, None, None], alone, direction)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -134,7 +149,7 @@ def take_apart(
 
 
 def slots_of_run(comparison: Comparison, run: int = 0) -> Slots:
-    """Take the steps of one run of a comparison apart; see `slots`.
+    """Take the steps of one run of a comparison apart; see `slots_of_steps`.
 
     Raises
     ------
@@ -148,7 +163,9 @@ def slots_of_run(comparison: Comparison, run: int = 0) -> Slots:
         )
     if not 0 <= run < len(comparison):
         raise ValueError(f"run must be from 0 to {len(comparison) - 1}; got {run!r}.")
-    return slots(comparison.optimizers[run], comparison.paths[run], comparison.gradients[run])
+    return slots_of_steps(
+        comparison.optimizers[run], comparison.paths[run], comparison.gradients[run]
+    )
 
 
 def _with_rule(
@@ -170,21 +187,17 @@ def _with_rule(
     return made
 
 
-def _changes(optimizers: Sequence[Optimizer], gradients: np.ndarray) -> np.ndarray:
-    """What optimizers that do not look at the parameters add to them, ``(R, T, P)``."""
+def _changes(optimizers: Sequence[Optimizer], gradients: np.ndarray, planned: int) -> np.ndarray:
+    """What optimizers that do not look at the parameters add to them, ``(R, T, P)``.
+
+    Their schedules are laid out for the steps that were planned.
+    """
     n_runs, n_steps, n_params = gradients.shape
-    params, scratch = np.zeros((2, n_runs, n_params))
-    progress = Progress()
-    progress.n_epochs, progress.n_steps = 1, n_steps
+    params, scratch = np.zeros((n_runs, n_params)), np.empty((n_runs, n_params))
     layout = Layout.from_shapes([("x", "hidden", (1, n_params))])
+    progress = [Progress(n_steps=planned) for _ in range(n_runs)]
     group = UpdateGroup(
-        backend_of(params),
-        optimizers,
-        params,
-        scratch,
-        layout,
-        [copy.copy(progress) for _ in range(n_runs)],
-        [None] * n_runs,
+        backend_of(params), optimizers, params, scratch, layout, progress, [None] * n_runs
     )
     changes = np.empty_like(gradients)
     for step in range(n_steps):

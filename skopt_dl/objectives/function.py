@@ -141,8 +141,11 @@ def minima_near(function: Function, points: Points, n_steps: int = 50) -> list[S
         x = x - step
     curved = np.linalg.eigvalsh(function.hessian(x)).min(axis=-1) > 0
     near = np.abs(step).max(axis=-1) <= 1e-8 * (1 + np.abs(x).max(axis=-1))
-    found: list[StationaryPoint] = []
-    for point in x[curved & near]:
-        if not any(np.allclose(point, other.point, rtol=0, atol=1e-6) for other in found):
-            found.append(StationaryPoint(point, float(function.value(point)), MINIMUM))
+    x = x[curved & near]
+    # The first of those that ended at the same place.
+    distances = np.abs(x[:, None] - x).max(axis=-1)
+    x = x[np.argmax(distances <= 1e-6, axis=1) == np.arange(len(x))]
+    found = [
+        StationaryPoint(*each, MINIMUM) for each in zip(x, function.value(x).tolist(), strict=True)
+    ]
     return sorted(found, key=lambda each: each.value)

@@ -290,7 +290,6 @@ class Beale(SumOfSquares):
         parts = [_part(1.5, 1), _part(2.25, 2), _part(2.625, 3)]
         super().__init__(parts, domain, name)
         self.start = np.array([1.0, 1.0])
-        self.minima = minima_near(self, [[3.0, 0.5]])
 
 
 class Booth(SumOfSquares):
@@ -299,7 +298,6 @@ class Booth(SumOfSquares):
     def __init__(self, domain: tuple[Any, Any] = (-10.0, 10.0), name: str | None = None):
         parts = [Polynomial([[-7, 2], [1, 0]]), Polynomial([[-5, 1], [2, 0]])]
         super().__init__(parts, domain, name)
-        self.minima = minima_near(self, [[1.0, 3.0]])
 
 
 class Himmelblau(SumOfSquares):
@@ -312,8 +310,6 @@ class Himmelblau(SumOfSquares):
         ]
         super().__init__(parts, domain, name)
         self.start = np.array([0.0, 0.0])
-        known = [[3.0, 2.0], [-2.805118, 3.131313], [-3.779310, -3.283186], [3.584428, -1.848127]]
-        self.minima = minima_near(self, known)
 
 
 class ThreeHumpCamel(Polynomial):
@@ -325,8 +321,6 @@ class ThreeHumpCamel(Polynomial):
         coefficients[1, 1], coefficients[0, 2] = 1, 1
         super().__init__(coefficients, domain, name or "ThreeHumpCamel")
         self.start = np.array([2.0, 1.5])
-        known = [[0.0, 0.0], [1.747552, -0.873776], [-1.747552, 0.873776]]
-        self.minima = minima_near(self, known)
 
 
 class SaddleEscape(Polynomial):
@@ -342,7 +336,6 @@ class SaddleEscape(Polynomial):
         coefficients[0, 2] = 0.5
         super().__init__(coefficients, domain, name or "SaddleEscape")
         self.start = np.array([1e-4, 1.5])
-        self.minima = minima_near(self, [[1, 0], [-1, 0]])
 
 
 class MonkeySaddle(Polynomial):
@@ -356,7 +349,6 @@ class MonkeySaddle(Polynomial):
         coefficients[3, 0], coefficients[1, 2] = 1, -3
         super().__init__(coefficients, domain, name or "MonkeySaddle")
         self.start = np.array([1.5, 0.1])
-        self.minima = []
 
 
 def _part(constant: float, power: int) -> Polynomial:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
+from fractions import Fraction
+from itertools import product
 from typing import Any
 
 from skopt_dl.backends import backend_of
-from skopt_dl.objectives.function import Function
 from skopt_dl.objectives.polynomial import Polynomial
+from skopt_dl.objectives.stationary import Algebraic, Terms
 
 Array = Any
 
 
-class SumOfSquares(Function):
+class SumOfSquares(Algebraic):
     """A sum of squares of polynomials of the same one or two variables.
 
     It is a polynomial too. But where all parts are zero, its value and gradient are as exact as
@@ -49,6 +52,13 @@ class SumOfSquares(Function):
                 f"{allowed}, at least one; got {[part.n_dims for part in self.parts]} variables."
             )
         super().__init__(self.parts[0].n_dims, domain, name)
+
+    def terms(self) -> Terms:
+        total: defaultdict[tuple[int, ...], Fraction] = defaultdict(Fraction)
+        for part in self.parts:
+            for (powers, a), (others, b) in product(part.terms().items(), repeat=2):
+                total[tuple(map(sum, zip(powers, others, strict=True)))] += a * b
+        return {powers: c for powers, c in total.items() if c}
 
     def value(self, x: Array) -> Array:
         return sum(part.value(x) ** 2 for part in self.parts)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from skopt_dl.backends import backend_of
-from skopt_dl.objectives.function import Function
+from skopt_dl.objectives.stationary import Algebraic, Terms
 
 Array = Any
 # Nested lists of coefficients, one level for each variable: numbers, or arrays with one for each
@@ -16,7 +17,7 @@ Array = Any
 Table = list[Any]
 
 
-class Polynomial(Function):
+class Polynomial(Algebraic):
     """A polynomial of one or two variables.
 
     Parameters
@@ -69,6 +70,14 @@ class Polynomial(Function):
 
     def hessian(self, x: Array) -> Array:
         return evaluate_hessian(self._table, x)
+
+    def terms(self) -> Terms:
+        powers = np.argwhere(self.coefficients)
+        # The decimal number that is printed for a float: 1/10 for 0.1.
+        return {
+            tuple(power): Fraction(repr(float(self.coefficients[tuple(power)])))
+            for power in powers.tolist()
+        }
 
     def derivative(self, variable: int = 0) -> Polynomial:
         """The partial derivative with respect to a variable, a polynomial too."""

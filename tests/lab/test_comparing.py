@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skopt_dl import lab
-from skopt_dl.objectives import Function, StationaryPoint
+from skopt_dl.objectives import FiniteSum, Function, Polynomial, StationaryPoint
 from skopt_dl.optimizers import SGD, Adam, Momentum
 
 
@@ -132,6 +132,43 @@ def test_the_table_is_a_frame_where_pandas_is_installed():
     assert isinstance(frame, pandas.DataFrame)
     assert frame["state_numbers"].tolist() == [0, 4]
     assert repr(found) == "<Comparison on Valley: 2 runs, 2 moving>"
+
+
+def test_batches_of_one_seed_are_the_same_for_all_and_a_step_takes_their_mean():
+    """Parabolas around 1, 2, … 6; plain descent by the rate 0.5 goes to the mean of a batch."""
+    centers = np.arange(1.0, 7.0)
+    total = FiniteSum([Polynomial([c * c / 2, -c, 0.5]) for c in centers])
+    options = {"starts": [[0.0]], "n_steps": 6, "record": True, "seeds": [3, 4]}
+    found = lab.compare(total, {"a": SGD(1.0), "b": SGD(1.0)}, batch_sizes=[1, 2, None], **options)
+    ends = found.paths[:, 1:, 0].reshape(3, 2, 2, 6)
+    np.testing.assert_array_equal(ends[:, 0], ends[:, 1])
+    for k, seed in enumerate([3, 4]):
+        rng = np.random.default_rng(seed)
+        one = centers[rng.permutation(6)]
+        np.testing.assert_allclose(ends[0, 0, k], one)
+        rng = np.random.default_rng(seed)
+        pairs = [centers[rng.permutation(6)].reshape(3, 2).mean(axis=1) for _ in range(2)]
+        np.testing.assert_allclose(ends[1, 0, k], np.concatenate(pairs))
+    np.testing.assert_allclose(ends[2], 3.5)
+    assert found.table["batch_size"].tolist() == [1] * 4 + [2] * 4 + [6] * 4
+    # Values are those of the whole sum, whatever the batch.
+    np.testing.assert_allclose(found.values[0], total.value(found.paths[0]))
+
+
+def test_batches_with_replacement_are_drawn_independently():
+    total = FiniteSum([Polynomial([c * c / 2, -c, 0.5]) for c in (1.0, 2.0, 3.0)])
+    found = lab.compare(
+        total,
+        SGD(1.0),
+        starts=[[0.0]],
+        n_steps=6,
+        record=True,
+        batch_sizes=[1],
+        sampling="replacement",
+    )
+    rng = np.random.default_rng(0)
+    drawn = np.concatenate([rng.integers(3, size=3) for _ in range(2)])
+    np.testing.assert_allclose(found.paths[0, 1:, 0], drawn + 1.0)
 
 
 WRONG = {

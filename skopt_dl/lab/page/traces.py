@@ -69,7 +69,8 @@ def run(
     """
     variants = with_momenta(name, tuple(momenta))
     labels = {f"{name} {momentum}": each for momentum, each in variants.items()}
-    with one_blas_thread():
+    # Runs that diverge overflow, and are told apart by that.
+    with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
         found = compare(
             function,
             labels,
@@ -103,7 +104,9 @@ def _followed(found: Comparison) -> tuple[np.ndarray, ...]:
     values = np.take_along_axis(found.values, steps, axis=1)
     made = followed[:, 1:, None]
     gradients = np.where(made, gradients, 0.0)
-    directions, rates, follows_rule = take_apart(found.optimizers, points, gradients)
+    directions, rates, follows_rule = take_apart(
+        found.optimizers, points, gradients, planned=found.n_steps
+    )
     cut = (np.where(made, each, 0.0) for each in (directions, rates))
     outcomes, arrived = found.table["outcome"], found.table["steps_to_tolerance"]
     return n_steps, outcomes, arrived, follows_rule, points, values, gradients, *cut
