@@ -31,16 +31,21 @@ def grid(
 
 
 def levels(values: np.ndarray, minimum: float) -> np.ndarray:
-    """Levels above the minimum, evenly spaced on a logarithmic scale, in rising order."""
+    """Levels in rising order: above the minimum, evenly spaced on a logarithmic scale.
+
+    Of a function without a smallest value, they have equal shares of the points between them.
+    """
     finite = values[np.isfinite(values)]
-    gaps = finite - (finite.min() if np.isnan(minimum) else minimum)
+    if np.isneginf(minimum):
+        return np.unique(np.quantile(finite, np.linspace(0, 1, N_LEVELS + 2)[1:-1]))
+    base = finite.min() if np.isnan(minimum) else minimum
+    gaps = finite - base
     highest = gaps.max()
     if not highest > 0:
         return np.array([])
     lowest = max(np.quantile(gaps, LOWEST_SHARE), gaps[gaps > 0].min(), highest / 10**N_DECADES)
     if lowest >= highest:
         return np.array([])
-    base = finite.min() if np.isnan(minimum) else minimum
     return base + np.geomspace(lowest, highest, N_LEVELS + 1)[:-1]
 
 
@@ -57,7 +62,7 @@ def draw_contours(
     ends = [-np.inf, *heights, np.inf]
     filled = np.where(np.isfinite(values), values, np.finfo(float).max)
     ax.contourf(x, y, filled, np.clip(ends, -1e308, 1e308), colors=list(shades))
-    ax.contour(x, y, filled, heights, colors="0.55", linewidths=0.5)
+    ax.contour(x, y, filled, heights, colors="0.55", linewidths=0.5, linestyles="solid")
 
 
 def draw_graph(ax: Any, function: Any, lower: float, upper: float, resolution: int) -> None:

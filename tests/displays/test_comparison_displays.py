@@ -1,5 +1,8 @@
 """Curves, paths and profiles show what a comparison holds."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -13,7 +16,14 @@ from skopt_dl.displays import (
 from skopt_dl.displays._contours import levels
 from skopt_dl.displays._runs import groups, steps_to_stay
 from skopt_dl.displays._style import OF_OPTIMIZERS
-from skopt_dl.objectives import Himmelblau, Polynomial, Quadratic, Rosenbrock, from_callable
+from skopt_dl.objectives import (
+    Himmelblau,
+    MonkeySaddle,
+    Polynomial,
+    Quadratic,
+    Rosenbrock,
+    from_callable,
+)
 from skopt_dl.optimizers import SGD, Momentum
 
 BOWL = Quadratic([1.0, 4.0], domain=(-2, 2))
@@ -119,6 +129,11 @@ def test_without_a_known_minimum_the_gap_is_to_the_best_seen():
     assert min(curve.median[-1] for curve in display.curves) < 1e-3
 
 
+def test_function_without_a_smallest_value_has_no_gap():
+    with pytest.raises(ValueError, match="MonkeySaddle has no smallest value"):
+        ConvergenceDisplay.from_comparison(compare(objective=MonkeySaddle()))
+
+
 # Trajectories
 
 
@@ -156,6 +171,16 @@ def test_contours_are_evenly_spaced_in_the_logarithm_of_the_gap(function):
     np.testing.assert_allclose(ratios, ratios[0], rtol=1e-6)
     assert gaps[0] > 0
     assert ratios[0] > 1.3
+
+
+def test_contours_of_a_function_without_a_smallest_value_have_equal_shares_between():
+    saddle = MonkeySaddle()
+    display = TrajectoryDisplay.from_comparison(compare(["sgd"], saddle, learning_rates=None))
+    display.figure_.canvas.draw()
+    x, y = np.meshgrid(*np.linspace(saddle.lower, saddle.upper, 80).T)
+    values = saddle.value(np.stack([x, y], axis=-1))
+    between, _ = np.histogram(values, levels(values, saddle.minimum))
+    assert between.min() > 0.9 * between.max()
 
 
 def test_flat_function_has_no_contours():
@@ -318,3 +343,16 @@ def test_twelve_optimizers_are_drawn_in_given_axes_with_the_legend_beside(displa
     assert shown.legend_.get_window_extent().x0 >= ax.get_window_extent().x1
     again = display.from_comparison(comparison, linewidth=3.0)
     assert {line.get_linewidth() for line in again.lines_} == {3.0}
+
+
+def test_matplotlib_is_imported_when_something_is_drawn():
+    code = "import skopt_dl.displays, skopt_dl.lab, sys; print('matplotlib' in sys.modules)"
+    command = [sys.executable, "-c", code]
+    assert subprocess.check_output(command, text=True).strip() == "False"
+
+
+def test_missing_matplotlib_is_answered_with_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    for display in (ConvergenceDisplay, TrajectoryDisplay, SlotsDisplay):
+        with pytest.raises(ImportError, match=r"pip install 'skopt-dl\[plot\]'"):
+            display.from_comparison(compare())
