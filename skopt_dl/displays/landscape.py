@@ -99,7 +99,8 @@ class LandscapeDisplay:
         seen = self.landscape
         (along,) = seen.coordinates
         finite = np.where(np.isfinite(seen.losses), seen.losses, np.nan)
-        (self.line_,) = ax.plot(along, finite, **{"color": "#0072b2", **kwargs})
+        style = {"color": "#0072b2", "label": "on the line", **kwargs}
+        (self.line_,) = ax.plot(along, finite, **style)
         if hasattr(seen, "barrier"):
             self._barrier(ax, seen)
         else:
@@ -116,6 +117,7 @@ class LandscapeDisplay:
             ax.plot(0, seen.loss, "o", color="black", label="model", zorder=3)
         if _is_wide(seen.losses):
             ax.set_yscale("log")
+            _use_round_numbers(ax.yaxis)
         ax.set(xlabel=seen.labels[0], ylabel="Loss")
         ax.legend()
 
@@ -165,7 +167,7 @@ class LandscapeDisplay:
         )
         bar = self.figure_.colorbar(self.contours_, ax=ax, label="Loss")
         if norm is not None:
-            _label_a_logarithmic_bar(bar)
+            _use_round_numbers(bar.ax.yaxis)
         if seen.path is not None:
             (self.path_,) = ax.plot(
                 *seen.path.T,
@@ -198,10 +200,10 @@ def _is_wide(losses: np.ndarray) -> bool:
     return bool(finite.size and finite.min() > 0 and finite.max() > WIDE * finite.min())
 
 
-def _label_a_logarithmic_bar(bar: Any) -> None:
-    """Give a colour bar round numbers instead of those of its levels."""
+def _use_round_numbers(axis: Any) -> None:
+    """Label a logarithmic axis 0.1, 0.2, 0.5, 1 and so on."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-    bar.ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    bar.ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    bar.ax.yaxis.set_minor_formatter(NullFormatter())
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_formatter(NullFormatter())

@@ -16,9 +16,12 @@ if TYPE_CHECKING:
         grid_search,
         normal_equations,
     )
+    from skopt_dl.lab.chords import Counterexample
     from skopt_dl.lab.comparing import Comparison, compare
+    from skopt_dl.lab.convex import Convexity, convexity
     from skopt_dl.lab.fitted import parameters
     from skopt_dl.lab.fitted_convexity import (
+        Beside,
         EstimatorConvexity,
         convexity_of_estimator,
         linear_beside_network,
@@ -30,7 +33,10 @@ if TYPE_CHECKING:
     from skopt_dl.lab.unified import Rule, Rules, rule, rules
 
 __all__ = [
+    "Beside",
     "Comparison",
+    "Convexity",
+    "Counterexample",
     "Curvature",
     "EstimatorConvexity",
     "GridSearch",
@@ -42,6 +48,7 @@ __all__ = [
     "Slots",
     "between",
     "compare",
+    "convexity",
     "convexity_of_estimator",
     "cost_of_accuracy",
     "curvature",
@@ -61,7 +68,10 @@ __all__ = [
 
 # Imported when first used: what looks at fitted estimators imports scikit-learn.
 _HOMES = {
+    "Beside": "fitted_convexity",
     "Comparison": "comparing",
+    "Convexity": "convex",
+    "Counterexample": "chords",
     "Curvature": "hessians",
     "EstimatorConvexity": "fitted_convexity",
     "GridSearch": "brute_force",
@@ -73,6 +83,7 @@ _HOMES = {
     "Slots": "slots",
     "between": "slices",
     "compare": "comparing",
+    "convexity": "convex",
     "convexity_of_estimator": "fitted_convexity",
     "cost_of_accuracy": "brute_force",
     "curvature": "hessians",

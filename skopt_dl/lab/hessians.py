@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
+from skopt_dl._memory import in_words, n_bytes_of_memory
 from skopt_dl._warnings import warn_user
 from skopt_dl.lab.fitted import FittedLoss
 
@@ -235,6 +236,7 @@ def _curvature(
     n_params = loss.n_params
     if method == "full" or (method == "auto" and n_params <= SMALL) or 2 * n_eigenvalues > n_params:
         method = "full"
+        _check_memory(n_params)
         products = hessian.times(np.eye(n_params))
         values, columns = np.linalg.eigh(0.5 * (products + products.T))
         vectors = columns.T
@@ -256,6 +258,17 @@ def _curvature(
         n_kinks=hessian.n_kinks(ends),
         method=method,
     )
+
+
+def _check_memory(n_params: int) -> None:
+    """Refuse a matrix that memory has no room for: it, two gradients for each row, and vectors."""
+    needed, there_is = 6 * n_params**2 * 8, n_bytes_of_memory()
+    if needed > there_is:
+        raise MemoryError(
+            f"The full Hessian of {n_params:,} parameters and what it is made of take "
+            f"{in_words(needed)} ({needed:,} bytes); there are {in_words(there_is)}. Use "
+            "method='lanczos'."
+        )
 
 
 class _Hessian:

@@ -19,6 +19,8 @@ from skopt_dl.networks import Network
 DIRECTIONS = ("random", "hessian", "path")
 # How far a slice goes beyond the ends of a path or beyond two models, as a share of the distance.
 MARGIN = 0.25
+# A path that moves less than this share of its longest extent does not move in a direction.
+STILL = 1e-6
 
 
 @dataclass
@@ -186,11 +188,7 @@ def landscape(
         )
         ends = [-1, 0][:n_dims]
         rows, eigenvalues = found.eigenvectors[ends], found.eigenvalues[ends]
-        names = ("largest", "smallest")
-        labels = [
-            f"direction of the {name} eigenvalue, {value:.3g}"
-            for name, value in zip(names, eigenvalues, strict=False)
-        ]
+        labels = [f"eigenvector of λ = {value:.3g}" for value in eigenvalues]
     elif directions == "path":
         if way is None:
             raise ValueError(
@@ -199,8 +197,7 @@ def landscape(
             )
         rows, explained = _principal(way - loss.params, n_dims)
         labels = [
-            f"component {i} of the path, {share:.0%} of its variance"
-            for i, share in enumerate(explained, 1)
+            f"path component {i} ({share:.0%} of variance)" for i, share in enumerate(explained, 1)
         ]
     else:
         raise ValueError(
@@ -351,9 +348,13 @@ def _random(network: Network, params: np.ndarray, rng: np.random.RandomState) ->
     own = network.parts(params[None].astype(np.float64))
     for weights, drawn in zip(own.weights, network.parts(direction).weights, strict=True):
         drawn[...] = rng.normal(size=weights.shape)
-        drawn *= np.linalg.norm(weights, axis=1, keepdims=True)
-        drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
+        drawn *= _lengths(weights) / _lengths(drawn)
     return direction[0]
+
+
+def _lengths(weights: np.ndarray) -> np.ndarray:
+    """The length of the weights into each unit, ``(1, 1, n_out)``."""
+    return np.linalg.norm(weights, axis=1, keepdims=True)
 
 
 def _principal(differences: np.ndarray, n_dims: int) -> tuple[np.ndarray, np.ndarray]:
@@ -362,12 +363,10 @@ def _principal(differences: np.ndarray, n_dims: int) -> tuple[np.ndarray, np.nda
         raise ValueError(
             f"path has {len(differences)} points; {n_dims} principal components need more."
         )
-    _, lengths, rows = np.linalg.svd(differences - differences.mean(axis=0), full_matrices=False)
-    variances = lengths**2
-    total = variances.sum()
-    if not total > 0:
+    if (differences == differences[0]).all():
         raise ValueError("path does not move: all its points are the same.")
-    return rows[:n_dims], variances[:n_dims] / total
+    _, lengths, rows = np.linalg.svd(differences - differences.mean(axis=0), full_matrices=False)
+    return rows[:n_dims], lengths[:n_dims] ** 2 / (lengths**2).sum()
 
 
 def _projected(differences: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -382,13 +381,14 @@ def _coordinates(
     if span is not None or path is None:
         end = 1.0 if span is None else span
         return [np.linspace(-end, end, resolution)] * n_dims
-    found = []
-    for along in path.T:
-        # The model is at 0.
-        low, high = min(0.0, along.min()), max(0.0, along.max())
-        margin = MARGIN * (high - low) or 1.0
-        found.append(np.linspace(low - margin, high + margin, resolution))
-    return found
+    # The model is at 0.
+    low, high = np.minimum(path.min(axis=0), 0.0), np.maximum(path.max(axis=0), 0.0)
+    widths = high - low
+    largest = widths.max() or 1.0
+    margins = MARGIN * np.where(widths > STILL * largest, widths, largest)
+    return [
+        np.linspace(*ends, resolution) for ends in zip(low - margins, high + margins, strict=True)
+    ]
 
 
 def _losses(loss: FittedLoss, coordinates: list[np.ndarray], rows: np.ndarray) -> np.ndarray:
