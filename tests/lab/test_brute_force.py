@@ -146,7 +146,7 @@ def test_normal_equations_are_what_a_network_without_hidden_layers_comes_to():
 def test_cost_of_accuracy_counts_the_evaluations_of_the_fastest_run():
     bowl = Quadratic([1.0, 1.0])
     table = lab.cost_of_accuracy(
-        bowl, {"descent": "sgd"}, gaps=[0.01, 1.0], learning_rates=[0.1, 0.5]
+        bowl, {"descent": "sgd"}, gaps=[0.01, 1.0], learning_rates=[0.1, 0.5], n_steps=50
     )
     of_descent = table["method"] == "descent"
     # From (-3, -3) the gap is 9, and a quarter of what it was after each step.
@@ -168,7 +168,7 @@ def test_what_is_not_reached_costs_infinitely_much():
 
 def test_cost_of_a_grid_grows_with_the_dimension_and_that_of_descent_does_not():
     bowls = [Quadratic([1.0] * n) for n in (1, 2, 3)]
-    table = lab.cost_of_accuracy(bowls, "sgd", gaps=[0.1], learning_rates=[0.5])
+    table = lab.cost_of_accuracy(bowls, "sgd", gaps=[0.1], learning_rates=[0.5], n_steps=50)
     by_grid = table["evaluations"][table["method"] == "grid search"]
     by_descent = table["evaluations"][table["method"] == "sgd"]
     assert (by_grid[1:] >= 10 * by_grid[:-1]).all()
