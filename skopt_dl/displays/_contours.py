@@ -9,6 +9,8 @@ import numpy as np
 N_LEVELS = 12
 # Contours begin where this share of the points lies lower, and span at most so many powers of ten.
 LOWEST_SHARE, N_DECADES = 0.002, 8
+# Stars, in points: where there are few minima, and where there are many.
+LARGE, SMALL, FEW = 19, 8, 12
 
 
 def grid(
@@ -66,17 +68,17 @@ def draw_graph(ax: Any, function: Any, lower: float, upper: float, resolution: i
 
 def draw_minima(ax: Any, function: Any, lower: np.ndarray, upper: np.ndarray) -> None:
     """Mark the minima within bounds with stars, those that are not global smaller and empty."""
-    for minimum in function.minima:
-        if not ((minimum.point >= lower) & (minimum.point <= upper)).all():
-            continue
+    inside = [m for m in function.minima if ((m.point >= lower) & (m.point <= upper)).all()]
+    size = LARGE if len(inside) <= FEW else SMALL
+    for minimum in inside:
         at = minimum.point if function.n_dims == 2 else (minimum.point[0], minimum.value)
         is_global = minimum.value <= function.minimum + 1e-9 * max(1.0, abs(function.minimum))
         ax.plot(
             *at,
             marker="*",
-            color="white" if not is_global else "black",
-            markeredgecolor="black" if not is_global else "white",
-            markersize=16 if not is_global else 19,
+            color="black" if is_global else "white",
+            markeredgecolor="white" if is_global else "black",
+            markersize=size if is_global else 0.85 * size,
             linestyle="none",
             zorder=2.8,
         )

@@ -73,7 +73,7 @@ class ConvergenceDisplay:
     ... )
     >>> display = ConvergenceDisplay.from_comparison(found)
     >>> [line.get_label() for line in display.lines_]
-    ['sgd, 0.1', 'momentum, 0.01']
+    ['sgd, 0.1', 'momentum, 0.1']
     >>> plt.show()
     """
 

@@ -8,9 +8,20 @@ from typing import TYPE_CHECKING, Any
 from skopt_dl import objectives
 
 if TYPE_CHECKING:
+    from skopt_dl.lab.brute_force import (
+        GridSearch,
+        LinearModel,
+        cost_of_accuracy,
+        grid_cost,
+        grid_search,
+        normal_equations,
+    )
+    from skopt_dl.lab.chords import Counterexample
     from skopt_dl.lab.comparing import Comparison, compare
-    from skopt_dl.lab.fitted import FittedLoss, parameters
+    from skopt_dl.lab.convex import Convexity, convexity
+    from skopt_dl.lab.fitted import parameters
     from skopt_dl.lab.fitted_convexity import (
+        Beside,
         EstimatorConvexity,
         convexity_of_estimator,
         linear_beside_network,
@@ -22,21 +33,30 @@ if TYPE_CHECKING:
     from skopt_dl.lab.unified import Rule, Rules, rule, rules
 
 __all__ = [
+    "Beside",
     "Comparison",
+    "Convexity",
+    "Counterexample",
     "Curvature",
     "EstimatorConvexity",
-    "FittedLoss",
+    "GridSearch",
     "Landscape",
     "Line",
+    "LinearModel",
     "Rule",
     "Rules",
     "Slots",
     "between",
     "compare",
+    "convexity",
     "convexity_of_estimator",
+    "cost_of_accuracy",
     "curvature",
+    "grid_cost",
+    "grid_search",
     "landscape",
     "linear_beside_network",
+    "normal_equations",
     "objectives",
     "parameters",
     "reductions",
@@ -48,21 +68,30 @@ __all__ = [
 
 # Imported when first used: what looks at fitted estimators imports scikit-learn.
 _HOMES = {
+    "Beside": "fitted_convexity",
     "Comparison": "comparing",
+    "Convexity": "convex",
+    "Counterexample": "chords",
     "Curvature": "hessians",
     "EstimatorConvexity": "fitted_convexity",
-    "FittedLoss": "fitted",
+    "GridSearch": "brute_force",
     "Landscape": "slices",
     "Line": "slices",
+    "LinearModel": "brute_force",
     "Rule": "unified",
     "Rules": "unified",
     "Slots": "slots",
     "between": "slices",
     "compare": "comparing",
+    "convexity": "convex",
     "convexity_of_estimator": "fitted_convexity",
+    "cost_of_accuracy": "brute_force",
     "curvature": "hessians",
+    "grid_cost": "brute_force",
+    "grid_search": "brute_force",
     "landscape": "slices",
     "linear_beside_network": "fitted_convexity",
+    "normal_equations": "brute_force",
     "parameters": "fitted",
     "reductions": "reducing",
     "rule": "unified",

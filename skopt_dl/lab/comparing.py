@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skopt_dl.backends import backend_of
 from skopt_dl.objectives import Function
 from skopt_dl.optimizers import Minimizer, Optimizer
 from skopt_dl.plugins import make_optimizer
@@ -206,14 +207,17 @@ def compare(
         for model, run in zip(models, trained, strict=True):
             ends[model] = np.nan if run.stop_reason == "diverged" else run.params
     went_all_the_way = values.n_seen == n_steps
-    values.array[-1, went_all_the_way] = objective.value(ends[went_all_the_way])
+    # Finite points may be so far away that values there are not.
+    with backend_of(ends).quiet():
+        values.array[-1, went_all_the_way] = objective.value(ends[went_all_the_way])
+        table = _table(objective, runs, values.array, ends, tol)
     comparison = Comparison(
         objective,
         int(n_steps),
         tol,
         points,
         [run.optimizer for run in runs],
-        _table(objective, runs, values.array, ends, tol),
+        table,
         ends,
         values.array.T,
     )

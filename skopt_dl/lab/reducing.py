@@ -71,7 +71,7 @@ class Reduction(NamedTuple):
     general, special : Optimizer
         With the hyperparameters that make them the same, or nearly.
     condition : str
-        What makes the general one the special one.
+        What makes the general one the special one: hyperparameters.
     form : {"exact", "limit", "not"}
         Whether it holds, or only in a limit; or is often said and does not hold.
     gradients : callable, default=None
@@ -80,6 +80,8 @@ class Reduction(NamedTuple):
         Which steps are compared.
     penalty : float, default=0.0
         That much of the weights is added to the special one's gradients.
+    where : str, default="always"
+        The gradients, or the steps, for which it is said.
     """
 
     general: Optimizer
@@ -89,6 +91,7 @@ class Reduction(NamedTuple):
     gradients: Callable[[np.ndarray], np.ndarray] | None = None
     steps: slice = slice(0, 20)
     penalty: float = 0.0
+    where: str = "always"
 
     def difference(self) -> float:
         """The largest difference of the changes, relative to the weight's largest."""
@@ -124,9 +127,10 @@ REDUCTIONS = (
     Reduction(
         NAdam(RATE * HUGE / 0.5, beta_1=0.5, epsilon=HUGE, momentum_decay=1e6),
         Nesterov(RATE, momentum=0.5),
-        "η → ηε / (1 - β₁), ε → ∞, ψ → ∞, t → ∞",
+        "η → ηε / (1 - β₁), ε → ∞, ψ → ∞",
         "limit",
         steps=slice(80, 100),
+        where="late steps",
     ),
     Reduction(
         RMSProp(RATE * REST**0.5, rho=NEARLY_ONE, epsilon=EPSILON * REST**0.5),
@@ -160,13 +164,18 @@ REDUCTIONS = (
         "β₁ = β₂ = ρ = 0: the gradient's sign",
     ),
     Reduction(
-        AdaMax(RATE, **_ADAM), Adam(RATE, **_ADAM), "where all gradients are equal", gradients=equal
+        AdaMax(RATE, **_ADAM),
+        Adam(RATE, **_ADAM),
+        "the same β, ε",
+        gradients=equal,
+        where="all gradients equal",
     ),
     Reduction(
         AMSGrad(RATE, **_ADAM),
         Adam(RATE, **_ADAM),
-        "where the average of squares grows",
+        "the same β, ε",
         gradients=growing,
+        where="growing gradients",
     ),
     Reduction(
         NAdam(RATE, beta_1=0.0, epsilon=EPSILON), Adam(RATE, beta_1=0.0, epsilon=EPSILON), "β₁ = 0"
@@ -183,22 +192,32 @@ REDUCTIONS = (
         "ε = 0: no matter where it is added",
     ),
     Reduction(
-        Adam(RATE, **_ADAM), AdaGrad(RATE, epsilon=EPSILON), "at the first step", steps=_FIRST
+        Adam(RATE, **_ADAM),
+        AdaGrad(RATE, epsilon=EPSILON),
+        "the same ε",
+        steps=_FIRST,
+        where="first step",
     ),
     Reduction(
-        AdaMax(RATE, **_ADAM), AdaGrad(RATE, epsilon=EPSILON), "at the first step", steps=_FIRST
+        AdaMax(RATE, **_ADAM),
+        AdaGrad(RATE, epsilon=EPSILON),
+        "the same ε",
+        steps=_FIRST,
+        where="first step",
     ),
     Reduction(
         RMSProp(RATE * 0.5, rho=0.75, epsilon=EPSILON * 0.5),
         AdaGrad(RATE, epsilon=EPSILON),
-        "η → η√(1 - ρ), ε → ε√(1 - ρ), at the first step",
+        "η → η√(1 - ρ), ε → ε√(1 - ρ)",
         steps=_FIRST,
+        where="first step",
     ),
     Reduction(
         AdaDelta(RATE, rho=0.9, epsilon=EPSILON),
         RMSProp(RATE * EPSILON**0.5, rho=0.9, epsilon=EPSILON, epsilon_inside_sqrt=True),
-        "η → η√ε, ε in the root, at the first step",
+        "η → η√ε, ε in the root",
         steps=_FIRST,
+        where="first step",
     ),
     Reduction(Nesterov(RATE, momentum=0.9), Momentum(RATE, momentum=0.9), "the same μ", "not"),
     Reduction(
@@ -219,7 +238,7 @@ REDUCTIONS = (
         "η → η√(1 - ρ), ε → ε√(1 - ρ), ρ = 0.9",
         "not",
     ),
-    Reduction(AMSGrad(RATE, beta_2=0.9), Adam(RATE, beta_2=0.9), "for any gradients", "not"),
+    Reduction(AMSGrad(RATE, beta_2=0.9), Adam(RATE, beta_2=0.9), "the same β, ε", "not"),
     Reduction(NAdam(RATE, **_ADAM, momentum_decay=0.0), Adam(RATE, **_ADAM), "ψ = 0", "not"),
     Reduction(
         AdamW(RATE, **_ADAM, weight_decay=0.1),
@@ -241,8 +260,9 @@ def reductions() -> Table:
     -------
     table : Table
         Arrays of shape (n,): ``general`` and ``special``, the names of the classes;
-        ``condition``, on the first one where nothing else is said; ``form``, ``"exact"``,
-        ``"limit"`` for what holds in a limit, ``"not"`` for what is said and does not hold;
+        ``condition``, hyperparameters, those of the special one named as such; ``where``,
+        ``"always"`` or for which gradients or steps; ``form``, ``"exact"``, ``"limit"`` for what
+        holds in a limit, ``"not"`` for what is said and does not hold;
         ``largest_difference`` of the changes, relative to the weight's largest; ``holds``,
         whether that is rounding; ``general_params`` and ``special_params``, the objects as text.
 
@@ -258,6 +278,7 @@ def reductions() -> Table:
         general=np.array([_name(each.general) for each in REDUCTIONS]),
         special=np.array([_name(each.special) for each in REDUCTIONS]),
         condition=np.array([each.condition for each in REDUCTIONS]),
+        where=np.array([each.where for each in REDUCTIONS]),
         form=np.array([each.form for each in REDUCTIONS]),
         largest_difference=measured,
         holds=measured <= TOLERANCE,

@@ -31,6 +31,13 @@ class MatrixQuadratic(Function):
         Draws L, R and C.
     domain : pair of float, or pair of array-like of shape (P,), default=(-5, 5)
     name : str, default=None
+
+    Attributes
+    ----------
+    factors : tuple of two ndarray
+        LᵀL and RRᵀ.
+    center : ndarray of shape (P,)
+        C, flat.
     """
 
     def __init__(
@@ -41,12 +48,11 @@ class MatrixQuadratic(Function):
         domain: tuple[Any, Any] = (-5.0, 5.0),
         name: str | None = None,
     ):
-        n_rows, n_columns = shape
+        n_rows, n_columns = _checked(shape, "MatrixQuadratic")
         layout = Layout.from_shapes([("W", "hidden", (n_rows, n_columns))])
         super().__init__(layout.size, domain, name, layout)
         rng = np.random.default_rng(seed)
-        self._rows = _curvature(n_rows, condition_number, rng)
-        self._columns = _curvature(n_columns, condition_number, rng)
+        self.factors = tuple(_curvature(n, condition_number, rng) for n in shape)
         self.center = rng.normal(size=layout.size)
         self.start = np.zeros(layout.size)
         self.minima = [StationaryPoint(self.center, 0.0, MINIMUM)]
@@ -59,16 +65,16 @@ class MatrixQuadratic(Function):
 
     def hessian(self, x: Array) -> Array:
         b = backend_of(x)
-        matrix = b.asarray(np.kron(self._rows, self._columns), dtype=x.dtype)
+        matrix = b.asarray(np.kron(*self.factors), dtype=x.dtype)
         return b.xp.zeros_like(x[..., None]) + matrix
 
     def value_and_grad(self, params: Array, batch: Any = None) -> tuple[Array, Array]:
         b = backend_of(params)
         rows, columns, center = (
-            b.asarray(each, dtype=params.dtype) for each in (self._rows, self._columns, self.center)
+            b.asarray(each, dtype=params.dtype) for each in (*self.factors, self.center)
         )
         offset = params - center
-        matrix = b.xp.reshape(offset, (*params.shape[:-1], len(rows), len(columns)))
+        matrix = b.xp.reshape(offset, (*params.shape[:-1], rows.shape[0], columns.shape[0]))
         product = b.xp.matmul(b.xp.matmul(rows, matrix), columns)
         grad = b.xp.reshape(product, params.shape)
         return 0.5 * b.xp.vecdot(offset, grad), grad
@@ -105,7 +111,7 @@ class MatrixFactorisation(Function):
         domain: tuple[Any, Any] = (-5.0, 5.0),
         name: str | None = None,
     ):
-        n_rows, n_columns = shape
+        n_rows, n_columns = _checked(shape, "MatrixFactorisation")
         if not 1 <= rank <= min(shape):
             raise ValueError(
                 f"rank of a MatrixFactorisation of shape {shape} must be an int from 1 to "
@@ -167,6 +173,15 @@ class MatrixFactorisation(Function):
         upper = xp.concat([of_u, mixed], axis=-1)
         lower = xp.concat([xp.matrix_transpose(mixed), of_v], axis=-1)
         return xp.concat([upper, lower], axis=-2)
+
+
+def _checked(shape: Any, name: str) -> tuple[int, int]:
+    sizes = tuple(shape) if isinstance(shape, tuple | list) else ()
+    if len(sizes) != 2 or not all(isinstance(n, int | np.integer) and n > 0 for n in sizes):
+        raise ValueError(
+            f"shape of a {name} must be two ints of at least 1, rows and columns; got {shape!r}."
+        )
+    return int(sizes[0]), int(sizes[1])
 
 
 def _curvature(n: int, condition_number: float, rng: np.random.Generator) -> np.ndarray:

@@ -112,6 +112,11 @@ class Quadratic(Function):
         smallest, largest = self.eigenvalues[[0, -1]].tolist()
         return largest / smallest if smallest > 0 else np.inf
 
+    @property
+    def minimum(self) -> float:
+        """Zero; -inf where a curvature is negative, for then there is none."""
+        return -np.inf if self.eigenvalues[0] < 0 else 0.0
+
     def value(self, x: Array) -> Array:
         return self.value_and_grad(x)[0]
 
