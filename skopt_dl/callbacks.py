@@ -343,7 +343,8 @@ class WeightPath(EpochCallback):
     >>> from skopt_dl.callbacks import WeightPath
     >>> X, y = load_iris(return_X_y=True)
     >>> path = WeightPath()
-    >>> model = MLPClassifier(5, max_iter=1000, random_state=0).set_callbacks(path).fit(X, y)
+    >>> model = MLPClassifier(5, max_iter=1000, tol=1e-3, random_state=0)
+    >>> model = model.set_callbacks(path).fit(X, y)
     >>> plane = lab.landscape(model, X, y, directions="path", path=path.params_, resolution=11)
     >>> len(plane.path) == model.n_iter_ and bool(plane.explained_variance.sum() > 0.9)
     True

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from skopt_dl.lab.chords import Counterexample
     from skopt_dl.lab.comparing import Comparison, compare
     from skopt_dl.lab.convex import Convexity, convexity
-    from skopt_dl.lab.fitted import parameters
+    from skopt_dl.lab.fitted import FittedLoss, parameters
     from skopt_dl.lab.fitted_convexity import (
         Beside,
         EstimatorConvexity,
@@ -39,6 +39,7 @@ __all__ = [
     "Counterexample",
     "Curvature",
     "EstimatorConvexity",
+    "FittedLoss",
     "GridSearch",
     "Landscape",
     "Line",
@@ -74,6 +75,7 @@ _HOMES = {
     "Counterexample": "chords",
     "Curvature": "hessians",
     "EstimatorConvexity": "fitted_convexity",
+    "FittedLoss": "fitted",
     "GridSearch": "brute_force",
     "Landscape": "slices",
     "Line": "slices",
