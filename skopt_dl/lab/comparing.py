@@ -168,13 +168,15 @@ def compare(
     --------
     >>> from skopt_dl import lab
     >>> from skopt_dl.objectives import Rosenbrock
-    >>> found = lab.compare(Rosenbrock(), ["sgd", "adam"], learning_rates=[1e-3, 1e-2])
+    >>> found = lab.compare(
+    ...     Rosenbrock(), ["sgd", "momentum"], learning_rates=[1e-3, 1e-2], n_steps=2000
+    ... )
     >>> for row in zip(*(found.table[c] for c in ("optimizer", "learning_rate", "outcome"))):
     ...     print(*row)
     sgd 0.001 moving
     sgd 0.01 diverged
-    adam 0.001 moving
-    adam 0.01 reached
+    momentum 0.001 reached
+    momentum 0.01 diverged
     """
     if not isinstance(objective, Function):
         raise TypeError(

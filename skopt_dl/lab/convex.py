@@ -164,8 +164,8 @@ def convexity(
     >>> double_well = lab.convexity(Polynomial([0, 0, -2, 0, 1]))
     >>> double_well.verdict
     'refuted'
-    >>> double_well.negative
-    (-0.577350269189625..., 0.577350269189625...)
+    >>> [round(end, 12) for end in double_well.negative]
+    [-0.57735026919, 0.57735026919]
     """
     if not isinstance(n_points, int | np.integer) or n_points < 1:
         raise ValueError(f"n_points must be an int of at least 1; got {n_points!r}.")
