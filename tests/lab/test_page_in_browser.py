@@ -105,7 +105,7 @@ class Page:
 
     def rest(self):
         """Wait until what was asked for is there, and drawn."""
-        self.wait("state.drawn && !fetching && !due")
+        self.wait("state.drawn && !fetching && (state.playing || !due)")
 
     def find(self, selector):
         return self.driver.find_element(By.CSS_SELECTOR, selector)
@@ -230,16 +230,26 @@ def test_click_on_the_map_starts_at_the_nearest_stored_point(open_page, stored):
     assert page.js("return state.traces.adam.points.map((each) => each[0])") == pytest.approx(
         [0.8, -0.8], abs=4 / packing.POINTS_PER_DOMAIN
     )
-    assert "Start (0.8, −0.8), the nearest one stored to (0.9" in page.text("#shows")
+    assert "Start (0.8, −0.8), the nearest one stored to (0." in page.text("#shows")
 
 
 def test_click_on_the_map_plays_from_the_start(open_page, stored):
     page = open_page(stored)
+    page.js("secondsToPlay = 1e4")
     page.click_map(0.9, -0.7)
-    page.wait("state.playing && state.step > 0 && state.step < about.steps")
+    page.wait("state.playing && state.step < 5")
+    assert page.text("#play") == "Pause"
     page.find("#play").click()
     assert page.text("#play") == "Play"
     assert not page.js("return state.playing")
+
+
+def test_playing_ends_with_the_last_step(open_page, stored):
+    page = open_page(stored)
+    page.keys("#step", Keys.HOME)
+    page.js("secondsToPlay = 0.1")
+    page.find("#play").click()
+    page.wait("!state.playing && state.step === 30")
 
 
 def test_served_page_starts_exactly_where_one_clicks(open_page, served):
@@ -266,9 +276,7 @@ def test_stored_traces_are_those_of_compare(open_page, stored, offer, function):
         off = np.abs(trace["points"].T[: n + 1] - run.paths[0, : n + 1]) / width
         assert off.max() <= 0.51 / packing.POINTS_PER_DOMAIN, name
         assert trace["outcome"] == run.table["outcome"][0]
-        assert trace["gradients"].T[:n] == pytest.approx(
-            run.gradients[0, :n], rel=0.1, abs=0.07 * np.abs(run.gradients[0, :n]).max()
-        )
+        assert trace["gradients"].T[:n] == pytest.approx(run.gradients[0, :n], rel=0.05)
 
 
 @pytest.mark.parametrize("function", ["rosenbrock", "monkey_saddle"])
@@ -296,23 +304,21 @@ def test_served_traces_are_exactly_those_of_compare(open_page, served, offer, fu
 def test_change_is_rate_times_direction(open_page, offer, kind, request):
     page = open_page(request.getfixturevalue(kind), motion="reduce")
     show_all(page, offer)
-    rounding = 0.1 if kind == "stored" else 1e-9
+    rounding, place = (0.07, 4.0 / packing.POINTS_PER_DOMAIN) if kind == "stored" else (1e-9, 1e-12)
     for name, trace in page.traces().items():
         n = trace["n"]
         change = np.diff(trace["points"])[:, :n]
         product = np.nan_to_num(-trace["rates"] * trace["directions"])[:, :n]
-        sizes = np.hypot(*product).max(initial=0.0)
-        quantum = 2 * 4.0 / packing.POINTS_PER_DOMAIN if kind == "stored" else 1e-12
-        assert np.abs(change - product).max(initial=0.0) <= rounding * sizes + quantum, name
+        assert change == pytest.approx(product, rel=rounding, abs=1.05 * place), name
 
 
 @pytest.mark.parametrize("kind", ["stored", "served"])
 @pytest.mark.parametrize("slider", ["rate", "momentum"])
 def test_sliders_change_the_runs(open_page, kind, slider, request):
     page = open_page(request.getfixturevalue(kind), motion="reduce")
-    before, shown = page.traces()["momentum"], page.text(f"#{slider}-shown")
+    before, shown = page.traces()["adam"], page.text(f"#{slider}-shown")
     page.keys(f"#{slider}", Keys.ARROW_LEFT)
-    after = page.traces()["momentum"]
+    after = page.traces()["adam"]
     assert page.text(f"#{slider}-shown") != shown
     assert page.find(f"#{slider}").get_attribute("aria-valuetext") == page.text(f"#{slider}-shown")
     assert after[slider] < before[slider]
@@ -411,6 +417,7 @@ def test_arrow_keys_move_the_start(open_page, stored):
     assert page.js("return state.start") == pytest.approx([x + 0.8, y - 1.6])
     page.keys("#map", *[Keys.ARROW_LEFT] * 9)
     assert page.js("return state.start[0]") == pytest.approx(-1.6)
+    page.js("secondsToPlay = 1e4")
     page.keys("#map", Keys.ENTER)
     assert page.js("return state.playing")
 
@@ -535,13 +542,10 @@ def test_every_control_has_a_name(open_page, stored):
     assert nameless == []
 
 
-def test_server_that_is_gone_is_told(open_page, offer):
-    with Server(offer=offer._replace(n_starts=None)) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        page = open_page(server.url)
-        server.shutdown()
-        thread.join()
+def test_server_that_is_gone_is_told(open_page, served):
+    page = open_page(served)
+    page.js("window.fetch = () => Promise.reject(new Error('gone'))")
     page.keys("#rate", Keys.ARROW_LEFT)
-    assert "could not be shown" in page.text("#shows")
-    assert all("net::ERR" in each for each in page.complaints())
+    assert page.text("#shows") == "This could not be shown: gone"
+    page.keys("#step", Keys.HOME)
+    assert page.text("#shows") == "This could not be shown: gone"

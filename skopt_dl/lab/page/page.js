@@ -3,7 +3,7 @@
 const byId = (id) => document.getElementById(id);
 const source = about.served ? new ServedTraces() : new StoredTraces();
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
-const SECONDS_TO_PLAY = 9;
+let secondsToPlay = 9;
 
 const nearest = (values, wanted) =>
   values.reduce((best, value, i) => (Math.abs(value - wanted) < Math.abs(values[best] - wanted) ? i : best), 0);
@@ -145,6 +145,7 @@ function tellSetting() {
   byId("momentum-shown").textContent = number(momentum);
   byId("momentum").setAttribute("aria-valuetext", number(momentum));
   const moved = state.start.some((value, axis) => Math.abs(value - state.asked[axis]) > 1e-9);
+  if (byId("shows").classList.contains("error")) return;
   byId("shows").textContent =
     `Start ${place(state.start)}` +
     (moved ? `, the nearest one stored to ${place(state.asked)}` : "") +
@@ -187,12 +188,12 @@ function setPlaying(playing) {
   if (!playing) return;
   if (state.step >= about.steps) state.step = 0;
   // The first steps, which differ most, take longest.
-  const time = (step) => Math.sqrt(step / about.steps) * SECONDS_TO_PLAY;
+  const time = (step) => Math.sqrt(step / about.steps) * secondsToPlay;
   const begun = performance.now() / 1000 - time(state.step);
   const playId = ++plays;
   const advance = () => {
     if (!state.playing || playId !== plays) return;
-    const share = (performance.now() / 1000 - begun) / SECONDS_TO_PLAY;
+    const share = (performance.now() / 1000 - begun) / secondsToPlay;
     setStep(Math.round(Math.min(1, share) ** 2 * about.steps));
     if (share >= 1) setPlaying(false);
     else if (calm.matches) setTimeout(advance, 1000);
