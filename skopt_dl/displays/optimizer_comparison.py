@@ -206,7 +206,9 @@ class OptimizerComparisonDisplay:
         ax.set(xscale="log", xlabel="Learning rate", ylabel=f"Cross-validated {self.score_name}")
         self._cut_off()
         ax.grid(alpha=0.25, linewidth=0.6)
-        self.legend_ = legend_beside(ax, title="optimizer, best learning rate: score", title_fontsize="small")
+        self.legend_ = legend_beside(
+            ax, title="optimizer, best learning rate: score", title_fontsize="small"
+        )
         return self
 
     def _ring_best(self) -> None:

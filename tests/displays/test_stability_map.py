@@ -6,7 +6,7 @@ import pytest
 from skopt_dl.displays import StabilityMapDisplay
 from skopt_dl.displays.stability import largest_curvature
 from skopt_dl.objectives import Booth, Polynomial, Quadratic, Rosenbrock, from_callable
-from skopt_dl.optimizers import LBFGS, SGD, AdaGrad, Adam, Momentum, Nesterov, NAdam, RMSProp
+from skopt_dl.optimizers import LBFGS, SGD, AdaGrad, Adam, Momentum, NAdam, Nesterov, RMSProp
 from skopt_dl.optimizers.rule import MovingAverage, TwoSlotOptimizer
 
 MOMENTA = np.array([0.0, 0.2, 0.5, 0.8, 0.9])

@@ -86,10 +86,14 @@ CASES = {
     "amsgrad": (
         AMSGrad(0.1, bias_correction=False),
         lambda g: (averages(g, 0.9).T * (1 - 0.9 ** counts(g))).T,
-        lambda g: 0.1
-        / (
-            np.sqrt(np.maximum.accumulate((averages(g**2, 0.999).T * (1 - 0.999 ** counts(g))).T))
-            + 1e-8
+        lambda g: (
+            0.1
+            / (
+                np.sqrt(
+                    np.maximum.accumulate((averages(g**2, 0.999).T * (1 - 0.999 ** counts(g))).T)
+                )
+                + 1e-8
+            )
         ),
     ),
 }

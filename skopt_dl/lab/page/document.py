@@ -95,7 +95,7 @@ def _hash(text: str) -> str:
 
 
 def stored(offer: Offer) -> Iterator[tuple[str, str]]:
-    """Run everything that an offer has; yields a name and a text for each function and optimizer."""
+    """Run all that an offer has; yields name and text for each function and optimizer."""
     for name, function in offer.functions.items():
         starts = offer.starts(name)
         for optimizer in offer.optimizers:
@@ -157,8 +157,8 @@ def _made(*, served: bool) -> str:
     return (
         f"All runs were made by the optimizers themselves, before this page was written: {by}. It "
         f"keeps points to 1/{packing.POINTS_PER_DOMAIN} of the domain's width, values and rates to "
-        f"{fine:.0f} % and gradients and directions to {coarse:.0f} %; with the command skopt-dl lab --serve all is exact, from any "
-        "point. It loads nothing from a network."
+        f"{fine:.0f} % and gradients and directions to {coarse:.0f} %; with the command skopt-dl "
+        "lab --serve all is exact, from any point. It loads nothing from a network."
     )
 
 
