@@ -77,8 +77,8 @@ def serve(port: int = 0) -> None:
             "it out for a free one."
         ) from None
     with server:
-        print(f"The lab is at {server.url} for this machine alone; Ctrl-C ends it.", flush=True)
         try:
+            print(f"The lab is at {server.url} for this machine alone; Ctrl-C ends it.", flush=True)
             server.serve_forever()
         except KeyboardInterrupt:
             print("\nThe lab is closed.")
