@@ -1,7 +1,6 @@
 """A page with little on it, which is soon written."""
 
-from skopt_dl.lab.page.offer import optimizers_at_work
-from skopt_dl.lab.page.offer import Offer
+from skopt_dl.lab.page.offer import Offer, optimizers_at_work
 from skopt_dl.objectives import FUNCTIONS
 
 NAMES = ("rosenbrock", "himmelblau", "monkey_saddle")

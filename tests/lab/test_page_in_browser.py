@@ -4,6 +4,7 @@ import json
 import shutil
 import threading
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,7 +22,9 @@ from selenium.webdriver.common.keys import Keys  # noqa: E402
 from selenium.webdriver.support.select import Select  # noqa: E402
 from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 DRIVER = shutil.which("chromedriver")
 
 pytestmark = [
@@ -35,6 +38,7 @@ FLAGS = (
     "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
     "--disable-background-networking --disable-component-update --disable-dev-shm-usage"
 )
+PROBES = Path(__file__).with_name("probes.js").read_text(encoding="utf-8")
 DESKTOP, PHONE = (1280, 900, False), (360, 740, True)
 
 
@@ -98,6 +102,10 @@ class Page:
     def js(self, script, *arguments):
         return self.driver.execute_script(script, *arguments)
 
+    def probe(self, name, *arguments):
+        """What a function of `probes.js` answers."""
+        return self.js(f"{PROBES}\nreturn probes.{name}(...arguments)", *arguments)
+
     def wait(self, condition, *arguments):
         """Wait until a JavaScript expression is true, and return it."""
         wait = WebDriverWait(self.driver, 30, poll_frequency=0.02)
@@ -105,7 +113,7 @@ class Page:
 
     def rest(self):
         """Wait until what was asked for is there, and drawn."""
-        self.wait("state.drawn && !fetching && !due")
+        self.wait("state.drawn && !fetching && (state.playing || !due)")
 
     def find(self, selector):
         return self.driver.find_element(By.CSS_SELECTOR, selector)
@@ -120,14 +128,14 @@ class Page:
     def click_map(self, x, y):
         """Click where a point is."""
         dx, dy = self.offset(x, y)
-        ActionChains(self.driver).move_to_element_with_offset(self.find("#map"), dx, dy).click().perform()
+        ActionChains(self.driver).move_to_element_with_offset(
+            self.find("#map"), dx, dy
+        ).click().perform()
         self.rest()
 
     def offset(self, x, y):
         """How far a point on the map is from the map's middle."""
-        f, width, height = self.js(
-            "const map = byId('map'); return [state.f, map.clientWidth, map.clientHeight]"
-        )
+        f, (width, height) = self.js("return state.f"), self.probe("mapSize")
         shares = [
             (value - lower) / (upper - lower) - 0.5
             for value, lower, upper in zip((x, y), f["viewLower"], f["viewUpper"], strict=True)
@@ -136,14 +144,7 @@ class Page:
 
     def traces(self):
         """What is drawn, as arrays."""
-        found = self.js(
-            """
-            const plain = (each) => ArrayBuffer.isView(each) ? Array.from(each, (v) => Number.isNaN(v) ? null : v)
-              : Array.isArray(each) ? each.map(plain) : each;
-            return Object.fromEntries(Object.entries(state.traces).map(([name, trace]) =>
-              [name, Object.fromEntries(Object.entries(trace).map(([key, value]) => [key, plain(value)]))]));
-            """
-        )
+        found = self.probe("traces")
         arrays = ("points", "values", "gradients", "directions", "rates")
         for trace in found.values():
             for name in arrays:
@@ -217,7 +218,8 @@ def test_offline_page_asks_no_network_for_anything(open_page, stored, chromium):
 def test_offline_page_could_not_ask_the_network_if_it_tried(open_page, stored):
     page = open_page(stored)
     answer = page.driver.execute_async_script(
-        "const done = arguments[0]; fetch('http://127.0.0.1:9/').then(() => done('sent'), () => done('refused'))"
+        "const done = arguments[0];"
+        "fetch('http://127.0.0.1:9/').then(() => done('sent'), () => done('refused'))"
     )
     assert answer == "refused"
     assert all("Content Security Policy" in each for each in page.complaints())
@@ -230,16 +232,26 @@ def test_click_on_the_map_starts_at_the_nearest_stored_point(open_page, stored):
     assert page.js("return state.traces.adam.points.map((each) => each[0])") == pytest.approx(
         [0.8, -0.8], abs=4 / packing.POINTS_PER_DOMAIN
     )
-    assert "Start (0.8, −0.8), the nearest one stored to (0.9" in page.text("#shows")
+    assert "Start (0.8, −0.8), the nearest one stored to (0." in page.text("#shows")
 
 
 def test_click_on_the_map_plays_from_the_start(open_page, stored):
     page = open_page(stored)
+    page.js("secondsToPlay = 1e4")
     page.click_map(0.9, -0.7)
-    page.wait("state.playing && state.step > 0 && state.step < about.steps")
+    page.wait("state.playing && state.step < 5")
+    assert page.text("#play") == "Pause"
     page.find("#play").click()
     assert page.text("#play") == "Play"
     assert not page.js("return state.playing")
+
+
+def test_playing_ends_with_the_last_step(open_page, stored):
+    page = open_page(stored)
+    page.keys("#step", Keys.HOME)
+    page.js("secondsToPlay = 0.1")
+    page.find("#play").click()
+    page.wait("!state.playing && state.step === 30")
 
 
 def test_served_page_starts_exactly_where_one_clicks(open_page, served):
@@ -266,9 +278,7 @@ def test_stored_traces_are_those_of_compare(open_page, stored, offer, function):
         off = np.abs(trace["points"].T[: n + 1] - run.paths[0, : n + 1]) / width
         assert off.max() <= 0.51 / packing.POINTS_PER_DOMAIN, name
         assert trace["outcome"] == run.table["outcome"][0]
-        assert trace["gradients"].T[:n] == pytest.approx(
-            run.gradients[0, :n], rel=0.1, abs=0.07 * np.abs(run.gradients[0, :n]).max()
-        )
+        assert trace["gradients"].T[:n] == pytest.approx(run.gradients[0, :n], rel=0.05)
 
 
 @pytest.mark.parametrize("function", ["rosenbrock", "monkey_saddle"])
@@ -296,23 +306,22 @@ def test_served_traces_are_exactly_those_of_compare(open_page, served, offer, fu
 def test_change_is_rate_times_direction(open_page, offer, kind, request):
     page = open_page(request.getfixturevalue(kind), motion="reduce")
     show_all(page, offer)
-    rounding = 0.1 if kind == "stored" else 1e-9
+    rounding, place = (0.07, 4.0 / packing.POINTS_PER_DOMAIN) if kind == "stored" else (1e-9, 1e-12)
     for name, trace in page.traces().items():
         n = trace["n"]
         change = np.diff(trace["points"])[:, :n]
         product = np.nan_to_num(-trace["rates"] * trace["directions"])[:, :n]
-        sizes = np.hypot(*product).max(initial=0.0)
-        quantum = 2 * 4.0 / packing.POINTS_PER_DOMAIN if kind == "stored" else 1e-12
-        assert np.abs(change - product).max(initial=0.0) <= rounding * sizes + quantum, name
+        allowed = rounding * np.abs(product) + 1.05 * place
+        assert (np.abs(change - product) <= allowed).all(), name
 
 
 @pytest.mark.parametrize("kind", ["stored", "served"])
 @pytest.mark.parametrize("slider", ["rate", "momentum"])
 def test_sliders_change_the_runs(open_page, kind, slider, request):
     page = open_page(request.getfixturevalue(kind), motion="reduce")
-    before, shown = page.traces()["momentum"], page.text(f"#{slider}-shown")
+    before, shown = page.traces()["adam"], page.text(f"#{slider}-shown")
     page.keys(f"#{slider}", Keys.ARROW_LEFT)
-    after = page.traces()["momentum"]
+    after = page.traces()["adam"]
     assert page.text(f"#{slider}-shown") != shown
     assert page.find(f"#{slider}").get_attribute("aria-valuetext") == page.text(f"#{slider}-shown")
     assert after[slider] < before[slider]
@@ -326,10 +335,10 @@ def test_scrubbing_shows_each_step(open_page, stored):
     value = page.js("return number(state.traces.adam.values[2])")
     assert page.js("return rows[3].value.textContent") == value
     assert "adam, step 3" in page.text("#slots-about")
-    change = page.js("return numberCells.change.map((cell) => cell.textContent)")
+    change = page.probe("cells")["change"]
     page.keys("#step", Keys.END)
     assert page.text("#step-shown") == "30 of 30"
-    assert page.js("return numberCells.change.map((cell) => cell.textContent)") != change
+    assert page.probe("cells")["change"] != change
 
 
 def test_loss_curve_scrubs_too(open_page, stored):
@@ -363,7 +372,7 @@ def test_inside_of_another_optimizer(open_page, stored):
     page.keys("#step", Keys.HOME)
     page.find("input[name=look][value=sgd]").click()
     page.rest()
-    cells = page.js("return Object.fromEntries(Object.entries(numberCells).map(([n, c]) => [n, c.map((e) => e.textContent)]))")
+    cells = page.probe("cells")
     assert cells["direction"] == cells["gradient"]
     assert cells["rate"] == ["0.03", "0.03"]
 
@@ -383,18 +392,12 @@ def test_each_at_its_best_rate(open_page, kind, request):
 
 def test_keyboard_alone_reaches_and_shows_every_control(open_page, stored):
     page = open_page(stored)
-    wanted = page.js(
-        "return [...document.querySelectorAll('select, button, input[type=range], input[type=checkbox], #map')]"
-        ".map((each) => each.id || each.dataset.show)"
-    )
+    wanted = page.probe("controls")
     page.js("document.activeElement.blur()")
     reached = set()
     for _ in range(2 * len(wanted)):
         ActionChains(page.driver).send_keys(Keys.TAB).perform()
-        name, outline = page.js(
-            "const at = document.activeElement;"
-            "return [at.id || at.dataset.show || at.name, getComputedStyle(at).outlineStyle]"
-        )
+        name, outline = page.probe("focus")
         if name:
             assert outline == "solid", name
             reached.add(name)
@@ -411,6 +414,7 @@ def test_arrow_keys_move_the_start(open_page, stored):
     assert page.js("return state.start") == pytest.approx([x + 0.8, y - 1.6])
     page.keys("#map", *[Keys.ARROW_LEFT] * 9)
     assert page.js("return state.start[0]") == pytest.approx(-1.6)
+    page.js("secondsToPlay = 1e4")
     page.keys("#map", Keys.ENTER)
     assert page.js("return state.playing")
 
@@ -445,28 +449,14 @@ def test_page_fits_a_phone(open_page, offer, kind, request):
     page = open_page(request.getfixturevalue(kind), PHONE)
     show_all(page, offer)
     assert page.js("return document.documentElement.scrollWidth") == 360
-    beyond = page.js(
-        "return [...document.querySelectorAll('body *')].filter((each) =>"
-        " each.checkVisibility() && !each.matches('.unseen') && each.getBoundingClientRect().right > 360)"
-        ".map((each) => each.outerHTML.slice(0, 80))"
-    )
-    assert beyond == []
-    # What a finger has to hit; a checkbox with its label.
-    small = page.js(
-        "return [...document.querySelectorAll('select, button, input')].map((each) => each.closest('label') ?? each)"
-        ".filter((each) => { const box = each.getBoundingClientRect(); return Math.min(box.width, box.height) < 34; })"
-        ".map((each) => each.outerHTML.slice(0, 80))"
-    )
-    assert small == []
+    assert page.probe("beyond", 360) == []
+    assert page.probe("small", 34) == []
 
 
 def test_tap_on_a_phone_starts_there(open_page, stored):
     page = open_page(stored, PHONE, motion="reduce")
     dx, dy = page.offset(0.9, -0.7)
-    x, y = page.js(
-        "const map = byId('map'); map.scrollIntoView({block: 'center'});"
-        "const box = map.getBoundingClientRect(); return [(box.left + box.right) / 2, (box.top + box.bottom) / 2]"
-    )
+    x, y = page.probe("middleOfMap")
     point = {"x": x + dx, "y": y + dy}
     page.tell("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [point]})
     page.tell("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
@@ -474,74 +464,26 @@ def test_tap_on_a_phone_starts_there(open_page, stored):
     page.rest()
 
 
-CONTRASTS = """
-const parts = (colour) => colour.match(/[0-9.]+/g).map(Number);
-const light = (colour) => {
-  const [r, g, b] = parts(colour).slice(0, 3).map((each) => {
-    const share = each / 255;
-    return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
-  });
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-};
-const contrast = (a, b) => {
-  const [x, y] = [light(a), light(b)].sort((p, q) => q - p);
-  return (x + 0.05) / (y + 0.05);
-};
-const ground = (element) => {
-  for (let each = element; each; each = each.parentElement) {
-    const colour = getComputedStyle(each).backgroundColor;
-    if (parts(colour)[3] !== 0) return colour;
-  }
-};
-const hex = (colour) => `rgb(${[1, 3, 5].map((i) => parseInt(colour.slice(i, i + 2), 16))})`;
-"""
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_and_curves_stand_out(open_page, stored, scheme):
     page = open_page(stored, scheme=scheme)
-    texts = page.js(
-        CONTRASTS
-        + """
-        return [...document.querySelectorAll("body *")].filter((each) =>
-            !each.matches("script, .unseen, noscript, noscript *") &&
-            [...each.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim()))
-          .map((each) => [each.outerHTML.slice(0, 80), contrast(getComputedStyle(each).color, ground(each))]);
-        """
-    )
+    texts = page.probe("textContrasts")
     assert len(texts) > 40
     assert [(what, ratio) for what, ratio in texts if ratio < 4.5] == []
-    curves = page.js(
-        CONTRASTS
-        + """
-        const colours = theme();
-        return colours.colours.flatMap((each) =>
-          ["map-low", "map-high", "card"].map((name) => [each, name, contrast(hex(each), hex(colours[name]))]));
-        """
-    )
+    curves = page.probe("curveContrasts")
     assert [each for each in curves if each[2] < 3] == []
-    dark = page.js(CONTRASTS + "return light(getComputedStyle(document.body).backgroundColor)") < 0.1
-    assert dark == (scheme == "dark")
+    assert page.probe("isDark") == (scheme == "dark")
 
 
 def test_every_control_has_a_name(open_page, stored):
     page = open_page(stored)
-    nameless = page.js(
-        "return [...document.querySelectorAll('select, button, input, canvas')].filter((each) =>"
-        " each.getAttribute('aria-hidden') !== 'true' && !each.getAttribute('aria-label')"
-        " && !each.textContent.trim() && ![...(each.labels ?? [])].some((label) => label.textContent.trim()))"
-        ".map((each) => each.outerHTML)"
-    )
-    assert nameless == []
+    assert page.probe("nameless") == []
 
 
-def test_server_that_is_gone_is_told(open_page, offer):
-    with Server(offer=offer._replace(n_starts=None)) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        page = open_page(server.url)
-        server.shutdown()
-        thread.join()
+def test_server_that_is_gone_is_told(open_page, served):
+    page = open_page(served)
+    page.js("window.fetch = () => Promise.reject(new Error('gone'))")
     page.keys("#rate", Keys.ARROW_LEFT)
-    assert "could not be shown" in page.text("#shows")
-    assert all("net::ERR" in each for each in page.complaints())
+    assert page.text("#shows") == "This could not be shown: gone"
+    page.keys("#step", Keys.HOME)
+    assert page.text("#shows") == "This could not be shown: gone"

@@ -117,30 +117,27 @@ class Chunk {
 }
 
 function unpack(f, columns, learningRate) {
-  const { pointsPerDomain, levelsPerOctave, fineLevelsPerOctave, anglesPerTurn, levelsPerAsinh, nothing } = about.packing;
+  const { pointsPerDomain, levelsPerOctave, fineLevelsPerOctave, levelsPerAsinh, nothing } = about.packing;
   const power = (octave) => (octave <= nothing ? 0 : 2 ** octave);
-  const vectors = (angles, lengths) =>
-    [Math.cos, Math.sin].map((part) =>
-      Float64Array.from(lengths, (level, i) => power(level / levelsPerOctave) * part((angles[i] / anglesPerTurn) * 2 * Math.PI)));
+  const numbers = (codes, perOctave, unit = 1) =>
+    Float64Array.from(codes, (code) => {
+      const octave = (code >> 1) / perOctave;
+      return octave < nothing ? NaN : (code & 1 ? -unit : unit) * power(octave);
+    });
   const value = f.minimum === null
     ? (level) => Math.sinh(level / levelsPerAsinh)
     : (level) => f.minimum + power(level / fineLevelsPerOctave);
-  const rate = (coded) => {
-    const octave = (coded >> 1) / fineLevelsPerOctave;
-    if (octave < nothing) return NaN;
-    return (coded & 1 ? -1 : 1) * learningRate * power(octave);
-  };
-  const [angles, lengths] = columns.gradients;
-  const [turns, factors] = columns.turned;
+  const { gradients, turned } = columns;
   return {
     points: columns.points.map((places, axis) => {
       const quantum = (f.upper[axis] - f.lower[axis]) / pointsPerDomain;
       return Float64Array.from(places, (place) => f.lower[axis] + place * quantum);
     }),
     values: Float64Array.from(columns.values, value),
-    gradients: vectors(angles, lengths),
-    directions: vectors(angles.map((a, i) => a + turns[i]), lengths.map((l, i) => l + factors[i])),
-    rates: columns.rates.map((each) => Float64Array.from(each, rate)),
+    gradients: gradients.map((codes) => numbers(codes, levelsPerOctave)),
+    directions: gradients.map((codes, axis) =>
+      numbers(codes.map((code, i) => code + turned[axis][i]), levelsPerOctave)),
+    rates: columns.rates.map((codes) => numbers(codes, fineLevelsPerOctave, learningRate)),
   };
 }
 

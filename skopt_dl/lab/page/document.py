@@ -95,7 +95,7 @@ def _hash(text: str) -> str:
 
 
 def stored(offer: Offer) -> Iterator[tuple[str, str]]:
-    """Run everything that an offer has; yields a name and a text for each function and optimizer."""
+    """Run all that an offer has; yields name and text for each function and optimizer."""
     for name, function in offer.functions.items():
         starts = offer.starts(name)
         for optimizer in offer.optimizers:
@@ -138,7 +138,6 @@ def describe(offer: Offer, *, served: bool) -> dict[str, Any]:
             "pointsPerDomain": packing.POINTS_PER_DOMAIN,
             "levelsPerOctave": packing.LEVELS_PER_OCTAVE,
             "fineLevelsPerOctave": packing.FINE_LEVELS_PER_OCTAVE,
-            "anglesPerTurn": packing.ANGLES_PER_TURN,
             "levelsPerAsinh": packing.LEVELS_PER_ASINH,
             "nothing": packing.NOTHING,
             "outcomes": packing.OUTCOMES,
@@ -158,9 +157,8 @@ def _made(*, served: bool) -> str:
     return (
         f"All runs were made by the optimizers themselves, before this page was written: {by}. It "
         f"keeps points to 1/{packing.POINTS_PER_DOMAIN} of the domain's width, values and rates to "
-        f"{fine:.0f} %, and vectors to {coarse:.0f} % of their length and 1/"
-        f"{packing.ANGLES_PER_TURN} of a turn; with the command skopt-dl lab --serve all is exact, from any "
-        "point. It loads nothing from a network."
+        f"{fine:.0f} % and gradients and directions to {coarse:.0f} %; with the command skopt-dl "
+        "lab --serve all is exact, from any point. It loads nothing from a network."
     )
 
 
@@ -176,7 +174,7 @@ def _function(name: str, function: Function) -> dict[str, Any]:
         "viewLower": (lower - margin).tolist(),
         "viewUpper": (upper + margin).tolist(),
         "start": function.start.tolist(),
-        "minimum": None if np.isnan(function.minimum) else function.minimum,
+        "minimum": function.minimum if np.isfinite(function.minimum) else None,
         "minima": [[*each.point.tolist(), each.value] for each in function.minima],
         "map": _map(function, margin),
     }

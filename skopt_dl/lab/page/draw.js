@@ -403,7 +403,7 @@ function drawRates(canvas, { trace, step, index }) {
   const { context, width, height } = blank(canvas);
   const look = lookOf(index);
   const lines = (trace?.rates ?? []).map((rates) =>
-    Array.from(rates.subarray(0, trace.n), (rate) => Math.log10(rate)));
+    Array.from(rates.subarray(0, trace.n), (rate) => Math.log10(Math.abs(rate))));
   const all = lines.flat().filter(Number.isFinite);
   const [min, max] = all.length ? [Math.min(...all), Math.max(...all)] : [0, 0];
   const room = Math.max(0.15, (1.2 - (max - min)) / 2);

@@ -1,7 +1,7 @@
 """Traces in few bytes: integers, differences along the steps, deflated.
 
-Points are kept as multiples of the domain's width, vectors by angle and length; lengths, values and
-rates as logarithms. The page undoes this: `data.js`.
+Points are kept as multiples of the domain's width, all else as logarithms. The page undoes this:
+`data.js`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from skopt_dl.lab.page.traces import Traces
 from skopt_dl.objectives import Function
 
 POINTS_PER_DOMAIN = 1024
-ANGLES_PER_TURN = 128
-# For lengths of vectors; and for values and rates, where a coarse one would be seen in a curve.
-LEVELS_PER_OCTAVE = 4
+# For vectors; and for values and rates, where coarse ones would be seen in a curve.
+LEVELS_PER_OCTAVE = 8
 FINE_LEVELS_PER_OCTAVE = 16
 # Where values have no lower end: levels for one unit of the inverse hyperbolic sine.
 LEVELS_PER_ASINH = 32
@@ -35,10 +34,10 @@ def pack(traces: Traces, function: Function, best: np.ndarray) -> str:
     """
     span = function.upper - function.lower
     places = np.round((traces.points - function.lower) / span * POINTS_PER_DOMAIN)
-    gradient, direction = _polar(traces.gradients), _polar(traces.directions)
-    # Many directions are the gradient itself, and then compress to nothing.
-    turned = direction - gradient
-    turned[..., 0] = _wrapped(turned[..., 0])
+    gradients, directions = (
+        _signed(vectors, LEVELS_PER_OCTAVE) for vectors in (traces.gradients, traces.directions)
+    )
+    learning_rates = np.where(np.isnan(traces.learning_rates), 1.0, traces.learning_rates)
     columns = (
         traces.n_steps,
         np.searchsorted(OUTCOMES, traces.outcomes),
@@ -46,10 +45,12 @@ def pack(traces: Traces, function: Function, best: np.ndarray) -> str:
         traces.follows_rule,
         best,
         places,
-        levels(traces.values, function),
-        gradient,
-        turned,
-        _relative(traces.rates, traces.learning_rates),
+        _levels(traces.values, function),
+        gradients,
+        # Many directions are the gradient itself, and many rates the learning rate: nothing is
+        # left to store.
+        directions - gradients,
+        _signed(traces.rates / learning_rates[:, None, None], FINE_LEVELS_PER_OCTAVE),
     )
     return text(b"".join(_column(column) for column in columns))
 
@@ -59,40 +60,24 @@ def text(data: bytes) -> str:
     return base64.b64encode(zlib.compress(data, 6)).decode("ascii")
 
 
-def levels(values: np.ndarray, function: Function) -> np.ndarray:
+def _levels(values: np.ndarray, function: Function) -> np.ndarray:
     """Return values of a function as integers."""
-    if np.isnan(function.minimum):
+    if not np.isfinite(function.minimum):
         return np.round(np.arcsinh(values) * LEVELS_PER_ASINH)
     return _logarithm(values - function.minimum, FINE_LEVELS_PER_OCTAVE)
 
 
-def _polar(vectors: np.ndarray) -> np.ndarray:
-    """Return angles and logarithms of lengths of ``(R, length, 2)``, as integers."""
-    x, y = vectors[..., 0], vectors[..., 1]
-    angles = np.round(np.arctan2(y, x) / (2 * np.pi) * ANGLES_PER_TURN)
-    # Whole turns do not matter, and small differences take less room.
-    angles = np.unwrap(angles, axis=1, period=ANGLES_PER_TURN)
-    return np.stack([angles, _logarithm(np.hypot(x, y))], axis=-1)
-
-
-def _wrapped(angles: np.ndarray) -> np.ndarray:
-    """Return the same angles, from minus half a turn to half a turn."""
-    half = ANGLES_PER_TURN // 2
-    return (angles + half) % ANGLES_PER_TURN - half
-
-
-def _relative(rates: np.ndarray, learning_rates: np.ndarray) -> np.ndarray:
-    """Return rates over the learning rate as logarithms, doubled; odd: the rate is negative.
+def _signed(numbers: np.ndarray, per_octave: int) -> np.ndarray:
+    """Return logarithms in levels, doubled; odd: the number is negative.
 
     What is below `NOTHING` is no number.
     """
-    relative = rates / np.where(np.isnan(learning_rates), 1.0, learning_rates)[:, None, None]
-    sizes = _logarithm(np.abs(relative), FINE_LEVELS_PER_OCTAVE)
-    sizes = np.where(np.isnan(rates), (NOTHING - 1) * FINE_LEVELS_PER_OCTAVE, sizes)
-    return 2 * sizes + (rates < 0)
+    sizes = _logarithm(np.abs(numbers), per_octave)
+    sizes = np.where(np.isnan(numbers), (NOTHING - 1) * per_octave, sizes)
+    return 2 * sizes + (numbers < 0)
 
 
-def _logarithm(positive: np.ndarray, per_octave: int = LEVELS_PER_OCTAVE) -> np.ndarray:
+def _logarithm(positive: np.ndarray, per_octave: int) -> np.ndarray:
     """Return logarithms in levels, those of nothing for zero."""
     return np.round(np.log2(np.maximum(positive, 2.0**NOTHING)) * per_octave)
 

@@ -3,7 +3,7 @@
 const byId = (id) => document.getElementById(id);
 const source = about.served ? new ServedTraces() : new StoredTraces();
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
-const SECONDS_TO_PLAY = 9;
+let secondsToPlay = 9;
 
 const nearest = (values, wanted) =>
   values.reduce((best, value, i) => (Math.abs(value - wanted) < Math.abs(values[best] - wanted) ? i : best), 0);
@@ -109,7 +109,7 @@ function settingOf(optimizer, trace) {
   if (trace.rate === null) parts.push("no rate to set");
   else if (state.best) parts.push(`rate ${number(trace.rate)}`);
   if (optimizer.momentum) parts.push(`${optimizer.momentum} ${number(trace.momentum)}`);
-  return parts.join(", ");
+  return parts;
 }
 
 function outcomeOf(trace) {
@@ -119,16 +119,16 @@ function outcomeOf(trace) {
   return trace.outcome === "moving" ? "still moving" : trace.outcome;
 }
 
-function tellRow({ row, check, swatch, setting, value, outcome, look }, i) {
+function tellRow({ row, note, words, check, swatch, value, look }, i) {
   const optimizer = about.optimizers[i];
   const trace = state.traces[optimizer.name];
   const shown = state.shown.has(optimizer.name);
   row.classList.toggle("off", !shown);
   check.checked = shown;
   look.checked = optimizer.name === state.selected;
-  setting.textContent = shown && trace ? settingOf(optimizer, trace) : "";
+  note.hidden = !(shown && trace);
+  if (shown && trace) words.textContent = [...settingOf(optimizer, trace), outcomeOf(trace)].join(", ");
   value.textContent = shown && trace ? number(trace.values[Math.min(state.step, trace.n)]) : "";
-  outcome.textContent = shown && trace ? outcomeOf(trace) : "";
   drawSwatch(swatch, i);
 }
 
@@ -145,6 +145,7 @@ function tellSetting() {
   byId("momentum-shown").textContent = number(momentum);
   byId("momentum").setAttribute("aria-valuetext", number(momentum));
   const moved = state.start.some((value, axis) => Math.abs(value - state.asked[axis]) > 1e-9);
+  if (byId("shows").classList.contains("error")) return;
   byId("shows").textContent =
     `Start ${place(state.start)}` +
     (moved ? `, the nearest one stored to ${place(state.asked)}` : "") +
@@ -154,7 +155,8 @@ function tellSetting() {
 function tellInside(trace, inside) {
   byId("slots-about").textContent = inside
     ? `${state.selected}, step ${inside.at + 1}: change = −rate × direction.` + (trace.followsRule ? "" :
-      " It has no such slots: the gradient stands for the direction, and the rate is what the change is of it.")
+      " As it is set, it is no direction over a scale: the gradient stands for the direction, and the " +
+      "rate says what the change is of it; the plot leaves out its sign.")
     : `Show ${state.selected} to look inside its steps.`;
   for (const [name, cells] of Object.entries(numberCells)) {
     cells.forEach((cell, axis) => (cell.textContent = inside ? number(inside[name][axis]) : ""));
@@ -187,12 +189,12 @@ function setPlaying(playing) {
   if (!playing) return;
   if (state.step >= about.steps) state.step = 0;
   // The first steps, which differ most, take longest.
-  const time = (step) => Math.sqrt(step / about.steps) * SECONDS_TO_PLAY;
+  const time = (step) => Math.sqrt(step / about.steps) * secondsToPlay;
   const begun = performance.now() / 1000 - time(state.step);
   const playId = ++plays;
   const advance = () => {
     if (!state.playing || playId !== plays) return;
-    const share = (performance.now() / 1000 - begun) / SECONDS_TO_PLAY;
+    const share = (performance.now() / 1000 - begun) / secondsToPlay;
     setStep(Math.round(Math.min(1, share) ** 2 * about.steps));
     if (share >= 1) setPlaying(false);
     else if (calm.matches) setTimeout(advance, 1000);
@@ -310,11 +312,11 @@ const rows = about.optimizers.map((optimizer) => {
   const check = element("input", { type: "checkbox", "data-show": optimizer.name });
   const look = element("input", { type: "radio", name: "look", value: optimizer.name, "aria-label": `Look inside ${optimizer.name}` });
   const swatch = element("canvas", { class: "swatch", "aria-hidden": "true" });
-  const setting = element("span", { class: "about" });
-  const outcome = element("span", { class: "about" });
+  const words = element("td", { colspan: 3 });
+  const note = element("tr", { class: "note" }, words);
   const value = element("td", { class: "number" });
   const row = element("tr", { title: optimizer.about },
-    element("td", {}, element("label", { class: "check" }, check, swatch, element("span", {}, optimizer.name, setting, outcome))),
+    element("td", {}, element("label", { class: "check" }, check, swatch, optimizer.name)),
     value,
     element("td", { class: "number" }, element("label", { class: "look" }, look)));
   check.addEventListener("change", () => {
@@ -327,7 +329,7 @@ const rows = about.optimizers.map((optimizer) => {
     state.shown.add(optimizer.name);
     refresh();
   });
-  return { row, check, swatch, setting, value, outcome, look };
+  return { row, note, words, check, swatch, value, look };
 });
 
 const numberCells = Object.fromEntries(["gradient", "direction", "rate", "change"].map((name) => {
@@ -337,7 +339,7 @@ const numberCells = Object.fromEntries(["gradient", "direction", "rate", "change
 }));
 
 function begin() {
-  byId("optimizers").append(...rows.map(({ row }) => row));
+  byId("optimizers").append(...rows.flatMap(({ row, note }) => [row, note]));
   byId("function").append(...about.functions.map((f) => element("option", { value: f.name }, f.title)));
   byId("function").addEventListener("change", (event) => setFunction(event.target.value));
   byId("step").max = about.steps;

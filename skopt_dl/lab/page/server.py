@@ -5,8 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock
@@ -23,7 +22,7 @@ from skopt_dl.lab.page.traces import Traces, run
 LOOPBACK = "127.0.0.1"
 
 
-class BadRequest(ValueError):
+class BadRequestError(ValueError):
     """What was asked for is not on offer."""
 
 
@@ -57,15 +56,13 @@ class Server(ThreadingHTTPServer):
         return f"{LOOPBACK}:{self.server_port}", f"localhost:{self.server_port}"
 
 
-def serve(port: int = 0, tell: Callable[[str], object] = partial(print, flush=True)) -> None:
+def serve(port: int = 0) -> None:
     """Serve the page on this machine until an interrupt (Ctrl-C).
 
     Parameters
     ----------
     port : int, default=0
         0 lets the system choose a free one.
-    tell : callable, default=print
-        Is called with the address, and in the end.
 
     Raises
     ------
@@ -80,11 +77,11 @@ def serve(port: int = 0, tell: Callable[[str], object] = partial(print, flush=Tr
             "it out for a free one."
         ) from None
     with server:
-        tell(f"The lab is at {server.url} for this machine alone; Ctrl-C ends it.")
         try:
+            print(f"The lab is at {server.url} for this machine alone; Ctrl-C ends it.", flush=True)
             server.serve_forever()
         except KeyboardInterrupt:
-            tell("\nThe lab is closed.")
+            print("\nThe lab is closed.")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -111,8 +108,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer_traces(self, query: Mapping[str, list[str]]) -> None:
         try:
             with self.server.lock:
-                found = traces_for(self.server.offer, {key: each[-1] for key, each in query.items()})
-        except BadRequest as error:
+                found = traces_for(
+                    self.server.offer, {key: each[-1] for key, each in query.items()}
+                )
+        except BadRequestError as error:
             self._fail(HTTPStatus.BAD_REQUEST, str(error))
             return
         self._answer(HTTPStatus.OK, "application/json", json.dumps(found).encode())
@@ -157,30 +156,32 @@ def traces_for(offer: Offer, query: Mapping[str, str]) -> dict[str, dict[str, An
 
     Raises
     ------
-    BadRequest
+    BadRequestError
+        If it is not on offer.
     """
     function = offer.functions.get(query.get("function", ""))
     if function is None:
-        raise BadRequest(f"function must be one of {', '.join(offer.functions)}.")
+        raise BadRequestError(f"function must be one of {', '.join(offer.functions)}.")
     start = np.array([[_number(query, "x"), _number(query, "y")]])
     if not ((start >= function.lower) & (start <= function.upper)).all():
-        raise BadRequest(
+        raise BadRequestError(
             f"x and y must lie in the domain, from {function.lower.tolist()} to "
             f"{function.upper.tolist()}; got {start[0].tolist()}."
         )
     momentum = _number(query, "momentum")
     if not 0 <= momentum < 1:
-        raise BadRequest(f"momentum must be from 0 to below 1; got {momentum}.")
-    if query.get("rate") == "best":
-        rates = RATES
-    else:
+        raise BadRequestError(f"momentum must be from 0 to below 1; got {momentum}.")
+    rates: tuple[float, ...] = RATES
+    if query.get("rate") != "best":
         rates = (_number(query, "rate"),)
         if not 0 < rates[0] <= 10:
-            raise BadRequest(f"rate must be above 0 and at most 10; got {rates[0]}.")
+            raise BadRequestError(f"rate must be above 0 and at most 10; got {rates[0]}.")
     found = {}
     for name in query.get("optimizers", "").split():
         if name not in offer.optimizers:
-            raise BadRequest(f"optimizers must be of {', '.join(offer.optimizers)}; got {name}.")
+            raise BadRequestError(
+                f"optimizers must be of {', '.join(offer.optimizers)}; got {name}."
+            )
         traces = run(function, name, rates, (momentum,), start, offer.n_steps)
         found[name] = _trace(traces, int(best_rates(traces, 1)[0]))
     return found
@@ -193,7 +194,7 @@ def _number(query: Mapping[str, str], name: str) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise BadRequest(f"{name} must be a number; got {text!r}.")
+        raise BadRequestError(f"{name} must be a number; got {text!r}.")
     return number
 
 
