@@ -21,7 +21,9 @@ from selenium.webdriver.common.keys import Keys  # noqa: E402
 from selenium.webdriver.support.select import Select  # noqa: E402
 from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 DRIVER = shutil.which("chromedriver")
 
 pytestmark = [
@@ -120,7 +122,9 @@ class Page:
     def click_map(self, x, y):
         """Click where a point is."""
         dx, dy = self.offset(x, y)
-        ActionChains(self.driver).move_to_element_with_offset(self.find("#map"), dx, dy).click().perform()
+        ActionChains(self.driver).move_to_element_with_offset(
+            self.find("#map"), dx, dy
+        ).click().perform()
         self.rest()
 
     def offset(self, x, y):
@@ -363,7 +367,9 @@ def test_inside_of_another_optimizer(open_page, stored):
     page.keys("#step", Keys.HOME)
     page.find("input[name=look][value=sgd]").click()
     page.rest()
-    cells = page.js("return Object.fromEntries(Object.entries(numberCells).map(([n, c]) => [n, c.map((e) => e.textContent)]))")
+    cells = page.js(
+        "return Object.fromEntries(Object.entries(numberCells).map(([n, c]) => [n, c.map((e) => e.textContent)]))"
+    )
     assert cells["direction"] == cells["gradient"]
     assert cells["rate"] == ["0.03", "0.03"]
 
@@ -520,7 +526,9 @@ def test_text_and_curves_stand_out(open_page, stored, scheme):
         """
     )
     assert [each for each in curves if each[2] < 3] == []
-    dark = page.js(CONTRASTS + "return light(getComputedStyle(document.body).backgroundColor)") < 0.1
+    dark = (
+        page.js(CONTRASTS + "return light(getComputedStyle(document.body).backgroundColor)") < 0.1
+    )
     assert dark == (scheme == "dark")
 
 
