@@ -57,11 +57,11 @@ class Comparison:
         changes; ``start``, a row of `starts`; ``seed``; ``batch_size``; ``steps_to_tolerance``,
         the first step after which the gap was at most `tol`, infinite if there was none;
         ``final_value`` and ``best_value`` of the function; ``final_gap`` to its smallest value, or
-        where that is not known to the best of all runs; ``minimum``, the number of the one of
-        ``objective.minima`` that the run ended near, -1 for none; ``outcome``, one of
-        ``"reached"``, ``"diverged"``, ``"stalled"`` (in the end it came no nearer worth speaking
-        of) and ``"moving"``; ``state_numbers``, which
-        the optimizer keeps besides the parameters.
+        where there is none, or it is not known, to the best of all runs; ``minimum``, the number
+        of the one of ``objective.minima`` that the run ended near, -1 for none; ``outcome``, one
+        of ``"reached"``, ``"diverged"``, ``"stalled"`` (in the end it came no nearer worth
+        speaking of) and ``"moving"``; ``state_numbers``, which the optimizer keeps besides the
+        parameters.
     ends : ndarray of shape (R, P)
         Where each run ended; not finite where it diverged.
     values : ndarray of shape (R, T + 1)
@@ -382,7 +382,7 @@ def _table(
     seen = np.where(np.isfinite(values), values, np.inf)
     best = seen.min(axis=0)
     final = objective.value(ends)
-    smallest = best.min() if np.isnan(objective.minimum) else objective.minimum
+    smallest = objective.minimum if np.isfinite(objective.minimum) else best.min()
     gap = final - smallest
     arrived = seen - smallest <= tol
     return {
