@@ -5,10 +5,14 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PLUGINS := $(wildcard plugins/*)
 
-.PHONY: example test lint
+.PHONY: example claims test lint
 
 example: $(VENV)/.installed
 	$(BIN)/python examples/grid_search_over_optimizers.py
+
+# Writes docs/claims.md and its pictures.
+claims: $(VENV)/.installed
+	$(BIN)/python examples/claims
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest -n 2 tests $(PLUGINS)

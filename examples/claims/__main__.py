@@ -6,76 +6,108 @@ python examples/claims
 from __future__ import annotations
 
 import argparse
+import platform
 import time
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 
-import matplotlib as mpl
-from claim import Claim, verdict
+from claim import Claim, Finding, save, verdict
 
 HERE = Path(__file__).parent
 DOCS = HERE.parents[1] / "docs"
+IMAGES = Path("images", "claims")
+PACKAGES = ["skopt_dl", "numpy", "scipy", "scikit-learn", "matplotlib"]
 INTRODUCTION = """# What optimizers are said to do, put to the test
 
-Each claim is one that lecture notes make. Each has a script in [examples/claims](../examples/claims), which runs the
-optimizers that train the estimators, and finds sentences true or false by what it measures. This page is written by
-`python examples/claims`, verdicts included.
+Each claim is one that lecture notes make. Each has a script in
+[examples/claims](../examples/claims), which runs the optimizers that train the estimators. It
+takes the claim apart into sentences that an experiment can refute, with thresholds that were
+fixed beforehand, and finds each of them true or false by what it measures. A claim *holds* if all
+its sentences do, and *holds in part* if some do. This page is written by `python
+examples/claims`, verdicts included.
 """
 
 
-def claims() -> list[Claim]:
-    """Return the claims of all scripts in this folder, by the numbers that their names begin with."""
+def claims(numbers: list[int] | None = None) -> list[Claim]:
+    """Return the claims of the scripts in this folder: all, or those with these numbers."""
     scripts = sorted(HERE.glob("c[0-9][0-9]_*.py"))
-    return [import_module(script.stem).CLAIM for script in scripts]
+    wanted = [each for each in scripts if not numbers or int(each.stem[1:3]) in numbers]
+    return [import_module(script.stem).CLAIM for script in wanted]
 
 
-def main(arguments: list[str] | None = None) -> Path:
-    """Run the experiments and return the path of the page."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--output", type=Path, default=DOCS, help="folder of the page")
-    options = parser.parse_args(arguments)
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    images = options.output / "images" / "claims"
-    images.mkdir(parents=True, exist_ok=True)
-    sections, summary = [], ["| | claim | verdict |", "|---:|---|---|"]
-    for number, claim in enumerate(claims(), start=1):
-        began = time.perf_counter()
-        figure, findings = claim.experiment()
-        figure.savefig(images / f"{claim.name}.png", dpi=110)
-        plt.close(figure)
-        print(f"{verdict(findings):>13}: {claim.words} ({time.perf_counter() - began:.1f} s)")
-        summary.append(f"| {number} | [{claim.words}](#{claim.name}) | {verdict(findings)} |")
-        sections.append(_section(number, claim, findings))
-    page = options.output / "claims.md"
-    page.write_text("\n".join([INTRODUCTION, *summary, "", *sections]), encoding="utf-8")
-    print(f"\nPage: {page.resolve()}")
-    return page
+def machine() -> str:
+    """Say which versions and which processor figures depend on."""
+    versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
+    return f"Python {platform.python_version()}, {versions}; {_processor()}."
 
 
-def _section(number: int, claim: Claim, findings: list) -> str:
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def summary_row(claim: Claim, findings: list[Finding]) -> str:
+    """The row of the page's first table."""
+    held = sum(finding.holds for finding in findings)
+    number = int(claim.name[1:3])
+    link = f"[{claim.words}](#{claim.name})"
+    return f"| {number} | {link} | {verdict(findings)} | {held} of {len(findings)} |"
+
+
+def section(claim: Claim, findings: list[Finding]) -> str:
+    """What the page says about one claim."""
     rows = [
         f"| {each.statement} | {each.measured} | {'yes' if each.holds else '**no**'} |"
         for each in findings
     ]
-    timed = "\n*Figures depend on the machine.*\n" if claim.timed else ""
+    timed = " *Times depend on the machine, and so may the verdict.*" if claim.timed else ""
     return "\n".join(
         [
             f'<a id="{claim.name}"></a>',
             "",
-            f"## {number}. {claim.words}",
+            f"## {int(claim.name[1:3])}. {claim.words}",
             "",
-            f"**{verdict(findings)}.** {claim.setup}",
-            timed,
-            "| finding | measured | holds |",
+            f"**{verdict(findings)}.** {claim.setup}{timed}",
+            "",
+            "| sentence | measured | true |",
             "|---|---|---|",
             *rows,
             "",
-            f"![{claim.words}](images/claims/{claim.name}.png)",
+            f"![{claim.words}]({(IMAGES / claim.name).as_posix()}.png)",
+            "",
+            f"Script: [{claim.name}.py](../examples/claims/{claim.name}.py)",
             "",
         ]
     )
+
+
+def main(arguments: list[str] | None = None) -> Path:
+    """Run the experiments and return the path of the page."""
+    parser = argparse.ArgumentParser(prog="claims", description=__doc__.partition("\n")[0])
+    parser.add_argument("numbers", type=int, nargs="*", help="of claims; all if there are none")
+    parser.add_argument("--output", type=Path, default=DOCS, help="folder of the page")
+    options = parser.parse_args(arguments)
+    table = ["| | claim | verdict | true sentences |", "|---:|---|---|---|"]
+    sections = []
+    for claim in claims(options.numbers):
+        began = time.process_time()
+        figure, findings = claim.experiment()
+        save(figure, options.output / IMAGES / f"{claim.name}.png")
+        print(
+            f"{verdict(findings):>13}: {claim.words} ({time.process_time() - began:.1f} s of CPU)"
+        )
+        table.append(summary_row(claim, findings))
+        sections.append(section(claim, findings))
+    page = options.output / "claims.md"
+    made = f"Made with {machine()}\n"
+    page.write_text("\n".join([INTRODUCTION, *table, "", made, *sections]), encoding="utf-8")
+    print(f"\nPage: {page.resolve()}")
+    return page
 
 
 if __name__ == "__main__":
