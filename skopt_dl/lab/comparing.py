@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skopt_dl.backends import backend_of
+from skopt_dl.backends import backend_of, one_blas_thread
 from skopt_dl.objectives import Function
 from skopt_dl.optimizers import Minimizer, Optimizer
 from skopt_dl.plugins import make_optimizer
@@ -203,9 +203,9 @@ def compare(
     ends = np.empty((n_runs, n_dims))
     for models in np.split(np.arange(n_runs), len(sizes)):
         stack = [runs[model] for model in models]
-        trained = _train(
-            objective, stack, points, sampling, n_steps, dtype, _Shown(models, recorders)
-        )
+        shown = _Shown(models, recorders)
+        with one_blas_thread():
+            trained = _train(objective, stack, points, sampling, n_steps, dtype, shown)
         for model, run in zip(models, trained, strict=True):
             ends[model] = np.nan if run.stop_reason == "diverged" else run.params
     went_all_the_way = values.n_seen == n_steps

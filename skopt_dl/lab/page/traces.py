@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skopt_dl.backends import one_blas_thread
 from skopt_dl.lab.comparing import Comparison, compare
 from skopt_dl.lab.page.offer import with_momenta
 from skopt_dl.lab.slots import take_apart
@@ -69,17 +68,15 @@ def run(
     """
     variants = with_momenta(name, tuple(momenta))
     labels = {f"{name} {momentum}": each for momentum, each in variants.items()}
-    # Runs that diverge overflow, and are told apart by that.
-    with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
-        found = compare(
-            function,
-            labels,
-            learning_rates=learning_rates,
-            starts=starts,
-            n_steps=n_steps,
-            tol=TOL,
-            record=True,
-        )
+    found = compare(
+        function,
+        labels,
+        learning_rates=learning_rates,
+        starts=starts,
+        n_steps=n_steps,
+        tol=TOL,
+        record=True,
+    )
     assert found.paths is not None
     assert found.gradients is not None
     n_variants = len(found) // len(starts)
