@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from skopt_dl._params import FRACTION, POSITIVE
 from skopt_dl.lab.tables import Table
 from skopt_dl.lab.unified import TOLERANCE, changes, difference, draw, written
 from skopt_dl.optimizers import (
@@ -42,6 +43,7 @@ class Corrections(Schedule):
     """The rate that makes an uncorrected method of a corrected one (Kingma & Ba, 2015, 2)."""
 
     per_step: ClassVar[bool] = True
+    constraints: ClassVar = {"learning_rate": POSITIVE, "beta_1": FRACTION, "beta_2": FRACTION}
 
     def __init__(self, learning_rate: float = RATE, beta_1: float = 0.0, beta_2: float = BETA_2):
         self.learning_rate = learning_rate
