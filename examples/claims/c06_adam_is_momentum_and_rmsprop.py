@@ -69,7 +69,7 @@ def experiment():
     left.set(
         xscale="log",
         xlabel="step",
-        ylabel="ratio of step lengths",
+        ylabel="length of a step, without / with",
         title="What the correction does",
     )
     for (name, loss), marker in zip(losses.items(), "os", strict=True):

@@ -85,15 +85,15 @@ def experiment():
 
     figure, (left, middle, right) = panels(3)
     for kind in kinds:
-        left.plot(range(1, 16), np.median(curves[kind], axis=0), label=f"{kind} normalisation")
+        left.plot(range(1, 16), np.median(curves[kind], axis=0))
         middle.plot(SHIFTS, trained_there[kind], marker="o")
-        right.plot(np.array(SHIFTS) / 16, moved_later[kind], marker="o")
+        right.plot(np.array(SHIFTS) / 16, moved_later[kind], marker="o", label=kind)
     left.set(yscale="log", xlabel="epoch", ylabel="training loss", title="Inputs as they are")
-    left.legend(loc="lower left")
     middle.set(
         xlabel="added to all inputs", ylabel="test accuracy", title="Shifted before training"
     )
     right.set(xlabel="added to all inputs", title="Shifted after training")
+    right.legend(title="normalisation", loc="lower left")
     for ax in (middle, right):
         ax.set(ylim=(0, 1.02))
     return figure, [
