@@ -1,10 +1,12 @@
-"""``python -m benchmarks [speed | memory | import | features | search | journal | vmap | all]``."""
+"""``python -m benchmarks [WHAT]``: one part, or all that have floors."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from importlib.util import find_spec
+
+WHAT = ("speed", "memory", "import", "features", "search", "journal", "lab", "vmap", "all")
 
 
 def main() -> int:
@@ -16,7 +18,7 @@ def main() -> int:
         "what",
         nargs="?",
         default="speed",
-        choices=("speed", "memory", "import", "features", "search", "journal", "vmap", "all"),
+        choices=WHAT,
     )
     parser.add_argument(
         "--rounds", type=int, default=15, help="of speed, import and features (default: 15)"
@@ -31,6 +33,7 @@ def main() -> int:
         features,
         imports,
         journal,
+        lab,
         memory,
         report,
         search,
@@ -59,6 +62,8 @@ def main() -> int:
         ok &= search.run(min(args.rounds, 3), args.save)
     if args.what == "journal":
         ok &= journal.run(min(args.rounds, 7), args.save)
+    if args.what in ("lab", "all"):
+        ok &= lab.run(min(args.rounds, 3), args.save)
     if args.what == "vmap":
         ok &= vmap.run(min(args.rounds, 5), args.save)
     return 0 if ok else 1

@@ -24,6 +24,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skopt_dl import MLPClassifier
+from skopt_dl.displays import OptimizerComparisonDisplay
 
 LEARNING_RATES = {
     "sgd": [0.01, 0.03, 0.1, 0.3, 1.0],
@@ -96,37 +97,31 @@ def plot(results: dict[str, np.ndarray], curves: dict[str, list[float]], path: P
     from matplotlib import pyplot as plt
 
     figure, (left, right) = plt.subplots(
-        1, 2, figsize=(13.5, 5), layout="constrained", width_ratios=[3, 2]
+        1, 2, figsize=(14, 5), layout="constrained", width_ratios=[3, 2]
     )
-    ranked = [results["param_mlp__optimizer"][row] for row in best_of_each(results)]
-    colors = dict(zip(ranked, mpl.colormaps["tab10"].colors, strict=False))
-    markers = dict(zip(ranked, "osD^vP*X<>", strict=False))
-    for name in ranked:
-        rows = np.flatnonzero(results["param_mlp__optimizer"] == name)
-        rates = results["param_mlp__optimizer__learning_rate"][rows].astype(float)
-        mean, deviation = results["mean_test_score"][rows], results["std_test_score"][rows]
-        left.plot(rates, mean, color=colors[name], marker=markers[name], label=name)
-        left.fill_between(rates, mean - deviation, mean + deviation, color=colors[name], alpha=0.08)
-    left.set(
-        xscale="log",
-        xlabel="learning rate",
-        ylabel="cross-validated accuracy",
-        title="Accuracy on the digits, and its standard deviation over the folds",
-    )
-    # A rate that fails altogether would squeeze the interesting part into a line.
-    left.set_ylim(bottom=max(left.get_ylim()[0], 0.85))
-    left.grid(alpha=0.3)
-    left.legend(title="best first", fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
+    display = OptimizerComparisonDisplay.from_cv_results(results, score_name="accuracy", ax=left)
+    left.set_title("Accuracy on the digits, and its standard deviation over the folds")
     for label, losses in curves.items():
-        name = label.partition(",")[0]
-        right.plot(range(1, len(losses) + 1), losses, color=colors[name], label=label)
+        style = display.styles_[label.partition(",")[0]]._asdict()
+        right.plot(range(1, len(losses) + 1), losses, label=label, markevery=8, **style)
     right.set(
-        yscale="log", xlabel="epoch", ylabel="training loss", title="Loss of the best optimizers"
+        yscale="log", xlabel="Epoch", ylabel="Training loss", title="Loss of the best optimizers"
     )
-    right.grid(alpha=0.3, which="both")
-    right.legend(title="optimizer, learning rate", fontsize=9)
+    right.grid(alpha=0.25, linewidth=0.6)
+    right.legend(title="optimizer, learning rate", fontsize="small", handlelength=3.2)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
+def save_picture(results: dict[str, np.ndarray], path: Path) -> None:
+    """Save accuracy against learning rate alone, as in the README."""
+    from matplotlib import pyplot as plt
+
+    figure, ax = plt.subplots(figsize=(8, 4.2), layout="constrained")
+    OptimizerComparisonDisplay.from_cv_results(results, score_name="accuracy on the digits", ax=ax)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
     plt.close(figure)
 
 
@@ -136,6 +131,7 @@ def main(arguments: list[str] | None = None) -> Path:
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--output", type=Path, default=Path("output"))
+    parser.add_argument("--picture", type=Path, help="where to save the picture of the README too")
     options = parser.parse_args(arguments)
     mpl.use("Agg")
     # Every fit ends after a fixed number of epochs, and would say so.
@@ -152,6 +148,9 @@ def main(arguments: list[str] | None = None) -> Path:
     path = options.output / "grid_search_over_optimizers.png"
     plot(results, loss_curves(model, results, X, y, n_best=5), path)
     print(f"\nFigure: {path.resolve()}")
+    if options.picture is not None:
+        save_picture(results, options.picture)
+        print(f"Picture: {options.picture.resolve()}")
     return path
 
 

@@ -321,6 +321,58 @@ class LearningRatePrinter(EpochCallback):
         print_line(f"Epoch {memory['epoch']}: learning rate {rate:.6g}")
 
 
+class WeightPath(EpochCallback):
+    """Keep the weights after each epoch: the path of training for `skopt_dl.lab.landscape`.
+
+    Of several fits it keeps the one that began last. It takes the memory of a model for each row.
+
+    Parameters
+    ----------
+    every : int, default=1
+        Keep those after the first and then after each so many epochs.
+
+    Attributes
+    ----------
+    params_ : ndarray of shape (n_rows, P)
+        In the order of `skopt_dl.lab.parameters`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skopt_dl import MLPClassifier, lab
+    >>> from skopt_dl.callbacks import WeightPath
+    >>> X, y = load_iris(return_X_y=True)
+    >>> path = WeightPath()
+    >>> model = MLPClassifier(5, max_iter=1000, tol=1e-3, random_state=0)
+    >>> model = model.set_callbacks(path).fit(X, y)
+    >>> plane = lab.landscape(model, X, y, directions="path", path=path.params_, resolution=11)
+    >>> len(plane.path) == model.n_iter_ and bool(plane.explained_variance.sum() > 0.9)
+    True
+    """
+
+    constraints = {"every": Interval(1, np.inf, "[)", integer=True)}
+
+    def __init__(self, every: int = 1):
+        self.every = every
+
+    @property
+    def params_(self) -> np.ndarray:
+        """The weights that were kept."""
+        rows = vars(self).get("_rows", [])
+        if not rows:
+            raise AttributeError("WeightPath has seen no epoch yet: fit the model it is set on.")
+        return np.stack(rows)
+
+    def before_fit(self, context: CallbackContext) -> dict[str, Any]:
+        self._rows: list[np.ndarray] = []
+        return {"rows": self._rows, "epoch": 0}
+
+    def after_epoch(self, model: Any, memory: dict[str, Any]) -> None:
+        if memory["epoch"] % self.every == 0:
+            memory["rows"].append(np.array(model._plain_params()))
+        memory["epoch"] += 1
+
+
 class StackProgress(Configurable):
     """Print how far the stacks of a search are: the epoch, how many train, how many have stopped.
 

@@ -1,4 +1,4 @@
-"""The command ``skopt-dl``: it prints what plugins and journals hold."""
+"""The command ``skopt-dl``: it prints what plugins and journals hold, and opens the lab."""
 
 from __future__ import annotations
 
@@ -53,9 +53,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
             ),
         },
     )
+    lab = command(
+        open_lab,
+        click.Option(
+            ["--html"], type=click.Path(), metavar="FILE", help="Write the page to this file."
+        ),
+        click.Option(["--serve"], is_flag=True, help="Serve the page to this machine alone."),
+        click.Option(
+            ["--port"],
+            type=click.IntRange(1, 65535),
+            help="Where to serve; without it, the system chooses a free port.",
+        ),
+    )
     group = click.Group(
         help="scikit-learn MLPs whose optimizer is a plugin.",
-        commands={"plugins": plugins, "journal": journal},
+        commands={"plugins": plugins, "journal": journal, "lab": lab},
     )
     click.version_option(__version__)(group)
     group.main(arguments, prog_name="skopt-dl")
@@ -127,6 +139,25 @@ def prune_journal(folder: str, older_than: float | None, other_versions: bool) -
         if number:
             print(f"removed {_count(number, what)}")
     print(f"{_size(pruned.n_bytes)} less, {_count(pruned.n_files, 'file')} less")
+
+
+def open_lab(html: str | None, serve: bool, port: int | None) -> None:
+    """See the installed optimizers at work on functions of two variables.
+
+    The page is either one file that needs no network, with runs made beforehand, or served, with
+    runs made when they are asked for.
+    """
+    if (html is None) == (not serve) or (port is not None and not serve):
+        sys.exit("Say either --html FILE, or --serve with --port where that matters.")
+    from skopt_dl.lab import page
+
+    try:
+        if html is None:
+            page.serve(port or 0)
+        else:
+            print(f"{html}: {_size(page.write_page(html))}")
+    except ValueError as error:
+        sys.exit(str(error))
 
 
 def _count(number: int, what: str) -> str:

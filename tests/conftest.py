@@ -1,4 +1,5 @@
 import signal
+import sys
 
 import pytest
 from process_state import differences, process_state
@@ -17,6 +18,14 @@ def interrupts_interrupt():
 def thread_pools():
     """The libraries with threads of their own that are loaded by now."""
     return ThreadpoolController()
+
+
+@pytest.fixture(autouse=True)
+def figures_are_closed():
+    """Matplotlib keeps those that nobody closes, and warns where there are many."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 @pytest.fixture(autouse=True)

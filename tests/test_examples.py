@@ -22,10 +22,13 @@ def test_grid_search_prints_a_table_and_saves_a_figure(tmp_path, capsys, monkeyp
     monkeypatch.setattr(example, "LEARNING_RATES", fewer)
     # A script may filter warnings for good.
     with warnings.catch_warnings():
-        path = example.main(["--epochs", "5", "--folds", "2", "--output", str(tmp_path)])
+        picture = tmp_path / "readme" / "picture.png"
+        options = ["--output", str(tmp_path), "--picture", str(picture)]
+        path = example.main(["--epochs", "5", "--folds", "2", *options])
     printed = capsys.readouterr().out
-    assert path.read_bytes().startswith(b"\x89PNG")
-    assert str(path) in printed
+    for figure in (path, picture):
+        assert figure.read_bytes().startswith(b"\x89PNG")
+        assert str(figure) in printed
     table = printed[printed.index("optimizer ") :].splitlines()[1 : len(fewer) + 1]
     assert {line.split()[0] for line in table} == set(fewer)
     accuracies = [float(line.split()[2]) for line in table]

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from objectives import Plateau, Quadratic, Recorder
 from problems import Problem, subclasses_in
+from simple_objectives import BOWL, FLAT, Bowls, Recorder
 from sklearn.base import clone
 
 from skopt_dl import schedules
@@ -197,7 +197,7 @@ def test_models_of_a_stack_have_their_own_schedules():
 def test_rate_is_reduced_on_a_plateau_until_it_reaches_the_minimum():
     schedule = ReduceOnPlateau(1.0, factor=0.1, min_learning_rate=0.05)
     (run,) = minimise(
-        Plateau(),
+        FLAT,
         SGD(schedule),
         np.ones((1, 3)),
         max_epochs=1000,
@@ -212,16 +212,14 @@ def test_rate_is_reduced_on_a_plateau_until_it_reaches_the_minimum():
 
 def test_warm_up_passes_on_the_reduction_on_plateaus():
     schedule = WarmUp(ReduceOnPlateau(1.0, factor=0.1, min_learning_rate=0.05), steps=2)
-    (run,) = minimise(
-        Plateau(), SGD(schedule), np.ones((1, 3)), stopping=Stopping(n_iter_no_change=2)
-    )
+    (run,) = minimise(FLAT, SGD(schedule), np.ones((1, 3)), stopping=Stopping(n_iter_no_change=2))
     expected = [0.5] + [1.0] * 3 + [0.1] * 3 + [0.01] * 3
     np.testing.assert_allclose(run.history["learning_rate"], expected, rtol=1e-14)
 
 
 def test_rate_is_not_reduced_while_the_loss_improves():
     (run,) = minimise(
-        Quadratic(),
+        BOWL,
         SGD(ReduceOnPlateau(0.1)),
         np.ones((1, 3)),
         max_epochs=20,
@@ -232,7 +230,7 @@ def test_rate_is_not_reduced_while_the_loss_improves():
 
 def test_rates_of_a_stack_part_when_one_model_reaches_a_plateau():
     optimizer = SGD(ReduceOnPlateau(0.1, min_learning_rate=0.001))
-    objective = Quadratic(scales=[1.0, 1e-12])
+    objective = Bowls([1.0, 1e-12])
     runs = minimise(
         objective, optimizer, np.ones((2, 3)), max_epochs=12, stopping=Stopping(n_iter_no_change=2)
     )

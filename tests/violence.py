@@ -1,4 +1,4 @@
-"""Violence against searches with a journal: ``python tests/violence.py [--rounds N]``.
+"""Violence against searches with a journal: ``python tests/violence.py [ACT[=ROUNDS] ...]``.
 
 Each act does to a search what machines and people do, as often as it is told, and looks at what
 was lost and at what came out wrong. Both columns of the table must be empty.
@@ -48,22 +48,21 @@ class Stage:
     Parameters
     ----------
     folder : Path
-    rounds : int
-        How often an act does what it does.
     minutes : float
         After which an act begins nothing new.
     seed : int
     """
 
-    def __init__(self, folder, rounds, minutes, seed):
-        self.folder, self.rounds, self.minutes = folder, rounds, minutes
+    def __init__(self, folder, minutes, seed):
+        self.folder, self.minutes = folder, minutes
         self.rng = np.random.default_rng(seed)
         self.tally = Tally()
         self._truths = {}
         self._n_journals = 0
 
-    def begin(self):
-        self.tally = Tally()
+    def begin(self, rounds):
+        """Begin an act, which does what it does so many times."""
+        self.rounds, self.tally = rounds, Tally()
         self._end = time.perf_counter() + 60 * self.minutes
 
     @property
@@ -452,12 +451,27 @@ ACTS = [
 ]
 
 
+def _act(text):
+    """An act, and how often if that is said."""
+    name, _, rounds = text.partition("=")
+    acts = {act.__name__: act for act in ACTS}
+    if name not in acts:
+        raise argparse.ArgumentTypeError(f"there is no act {name!r}")
+    return acts[name], int(rounds) if rounds else None
+
+
 def main(arguments=None):
     names = [act.__name__ for act in ACTS]
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "acts",
+        nargs="*",
+        type=_act,
+        metavar="ACT[=ROUNDS]",
+        help=f"these instead of all: {', '.join(names)}",
+    )
     parser.add_argument("--rounds", type=int, default=100, help="how often each act")
     parser.add_argument("--minutes", type=float, default=60.0, help="at most, for each act")
-    parser.add_argument("--only", choices=names, action="append", help="this act; may come again")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args(arguments)
     _have_mounts_of_our_own()
@@ -465,12 +479,10 @@ def main(arguments=None):
     table = Table("act", "times", "searches", "lost", "wrong", "seconds")
     problems, notes = [], []
     with tempfile.TemporaryDirectory() as folder:
-        stage = Stage(Path(folder), given.rounds, given.minutes, given.seed)
-        for act in ACTS:
-            if given.only and act.__name__ not in given.only:
-                continue
+        stage = Stage(Path(folder), given.minutes, given.seed)
+        for act, rounds in given.acts or [(act, None) for act in ACTS]:
             began = time.perf_counter()
-            stage.begin()
+            stage.begin(given.rounds if rounds is None else rounds)
             act(stage)
             tally = stage.tally
             problems += [f"{act.__name__}: lost {each}" for each in tally.lost]

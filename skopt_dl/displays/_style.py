@@ -50,8 +50,8 @@ FREE = [
     Style("#CDB200", "$\u2217$", DOTTED),
 ]
 
-# Regions, such as basins of attraction: fills of their own lightness (Okabe & Ito, 2008).
-REGIONS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#7A4B9E"]
+# Regions, such as basins of attraction; the first four differ in every print and to every eye.
+REGIONS = ["#0072B2", "#E69F00", "#882255", "#2AA18A", "#88CCEE", "#999933", "#CC6677", "#7A4B9E"]
 
 
 def styles(labels: Iterable[str]) -> dict[str, Style]:

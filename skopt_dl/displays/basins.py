@@ -26,7 +26,6 @@ NOWHERE = {
 PALEST = 0.65
 # How near each other runs end for having ended at one minimum, as a share of the domain's diagonal.
 TOGETHER = 0.01
-N_NAMED = 10
 
 
 class BasinsDisplay:
@@ -87,6 +86,7 @@ class BasinsDisplay:
         self.outcome = outcome
         self.title = title
         self.shares = np.array([np.mean(minimum == k) for k in range(len(minima))])
+        self._order = np.argsort(-self.shares, kind="stable")
 
     @classmethod
     def from_objective(
@@ -189,9 +189,8 @@ class BasinsDisplay:
     def _colours(self) -> np.ndarray:
         """Red, green and blue of each starting point, ``(..., 3)``."""
         colours = np.zeros((*self.minimum.shape, 3))
-        for k in range(len(self.minima)):
-            here = self.minimum == k
-            colours[here] = rgb(REGIONS[k % len(REGIONS)])
+        for place, k in enumerate(self._order):
+            colours[self.minimum == k] = rgb(REGIONS[place % len(REGIONS)])
         for outcome, (colour, _) in NOWHERE.items():
             colours[self.outcome == outcome] = rgb(colour)
         reached = self.minimum >= 0
@@ -210,13 +209,11 @@ class BasinsDisplay:
         from matplotlib.patches import Patch
 
         handles = []
-        order = np.argsort(-self.shares, kind="stable")
-        for k in order[:N_NAMED]:
+        for colour, k in zip(REGIONS, self._order, strict=False):
             if self.shares[k] > 0:
                 point = ", ".join(f"{x:.3g}" for x in self.minima[k] + 0.0)
-                label = f"({point}): {self.shares[k]:.1%}"
-                handles.append(Patch(color=REGIONS[k % len(REGIONS)], label=label))
-        rest = self.shares[order[N_NAMED:]]
+                handles.append(Patch(color=colour, label=f"({point}): {self.shares[k]:.1%}"))
+        rest = self.shares[self._order[len(REGIONS) :]]
         if (rest > 0).any():
             label = f"{np.sum(rest > 0)} more minima: {rest.sum():.1%}"
             handles.append(Patch(facecolor="none", edgecolor="0.5", label=label))

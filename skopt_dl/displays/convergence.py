@@ -73,7 +73,7 @@ class ConvergenceDisplay:
     ... )
     >>> display = ConvergenceDisplay.from_comparison(found)
     >>> [line.get_label() for line in display.lines_]
-    ['sgd, 0.1', 'momentum, 0.01']
+    ['sgd, 0.1', 'momentum, 0.1']
     >>> plt.show()
     """
 
@@ -102,8 +102,18 @@ class ConvergenceDisplay:
         ax : matplotlib Axes, default=None
         **line_kw
             Passed to ``ax.plot``.
+
+        Raises
+        ------
+        ValueError
+            If the function has no smallest value, so that there is no gap to it.
         """
         minimum, gap_name = comparison.objective.minimum, "f(x) − f*"
+        if np.isneginf(minimum):
+            raise ValueError(
+                f"{comparison.objective.name} has no smallest value, so there is no gap to it. "
+                "TrajectoryDisplay shows where the runs went."
+            )
         values = lasting_values(comparison)
         if np.isnan(minimum):
             minimum, gap_name = values.min(), "f(x) − smallest value seen"

@@ -13,7 +13,7 @@ from skopt_dl.displays._style import legend_beside, styles
 
 OPTIMIZER, LEARNING_RATE = "optimizer", "learning_rate"
 # The figure shows this multiple of the range between the optimizers' best scores.
-SHOWN = 6.0
+SHOWN = 4.0
 
 
 class ScoreCurve(NamedTuple):
@@ -57,6 +57,8 @@ class OptimizerComparisonDisplay:
         The optimizer with the best score first.
     lines_ : list of matplotlib Line2D
         In the order of `ranking`.
+    styles_ : dict of str to named tuple
+        Colour, marker and line of each optimizer, to draw more of the same alike.
     ax_, figure_, legend_ : matplotlib Axes, Figure, Legend
 
     Examples
@@ -163,7 +165,7 @@ class OptimizerComparisonDisplay:
         """
         self.ax_ = ax = axes(ax)
         self.figure_ = ax.figure
-        looks = styles(curve.optimizer for curve in self.curves)
+        self.styles_ = looks = styles(curve.optimizer for curve in self.curves)
         self.lines_ = []
         for number, curve in enumerate(self.ranking):
             look, best = looks[curve.optimizer], curve.best
@@ -204,7 +206,9 @@ class OptimizerComparisonDisplay:
         ax.set(xscale="log", xlabel="Learning rate", ylabel=f"Cross-validated {self.score_name}")
         self._cut_off()
         ax.grid(alpha=0.25, linewidth=0.6)
-        self.legend_ = legend_beside(ax, title="best learning rate: score", title_fontsize="small")
+        self.legend_ = legend_beside(
+            ax, title="optimizer, best learning rate: score", title_fontsize="small"
+        )
         return self
 
     def _ring_best(self) -> None:

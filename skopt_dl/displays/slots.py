@@ -166,9 +166,9 @@ class SlotsDisplay:
         for each in self.ax_:
             each.axhline(0, color="0.7", linewidth=0.6, zorder=0)
             each.grid(alpha=0.25, linewidth=0.6)
-        if self.gradient_lines_:
-            self.gradient_lines_[0].set_label("gradient")
-        self.legend_ = legend_beside(above)
+        handles = [*self.direction_lines_, *self.gradient_lines_[:1]]
+        names = [*(line.get_label() for line in self.direction_lines_), "gradient"]
+        self.legend_ = legend_beside(above, handles=handles, labels=names[: len(handles)])
         return self
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from skopt_dl.objectives import Function
     from skopt_dl.optimizers import Optimizer
 
-DIVERGED, NOT_REACHED = "#1a1a1a", "#d0d0d0"
+DIVERGED, NOT_REACHED, HATCH = "#1a1a1a", "#d0d0d0", "...."
 
 
 class StabilityMapDisplay:
@@ -193,8 +193,12 @@ class StabilityMapDisplay:
                 self.boundary, momenta, color="#D55E00", linewidth=1.8, label="limit of stability"
             )
             handles.append(self.boundary_line_)
-        if (~reached & ~self.diverged).any():
-            handles.append(Patch(color=NOT_REACHED, label="not there yet"))
+        waiting = ~reached & ~self.diverged
+        if waiting.any():
+            look: dict[str, Any] = {"facecolor": NOT_REACHED, "edgecolor": "0.5", "hatch": HATCH}
+            handles.append(Patch(label="not there yet", linewidth=0, **look))
+            if min(waiting.shape) > 1:
+                ax.contourf(rates, momenta, waiting, [0.5, 1.5], colors="none", hatches=[HATCH])
         if self.diverged.any():
             handles.append(Patch(color=DIVERGED, label="ended above its start"))
         if rates[-1] > 100 * rates[0]:

@@ -762,14 +762,22 @@ class BaseMLP(
 
     def _prediction_inputs(self, X: Any) -> tuple[Backend, Network, Any, DensePool | SparsePool]:
         """The backend, the plain network, its parameters and the samples."""
-        check_is_fitted(self, "coefs_")
+        network = self._plain_network()
         b = backend_for_prediction(X, self.device)
         X = self._validated(X)
-        sizes = [self.coefs_[0].shape[0], *(weights.shape[1] for weights in self.coefs_)]
-        network = Network(sizes, self._fitted_activations, self._fitted_loss)
         params = b.asarray(self._pack(network, X.dtype)[None])
         pool = SparsePool(b.sparse(X.tocsr())) if sparse.issparse(X) else DensePool(b, b.asarray(X))
         return b, network, params, pool
+
+    def _plain_network(self) -> Network:
+        """The network that predicts: of weights, biases and activations alone."""
+        check_is_fitted(self, "coefs_")
+        sizes = [self.coefs_[0].shape[0], *(weights.shape[1] for weights in self.coefs_)]
+        return Network(sizes, self._fitted_activations, self._fitted_loss)
+
+    def _plain_params(self) -> np.ndarray:
+        """The parameters of that network, for targets in the units of training, ``(P,)``."""
+        return self._start(self._plain_network(), None, self.coefs_[0].dtype)
 
     def _validated(self, X: Any) -> Any:
         """Samples on the host, checked, in the precision of the weights."""

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skopt_dl.backends import backend_of, one_blas_thread
 from skopt_dl.objectives import Function
 from skopt_dl.optimizers import Minimizer, Optimizer
 from skopt_dl.plugins import make_optimizer
@@ -56,11 +57,11 @@ class Comparison:
         changes; ``start``, a row of `starts`; ``seed``; ``batch_size``; ``steps_to_tolerance``,
         the first step after which the gap was at most `tol`, infinite if there was none;
         ``final_value`` and ``best_value`` of the function; ``final_gap`` to its smallest value, or
-        where that is not known to the best of all runs; ``minimum``, the number of the one of
-        ``objective.minima`` that the run ended near, -1 for none; ``outcome``, one of
-        ``"reached"``, ``"diverged"``, ``"stalled"`` (in the end it came no nearer worth speaking
-        of) and ``"moving"``; ``state_numbers``, which
-        the optimizer keeps besides the parameters.
+        where there is none, or it is not known, to the best of all runs; ``minimum``, the number
+        of the one of ``objective.minima`` that the run ended near, -1 for none; ``outcome``, one
+        of ``"reached"``, ``"diverged"``, ``"stalled"`` (in the end it came no nearer worth
+        speaking of) and ``"moving"``; ``state_numbers``, which the optimizer keeps besides the
+        parameters.
     ends : ndarray of shape (R, P)
         Where each run ended; not finite where it diverged.
     values : ndarray of shape (R, T + 1)
@@ -167,13 +168,15 @@ def compare(
     --------
     >>> from skopt_dl import lab
     >>> from skopt_dl.objectives import Rosenbrock
-    >>> found = lab.compare(Rosenbrock(), ["sgd", "adam"], learning_rates=[1e-3, 1e-2])
+    >>> found = lab.compare(
+    ...     Rosenbrock(), ["sgd", "momentum"], learning_rates=[1e-3, 1e-2], n_steps=2000
+    ... )
     >>> for row in zip(*(found.table[c] for c in ("optimizer", "learning_rate", "outcome"))):
     ...     print(*row)
     sgd 0.001 moving
     sgd 0.01 diverged
-    adam 0.001 moving
-    adam 0.01 reached
+    momentum 0.001 reached
+    momentum 0.01 diverged
     """
     if not isinstance(objective, Function):
         raise TypeError(
@@ -200,20 +203,23 @@ def compare(
     ends = np.empty((n_runs, n_dims))
     for models in np.split(np.arange(n_runs), len(sizes)):
         stack = [runs[model] for model in models]
-        trained = _train(
-            objective, stack, points, sampling, n_steps, dtype, _Shown(models, recorders)
-        )
+        shown = _Shown(models, recorders)
+        with one_blas_thread():
+            trained = _train(objective, stack, points, sampling, n_steps, dtype, shown)
         for model, run in zip(models, trained, strict=True):
             ends[model] = np.nan if run.stop_reason == "diverged" else run.params
     went_all_the_way = values.n_seen == n_steps
-    values.array[-1, went_all_the_way] = objective.value(ends[went_all_the_way])
+    # Finite points may be so far away that values there are not.
+    with backend_of(ends).quiet():
+        values.array[-1, went_all_the_way] = objective.value(ends[went_all_the_way])
+        table = _table(objective, runs, values.array, ends, tol)
     comparison = Comparison(
         objective,
         int(n_steps),
         tol,
         points,
         [run.optimizer for run in runs],
-        _table(objective, runs, values.array, ends, tol),
+        table,
         ends,
         values.array.T,
     )
@@ -376,7 +382,7 @@ def _table(
     seen = np.where(np.isfinite(values), values, np.inf)
     best = seen.min(axis=0)
     final = objective.value(ends)
-    smallest = best.min() if np.isnan(objective.minimum) else objective.minimum
+    smallest = objective.minimum if np.isfinite(objective.minimum) else best.min()
     gap = final - smallest
     arrived = seen - smallest <= tol
     return {

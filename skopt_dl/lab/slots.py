@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -96,19 +97,55 @@ def slots_of_steps(
     if n_steps == 0:
         raise ValueError("The run has no step whose gradient and end are finite.")
     path, gradients = path[: n_steps + 1], gradients[:n_steps]
-    change, direction, follows_rule = np.diff(path, axis=0), gradients, False
-    if isinstance(optimizer, TwoSlotOptimizer):
-        by_rule = _changes(_with_rule(optimizer), gradients, planned)
-        allowed = np.sqrt(rounding) * np.abs(change).max(axis=0)
-        allowed += ULPS * rounding * np.abs(path).max(axis=0)
-        follows_rule = bool((np.abs(by_rule - change) <= allowed).all())
-        if follows_rule:
-            # The same, not rounded to the points.
-            change = by_rule
-            direction = -_changes(_with_rule(optimizer, scale=Scale()), gradients, planned)
+    direction, rate, follows_rule = take_apart(
+        [optimizer], path[None], gradients[None], planned=planned, rounding=rounding
+    )
+    return Slots(direction[0], rate[0], gradients, bool(follows_rule[0]))
+
+
+def take_apart(
+    optimizers: Sequence[Optimizer | Minimizer],
+    paths: np.ndarray,
+    gradients: np.ndarray,
+    *,
+    planned: int,
+    rounding: float = float(np.finfo(float).eps),
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Take the steps of R runs apart at once; see `slots_of_steps`.
+
+    Parameters
+    ----------
+    optimizers : sequence of R Optimizer or Minimizer
+        All of one class, and alike but for their floats.
+    paths : ndarray of shape (R, T + 1, P)
+    gradients : ndarray of shape (R, T, P)
+        Both finite. A run that is shorter than others stays where it is, with gradients of zero.
+    planned : int
+        Steps that learning rate schedules are laid out for.
+    rounding : float
+        Of the paths.
+
+    Returns
+    -------
+    direction, rate : ndarray of shape (R, T, P)
+    follows_rule : ndarray of bool of shape (R,)
+    """
+    change, direction = np.diff(paths, axis=1), gradients
+    follows_rule = np.zeros(len(paths), dtype=bool)
+    if isinstance(optimizers[0], TwoSlotOptimizer):
+        by_rule = _changes(_with_rule(optimizers), gradients, planned)
+        allowed = np.sqrt(rounding) * np.abs(change).max(axis=1, keepdims=True)
+        allowed += ULPS * rounding * np.abs(paths).max(axis=1, keepdims=True)
+        # Something that has ended may have a velocity left.
+        ended = ((gradients == 0) & (change == 0)).all(axis=2, keepdims=True)
+        follows_rule = (ended | (np.abs(by_rule - change) <= allowed)).all(axis=(1, 2))
+        alone = -_changes(_with_rule(optimizers, scale=Scale()), gradients, planned)
+        # The changes by the rule are the same, not rounded to the points.
+        change = np.where(follows_rule[:, None, None], by_rule, change)
+        direction = np.where(follows_rule[:, None, None], alone, direction)
     with np.errstate(divide="ignore", invalid="ignore"):
         rate = np.where(direction == 0, np.nan, -change / direction)
-    return Slots(direction, rate, gradients, follows_rule)
+    return direction, rate, follows_rule
 
 
 def slots_of_run(comparison: Comparison, run: int = 0) -> Slots:
@@ -131,34 +168,40 @@ def slots_of_run(comparison: Comparison, run: int = 0) -> Slots:
     )
 
 
-def _with_rule(optimizer: TwoSlotOptimizer, scale: Scale | None = None) -> TwoSlotOptimizer:
-    """The optimizer as direction over scale and nothing else; or, with a scale given, over that.
+def _with_rule(
+    optimizers: Sequence[Optimizer | Minimizer], scale: Scale | None = None
+) -> list[Optimizer]:
+    """The optimizers as direction over scale and nothing else; or, with a scale given, over that.
 
-    Then its learning rate is 1.
+    Then their learning rate is 1.
     """
-    cls: Any = type(optimizer)
+    cls: Any = type(optimizers[0])
     members: dict[str, Any] = {"update": TwoSlotOptimizer.update, "slots": TwoSlotOptimizer.slots}
     if scale is not None:
         members["scale"] = scale
-    made = type(cls.__name__, (cls,), members)(**optimizer.get_params(deep=False))
+    bare = type(cls.__name__, (cls,), members)
+    made = [bare(**optimizer.get_params(deep=False)) for optimizer in optimizers]
     if scale is not None:
-        made.learning_rate = 1.0
+        for each in made:
+            each.learning_rate = 1.0
     return made
 
 
-def _changes(optimizer: TwoSlotOptimizer, gradients: np.ndarray, planned: int) -> np.ndarray:
-    """What an optimizer that does not look at the parameters adds to them, ``(T, P)``.
+def _changes(optimizers: Sequence[Optimizer], gradients: np.ndarray, planned: int) -> np.ndarray:
+    """What optimizers that do not look at the parameters add to them, ``(R, T, P)``.
 
-    Its schedule is laid out for the steps that were planned.
+    Their schedules are laid out for the steps that were planned.
     """
-    n_params = gradients.shape[1]
-    params, scratch = np.zeros((1, n_params)), np.empty((1, n_params))
+    n_runs, n_steps, n_params = gradients.shape
+    params, scratch = np.zeros((n_runs, n_params)), np.empty((n_runs, n_params))
     layout = Layout.from_shapes([("x", "hidden", (1, n_params))])
-    progress = [Progress(n_steps=planned)]
-    group = UpdateGroup(backend_of(params), [optimizer], params, scratch, layout, progress, [None])
+    progress = [Progress(n_steps=planned) for _ in range(n_runs)]
+    group = UpdateGroup(
+        backend_of(params), optimizers, params, scratch, layout, progress, [None] * n_runs
+    )
     changes = np.empty_like(gradients)
-    for step, gradient in enumerate(gradients):
+    for step in range(n_steps):
         params[:] = 0.0
-        group.apply(gradient[None].copy(), None)
-        changes[step] = params[0]
+        group.apply(gradients[:, step].copy(), None)
+        changes[:, step] = params
     return changes

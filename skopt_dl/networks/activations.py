@@ -26,10 +26,13 @@ class Activation(Configurable):
         Whether ``backward`` reads the pre-activation, which then keeps a buffer of its own.
     glorot_gain : float
         What ``init="glorot_*"`` multiplies the scale by; scikit-learn lowers it for ``logistic``.
+    has_kink : bool
+        Whether the derivative jumps where the activation is zero.
     """
 
     keeps_input = False
     glorot_gain = 1.0
+    has_kink = False
 
     def forward(self, b: Backend, z: Array, out: Array) -> None:
         """Write the activation of `z` to `out`."""
@@ -80,6 +83,8 @@ class Tanh(Activation):
 class ReLU(Activation):
     """The rectified linear unit, ``max(z, 0)`` (Nair & Hinton, 2010)."""
 
+    has_kink = True
+
     def forward(self, b: Backend, z: Array, out: Array) -> None:
         b.rectify(z, out)
 
@@ -95,6 +100,7 @@ class LeakyReLU(Activation):
     negative_slope : float, default=0.01
     """
 
+    has_kink = True
     constraints = {"negative_slope": NOT_NEGATIVE}
 
     def __init__(self, negative_slope: float = 0.01):
@@ -131,6 +137,11 @@ class ELU(Activation):
 
     def __init__(self, alpha: float = 1.0):
         self.alpha = alpha
+
+    @property
+    def has_kink(self) -> bool:  # type: ignore[override]
+        """Whether the slopes on the two sides of zero differ."""
+        return self.alpha != 1.0
 
     def forward(self, b: Backend, z: Array, out: Array) -> None:
         xp = b.xp

@@ -30,10 +30,13 @@ class Loss(Configurable):
     task : {"classification", "regression"}
     output_activation : {"identity", "logistic", "softmax", "exp"}
         Turns the raw output into the prediction: a mean, or probabilities.
+    is_convex : bool
+        Whether ``value`` is a convex function of the raw output, for all targets.
     """
 
     task = "regression"
     output_activation = "identity"
+    is_convex = False
 
     def for_targets(self, target_type: str) -> Loss:
         """Return the form of this loss for a target type, as `type_of_target` names it."""
@@ -82,6 +85,7 @@ class LogLoss(Loss):
 class LogisticLogLoss(LogLoss):
     """Cross-entropy of independent binary labels: binary and multilabel classification."""
 
+    is_convex = True
     output_activation = "logistic"
 
     def value(self, b: Backend, raw: Array, y: Array) -> Array:
@@ -101,6 +105,7 @@ class LogisticLogLoss(LogLoss):
 class SoftmaxLogLoss(LogLoss):
     """Cross-entropy of one label among several: multiclass classification."""
 
+    is_convex = True
     output_activation = "softmax"
 
     def value(self, b: Backend, raw: Array, y: Array) -> Array:
@@ -213,6 +218,11 @@ class PerOutput(Loss):
         self.losses = losses
         self.sizes = sizes
 
+    @property
+    def is_convex(self) -> bool:  # type: ignore[override]
+        """Whether all of them are."""
+        return all(loss.is_convex for loss in self.losses)
+
     def _parts(self) -> Iterator[tuple[Loss, slice]]:
         stops = accumulate(self.sizes)
         for loss, size, stop in zip(self.losses, self.sizes, stops, strict=True):
@@ -237,6 +247,8 @@ class PerOutput(Loss):
 class SquaredError(Loss):
     """Half the squared error, summed over outputs."""
 
+    is_convex = True
+
     def value(self, b: Backend, raw: Array, y: Array) -> Array:
         error = raw - y
         return 0.5 * b.row_sum(error * error)[..., 0]
@@ -247,6 +259,8 @@ class SquaredError(Loss):
 
 class AbsoluteError(Loss):
     """The absolute error, summed over outputs; its minimiser is the conditional median."""
+
+    is_convex = True
 
     def value(self, b: Backend, raw: Array, y: Array) -> Array:
         return b.row_sum(b.xp.abs(raw - y))[..., 0]
@@ -264,6 +278,7 @@ class Huber(Loss):
         The error, in units of the target, where the linear part begins; positive.
     """
 
+    is_convex = True
     constraints = {"delta": POSITIVE}
 
     def __init__(self, delta: float = 1.0):
@@ -285,6 +300,7 @@ class Huber(Loss):
 class Poisson(Loss):
     """Half the Poisson deviance of counts, with an exponential output; targets are not negative."""
 
+    is_convex = True
     output_activation = "exp"
 
     def check_targets(self, y: Array) -> None:
@@ -312,6 +328,7 @@ class Gamma(Loss):
     For targets whose spread grows with their mean: costs, durations.
     """
 
+    is_convex = True
     output_activation = "exp"
 
     def check_targets(self, y: Array) -> None:
@@ -338,6 +355,8 @@ class Gamma(Loss):
 class LogCosh(Loss):
     """``log(cosh(error))``: squared for small errors, absolute for large ones, smooth between."""
 
+    is_convex = True
+
     def value(self, b: Backend, raw: Array, y: Array) -> Array:
         # log cosh e = |e| + log1p(exp(-2 |e|)) - log 2, which cannot overflow
         xp = b.xp
@@ -359,6 +378,7 @@ class Quantile(Loss):
         The level, strictly between 0 and 1.
     """
 
+    is_convex = True
     constraints = {"quantile": Interval(0, 1, "()")}
 
     def __init__(self, quantile: float = 0.5):

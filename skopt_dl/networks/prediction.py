@@ -86,9 +86,11 @@ def _passes(
     n_samples = x.n_rows if rows is None else len(rows)
     size = min(n_samples, max(MIN_ROWS, PASS_SIZE // widest))
     n_together = max(1, PASS_SIZE // (size * widest))
+    workspace = None
     for first in range(0, n_models, n_together):
         models = slice(first, min(first + n_together, n_models))
-        workspace = Workspace(b, models.stop - first, size, like=params)
+        if workspace is None or models.stop - first < n_together:
+            workspace = Workspace(b, models.stop - first, size, like=params)
         forward = None
         for start in range(0, n_samples, size):
             n_rows = min(size, n_samples - start)

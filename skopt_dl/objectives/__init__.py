@@ -19,6 +19,7 @@ from skopt_dl.objectives.functions import (
     StyblinskiTang,
     ThreeHumpCamel,
 )
+from skopt_dl.objectives.given import GivenGradients
 from skopt_dl.objectives.layout import Layout, Tensor
 from skopt_dl.objectives.least_squares import SumOfSquares
 from skopt_dl.objectives.matrices import MatrixFactorisation, MatrixQuadratic
@@ -33,6 +34,7 @@ __all__ = [
     "Booth",
     "FiniteSum",
     "Function",
+    "GivenGradients",
     "Himmelblau",
     "Layout",
     "MatrixFactorisation",

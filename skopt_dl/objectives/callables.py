@@ -128,7 +128,7 @@ class _Own(Function):
 
     def _at(self, x: Array, compute: ArrayFunction) -> Array:
         """Apply `compute`, made for points ``(K, P)``, to points ``(..., P)``; keep the dtype."""
-        xp = backend_of(x).xp
+        xp = self.library(x).xp
         result = compute(xp.reshape(x, (-1, self.n_dims)))
         return xp.astype(xp.reshape(result, (*x.shape[:-1], *result.shape[1:])), x.dtype)
 

@@ -94,6 +94,11 @@ class FiniteSum(Function):
         """Those of `whole`, where it is a polynomial; else not known."""
         return self.whole.minima
 
+    @property
+    def minimum(self) -> float:
+        """That of `whole`."""
+        return self.whole.minimum
+
     def value(self, x: Array) -> Array:
         return self.whole.value(x)
 
@@ -212,8 +217,7 @@ class _PolynomialTerms:
 def _table(columns: Array, absent: Any) -> Any:
     """Nested lists of coefficients ``(K,)``, 0.0 where no term has any."""
     if absent.ndim:
-        rows = zip(columns, absent, strict=True)
-        return [_table(*row) for row in rows]
+        return [_table(columns[i, ...], absent[i]) for i in range(len(absent))]
     return 0.0 if absent else columns
 
 
@@ -239,12 +243,12 @@ class _AnyTerms:
         value, grad = xp.zeros_like(params[:, 0]), xp.zeros_like(params)
         weights = np.broadcast_to(batch, (params.shape[0], batch.shape[1]))
         for i in np.flatnonzero(batch.any(axis=0)).tolist():
-            having = np.flatnonzero(weights[:, i])
+            having = weights[:, i] > 0
             weight = b.asarray(weights[having, i], dtype=params.dtype)
-            part, slope = self._terms[i].value_and_grad(xp.take(params, b.asarray(having), axis=0))
-            rows = slice(None) if len(having) == params.shape[0] else b.asarray(having)
-            value[rows] += weight * part
-            grad[rows, :] += weight[:, None] * slope
+            rows = b.asarray(having)
+            part, slope = self._terms[i].value_and_grad(params[rows])
+            value[rows] = value[rows] + weight * part
+            grad[rows] = grad[rows] + weight[:, None] * slope
         return value, grad
 
 

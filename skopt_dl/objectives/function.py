@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from skopt_dl.backends import Backend, backend_of
 from skopt_dl.objectives.base import Objective
 from skopt_dl.objectives.layout import Layout
 
@@ -61,12 +62,7 @@ class Function(Objective):
     ):
         super().__init__(layout or Layout.from_shapes([("x", "hidden", (1, n_dims))]), 1)
         self.name = type(self).__name__ if name is None else name
-        self.lower, self.upper = (np.broadcast_to(end, n_dims).astype(float) for end in domain)
-        if not (self.lower < self.upper).all():
-            raise ValueError(
-                f"domain of {self.name} must be a pair (lower, upper) with lower < upper in every "
-                f"variable; got {domain!r}."
-            )
+        self.lower, self.upper = _ends(domain, n_dims, self.name)
         self.start = self.lower + 0.2 * (self.upper - self.lower)
 
     @property
@@ -102,6 +98,25 @@ class Function(Objective):
     def select(self, models: Sequence[int]) -> Self:
         return self
 
+    def library(self, x: Array) -> Backend:
+        """The array library of points ``(..., P)``.
+
+        Raises
+        ------
+        TypeError
+            If `x` is no array.
+        ValueError
+            If the points have another number of coordinates.
+        """
+        backend = backend_of(x)
+        if x.shape[-1:] != (self.n_dims,):
+            example = "x[:, None]" if self.n_dims == 1 else "a row for each point"
+            raise ValueError(
+                f"Points of {self.name} must be of shape (..., {self.n_dims}), one number for each "
+                f"variable in the last axis; got shape {tuple(x.shape)}. Pass {example}."
+            )
+        return backend
+
     def check_points(self, points: Points, what: str = "points") -> np.ndarray:
         """Return points as an array ``(n, P)``.
 
@@ -111,7 +126,12 @@ class Function(Objective):
             If they have another number of coordinates, are not finite, or lie outside the domain;
             the message names the first that does.
         """
-        array = np.atleast_2d(np.asarray(points, dtype=float))
+        try:
+            array = np.atleast_2d(np.asarray(points, dtype=float))
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"{what} of {self.name} must be numbers, {self.n_dims} for each; got {points!r}."
+            ) from error
         if array.ndim != 2 or array.shape[1] != self.n_dims:
             raise ValueError(
                 f"{what} of {self.name} must be of shape (n, {self.n_dims}), {self.n_dims} "
@@ -128,6 +148,20 @@ class Function(Objective):
 
     def __repr__(self) -> str:
         return f"<{self.name}: {self.n_dims} variables>"
+
+
+def _ends(domain: Any, n_dims: int, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """The lower and upper ends of a domain, each ``(P,)``."""
+    try:
+        lower, upper = (np.broadcast_to(end, n_dims).astype(float) for end in domain)
+        if not ((lower < upper) & np.isfinite(upper - lower)).all():
+            raise ValueError("The ends are not in order, or not finite.")
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"domain of {name} must be a pair (lower, upper) with lower < upper, finite, for all "
+            f"variables or {n_dims} of each; got {domain!r}."
+        ) from error
+    return lower, upper
 
 
 def minima_near(function: Function, points: Points, n_steps: int = 50) -> list[StationaryPoint]:

@@ -55,23 +55,23 @@ class Rosenbrock(Function):
 
     def value(self, x: Array) -> Array:
         left, right = x[..., :-1], x[..., 1:]
-        return backend_of(x).xp.sum(100 * (right - left**2) ** 2 + (1 - left) ** 2, axis=-1)
+        return self.library(x).xp.sum(100 * (right - left**2) ** 2 + (1 - left) ** 2, axis=-1)
 
     def gradient(self, x: Array) -> Array:
-        xp, left = backend_of(x).xp, x[..., :-1]
+        xp, left = self.library(x).xp, x[..., :-1]
         rise = x[..., 1:] - left**2
         nothing = xp.zeros_like(x[..., :1])
         first = xp.concat([-400 * left * rise - 2 * (1 - left), nothing], axis=-1)
         return first + xp.concat([nothing, 200 * rise], axis=-1)
 
     def hessian(self, x: Array) -> Array:
-        xp, left = backend_of(x).xp, x[..., :-1]
+        xp, left = self.library(x).xp, x[..., :-1]
         nothing = xp.zeros_like(x[..., :1])
         diagonal = xp.concat([1200 * left**2 - 400 * x[..., 1:] + 2, nothing], axis=-1)
         diagonal = diagonal + xp.concat([nothing, xp.zeros_like(left) + 200], axis=-1)
         # Neighbours' mixed derivatives, each in the column after its own and in the row.
         n = self.n_dims
-        beside = backend_of(x).asarray(np.eye(n, k=1)[:-1], dtype=x.dtype)
+        beside = self.library(x).asarray(np.eye(n, k=1)[:-1], dtype=x.dtype)
         above = (-400 * left)[..., None] * beside
         above = xp.concat([above, xp.zeros_like(above[..., :1, :])], axis=-2)
         return _diagonal(diagonal) + above + xp.matrix_transpose(above)
@@ -106,17 +106,19 @@ class Separable(Function):
         return minima_near(self, np.array(list(product(wells, repeat=self.n_dims))))
 
     def value(self, x: Array) -> Array:
-        return backend_of(x).xp.sum(self.terms(x)[0], axis=-1)
+        return self.library(x).xp.sum(self.terms(x)[0], axis=-1)
 
     def gradient(self, x: Array) -> Array:
+        self.library(x)
         return self.terms(x)[1]
 
     def hessian(self, x: Array) -> Array:
+        self.library(x)
         return _diagonal(self.terms(x)[2])
 
     def value_and_grad(self, params: Array, batch: Any = None) -> tuple[Array, Array]:
         terms, slopes, _ = self.terms(params)
-        return backend_of(params).xp.sum(terms, axis=-1), slopes
+        return self.library(params).xp.sum(terms, axis=-1), slopes
 
 
 class Rastrigin(Separable):
@@ -205,21 +207,21 @@ class Ackley(Function):
         return [lowest, *(each for each in others if each.point.any())]
 
     def value(self, x: Array) -> Array:
-        xp = backend_of(x).xp
+        xp = self.library(x).xp
         funnel = -20 * xp.expm1(-0.2 * self._radius(x))
         # e - exp(mean cos), exact near its zero.
         mean = xp.mean(2 * xp.sin(math.pi * x) ** 2, axis=-1)
         return funnel - math.e * xp.expm1(-mean)
 
     def gradient(self, x: Array) -> Array:
-        xp, n = backend_of(x).xp, self.n_dims
+        xp, n = self.library(x).xp, self.n_dims
         radius = self._radius(x)[..., None]
         safe = xp.where(radius > 0, radius, xp.ones_like(radius))
         funnel = 4 * xp.exp(-0.2 * radius) * (x / safe) / n
         return funnel + 2 * math.pi / n * xp.sin(2 * math.pi * x) * self._ripple(x)
 
     def hessian(self, x: Array) -> Array:
-        xp, n = backend_of(x).xp, self.n_dims
+        xp, n = self.library(x).xp, self.n_dims
         radius = self._radius(x)[..., None]
         at_origin = radius == 0
         safe = xp.where(at_origin, xp.ones_like(radius), radius)
@@ -265,15 +267,15 @@ class Plateau(Function):
         self.minima = [StationaryPoint(np.zeros(n_dims), 0.0, "minimum")]
 
     def value(self, x: Array) -> Array:
-        square = backend_of(x).xp.sum(x**2, axis=-1)
+        square = self.library(x).xp.sum(x**2, axis=-1)
         return square / (1 + square)
 
     def gradient(self, x: Array) -> Array:
-        square = backend_of(x).xp.sum(x**2, axis=-1, keepdims=True)
+        square = self.library(x).xp.sum(x**2, axis=-1, keepdims=True)
         return 2 * x / (1 + square) ** 2
 
     def hessian(self, x: Array) -> Array:
-        xp = backend_of(x).xp
+        xp = self.library(x).xp
         height = 1 + xp.sum(x**2, axis=-1, keepdims=True)
         outer = x[..., :, None] * x[..., None, :]
         return _diagonal(xp.zeros_like(x) + 2 / height**2) - 8 * outer / (height**3)[..., None]

@@ -8,7 +8,6 @@ from fractions import Fraction
 from itertools import product
 from typing import Any
 
-from skopt_dl.backends import backend_of
 from skopt_dl.objectives.polynomial import Polynomial
 from skopt_dl.objectives.stationary import Algebraic, Terms
 
@@ -67,7 +66,7 @@ class SumOfSquares(Algebraic):
         return sum(2 * part.value(x)[..., None] * part.gradient(x) for part in self.parts)
 
     def value_and_grad(self, params: Array, batch: Any = None) -> tuple[Array, Array]:
-        xp = backend_of(params).xp
+        xp = self.library(params).xp
         value, grad = xp.zeros_like(params[:, 0]), xp.zeros_like(params)
         for part in self.parts:
             residual = part.value(params)

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from skopt_dl.backends import backend_of
 from skopt_dl.objectives.function import MINIMUM, Function, StationaryPoint
 from skopt_dl.objectives.layout import Layout
 from skopt_dl.objectives.quadratic import random_rotation
@@ -31,6 +30,13 @@ class MatrixQuadratic(Function):
         Draws L, R and C.
     domain : pair of float, or pair of array-like of shape (P,), default=(-5, 5)
     name : str, default=None
+
+    Attributes
+    ----------
+    factors : tuple of two ndarray
+        LᵀL and RRᵀ.
+    center : ndarray of shape (P,)
+        C, flat.
     """
 
     def __init__(
@@ -41,12 +47,12 @@ class MatrixQuadratic(Function):
         domain: tuple[Any, Any] = (-5.0, 5.0),
         name: str | None = None,
     ):
-        n_rows, n_columns = shape
+        n_rows, n_columns = _checked(shape, "MatrixQuadratic")
+        _check_condition(condition_number, "MatrixQuadratic")
         layout = Layout.from_shapes([("W", "hidden", (n_rows, n_columns))])
         super().__init__(layout.size, domain, name, layout)
         rng = np.random.default_rng(seed)
-        self._rows = _curvature(n_rows, condition_number, rng)
-        self._columns = _curvature(n_columns, condition_number, rng)
+        self.factors = tuple(_curvature(n, condition_number, rng) for n in shape)
         self.center = rng.normal(size=layout.size)
         self.start = np.zeros(layout.size)
         self.minima = [StationaryPoint(self.center, 0.0, MINIMUM)]
@@ -58,17 +64,17 @@ class MatrixQuadratic(Function):
         return self.value_and_grad(x)[1]
 
     def hessian(self, x: Array) -> Array:
-        b = backend_of(x)
-        matrix = b.asarray(np.kron(self._rows, self._columns), dtype=x.dtype)
+        b = self.library(x)
+        matrix = b.asarray(np.kron(*self.factors), dtype=x.dtype)
         return b.xp.zeros_like(x[..., None]) + matrix
 
     def value_and_grad(self, params: Array, batch: Any = None) -> tuple[Array, Array]:
-        b = backend_of(params)
+        b = self.library(params)
         rows, columns, center = (
-            b.asarray(each, dtype=params.dtype) for each in (self._rows, self._columns, self.center)
+            b.asarray(each, dtype=params.dtype) for each in (*self.factors, self.center)
         )
         offset = params - center
-        matrix = b.xp.reshape(offset, (*params.shape[:-1], len(rows), len(columns)))
+        matrix = b.xp.reshape(offset, (*params.shape[:-1], rows.shape[0], columns.shape[0]))
         product = b.xp.matmul(b.xp.matmul(rows, matrix), columns)
         grad = b.xp.reshape(product, params.shape)
         return 0.5 * b.xp.vecdot(offset, grad), grad
@@ -105,7 +111,8 @@ class MatrixFactorisation(Function):
         domain: tuple[Any, Any] = (-5.0, 5.0),
         name: str | None = None,
     ):
-        n_rows, n_columns = shape
+        n_rows, n_columns = _checked(shape, "MatrixFactorisation")
+        _check_condition(condition_number, "MatrixFactorisation")
         if not 1 <= rank <= min(shape):
             raise ValueError(
                 f"rank of a MatrixFactorisation of shape {shape} must be an int from 1 to "
@@ -127,27 +134,27 @@ class MatrixFactorisation(Function):
 
     def _factors(self, x: Array) -> tuple[Array, Array, Array]:
         """U, V and U V - M, each ``(..., rows, columns)``."""
-        b, (n_rows, n_columns), n = backend_of(x), self.shape, self.shape[0] * self.rank
+        b, (n_rows, n_columns), n = self.library(x), self.shape, self.shape[0] * self.rank
         u = b.xp.reshape(x[..., :n], (*x.shape[:-1], n_rows, self.rank))
         v = b.xp.reshape(x[..., n:], (*x.shape[:-1], self.rank, n_columns))
         return u, v, b.xp.matmul(u, v) - b.asarray(self.target, dtype=x.dtype)
 
     def value(self, x: Array) -> Array:
         _, _, error = self._factors(x)
-        return 0.5 * backend_of(x).xp.sum(error**2, axis=(-2, -1))
+        return 0.5 * self.library(x).xp.sum(error**2, axis=(-2, -1))
 
     def gradient(self, x: Array) -> Array:
         return self.value_and_grad(x)[1]
 
     def value_and_grad(self, params: Array, batch: Any = None) -> tuple[Array, Array]:
-        xp = backend_of(params).xp
+        xp = self.library(params).xp
         u, v, error = self._factors(params)
         parts = xp.matmul(error, xp.matrix_transpose(v)), xp.matmul(xp.matrix_transpose(u), error)
         flat = [xp.reshape(part, (*params.shape[:-1], -1)) for part in parts]
         return 0.5 * xp.sum(error**2, axis=(-2, -1)), xp.concat(flat, axis=-1)
 
     def hessian(self, x: Array) -> Array:
-        b, (n_rows, n_columns) = backend_of(x), self.shape
+        b, (n_rows, n_columns) = self.library(x), self.shape
         xp, rank, points = b.xp, self.rank, x.shape[:-1]
         u, v, error = self._factors(x)
         eyes = [b.asarray(np.eye(n), dtype=x.dtype) for n in (n_rows, n_columns, rank)]
@@ -167,6 +174,22 @@ class MatrixFactorisation(Function):
         upper = xp.concat([of_u, mixed], axis=-1)
         lower = xp.concat([xp.matrix_transpose(mixed), of_v], axis=-1)
         return xp.concat([upper, lower], axis=-2)
+
+
+def _checked(shape: Any, name: str) -> tuple[int, int]:
+    sizes = tuple(shape) if isinstance(shape, tuple | list) else ()
+    if len(sizes) != 2 or not all(isinstance(n, int | np.integer) and n > 0 for n in sizes):
+        raise ValueError(
+            f"shape of a {name} must be two ints of at least 1, rows and columns; got {shape!r}."
+        )
+    return int(sizes[0]), int(sizes[1])
+
+
+def _check_condition(condition_number: float, name: str) -> None:
+    if not 1 <= condition_number < np.inf:
+        raise ValueError(
+            f"condition_number of {name} must be a float in [1, inf); got {condition_number!r}."
+        )
 
 
 def _curvature(n: int, condition_number: float, rng: np.random.Generator) -> np.ndarray:

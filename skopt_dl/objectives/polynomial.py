@@ -63,12 +63,15 @@ class Polynomial(Algebraic):
         self._table = as_table(self.coefficients)
 
     def value(self, x: Array) -> Array:
+        self.library(x)
         return evaluate(self._table, x)
 
     def gradient(self, x: Array) -> Array:
+        self.library(x)
         return evaluate_gradient(self._table, x)
 
     def hessian(self, x: Array) -> Array:
+        self.library(x)
         return evaluate_hessian(self._table, x)
 
     def terms(self) -> Terms:

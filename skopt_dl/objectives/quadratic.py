@@ -6,7 +6,6 @@ from typing import Any, Self
 
 import numpy as np
 
-from skopt_dl.backends import backend_of
 from skopt_dl.objectives.function import MINIMUM, Function, StationaryPoint
 from skopt_dl.objectives.layout import Layout
 
@@ -112,6 +111,11 @@ class Quadratic(Function):
         smallest, largest = self.eigenvalues[[0, -1]].tolist()
         return largest / smallest if smallest > 0 else np.inf
 
+    @property
+    def minimum(self) -> float:
+        """Zero; -inf where a curvature is negative, for then there is none."""
+        return -np.inf if self.eigenvalues[0] < 0 else 0.0
+
     def value(self, x: Array) -> Array:
         return self.value_and_grad(x)[0]
 
@@ -119,11 +123,12 @@ class Quadratic(Function):
         return self.value_and_grad(x)[1]
 
     def hessian(self, x: Array) -> Array:
-        xp, matrix = backend_of(x).xp, backend_of(x).asarray(self.matrix, dtype=x.dtype)
-        return xp.zeros_like(x[..., None]) + matrix
+        b = self.library(x)
+        matrix = b.asarray(self.matrix, dtype=x.dtype)
+        return b.xp.zeros_like(x[..., None]) + matrix
 
     def value_and_grad(self, params: Array, batch: Any = None) -> tuple[Array, Array]:
-        b = backend_of(params)
+        b = self.library(params)
         offset = params - b.asarray(self.center, dtype=params.dtype)
         # One scalar product for each number: its rounding does not depend on how many models
         # there are, as that of a product of matrices would.

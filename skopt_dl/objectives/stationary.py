@@ -66,7 +66,7 @@ class Algebraic(Function):
         found = []
         for place, kind in find(terms, self.name):
             point = np.array([float(x) for x in place])
-            found.append(StationaryPoint(point, float(self.value(point)), kind))
+            found.append(StationaryPoint(point, _value(terms, place), kind))
         return sorted(found, key=lambda each: (each.value, *each.point.tolist()))
 
     @cached_property
@@ -102,6 +102,15 @@ def _kind_far_out(terms: Terms, distance: Fraction) -> str:
     """Whether values at a distance from the origin are positive, negative, or both."""
     plane = {(*powers, 0)[:2]: c for powers, c in terms.items()}
     return _kind_on_circle(plane, distance)
+
+
+def _value(terms: Terms, place: Point) -> float:
+    """At a point that is known to many places, where floats might cancel."""
+    parts = [
+        c * math.prod((x**i for x, i in zip(place, powers, strict=True)), start=Fraction(1))
+        for powers, c in terms.items()
+    ]
+    return 0.0 if exact.is_zero(parts) else float(sum(parts, Fraction(0)))
 
 
 def _on_the_line(terms: Terms, name: str) -> list[tuple[Point, str]]:

@@ -14,6 +14,7 @@ from skopt_dl.optimizers.classics import (
     Nesterov,
     RMSProp,
 )
+from skopt_dl.optimizers.formula import Formula
 from skopt_dl.optimizers.lbfgs import LBFGS
 from skopt_dl.optimizers.rule import Direction, Scale, TwoSlotOptimizer
 
@@ -27,6 +28,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Direction",
+    "Formula",
     "Minimizer",
     "MinimizerResult",
     "Momentum",

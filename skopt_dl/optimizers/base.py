@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from skopt_dl._params import POSITIVE, Configurable, InstanceOf
+from skopt_dl.optimizers.formula import Formula
 from skopt_dl.plugins import available, find
 from skopt_dl.schedules import Schedule, as_schedule
 
@@ -197,6 +198,13 @@ class Optimizer(Configurable):
         change : array of shape (K, P)
         """
         raise NotImplementedError(f"{type(self).__name__} does not implement update.")
+
+    def formula(self) -> Formula | None:
+        """What `update` computes, for people; None where nobody wrote it down.
+
+        `skopt_dl.lab.rule` then records `update` at work.
+        """
+        return None
 
     def eval_params(self, params: Array, state: Mapping[str, Array]) -> Array:
         """The parameters to predict with, for methods that train with others."""

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from skopt_dl._params import BOOLEAN, FRACTION, NOT_NEGATIVE, Constraints
 from skopt_dl.optimizers import rule
 from skopt_dl.optimizers.base import LEARNING_RATE, Column, Step
+from skopt_dl.optimizers.formula import Formula
 from skopt_dl.optimizers.rule import TwoSlotOptimizer
 from skopt_dl.schedules import Schedule
 
@@ -165,6 +166,15 @@ class RMSProp(TwoSlotOptimizer):
     @property
     def slots(self) -> tuple[str, ...]:  # type: ignore[override]
         return (*self.scale.slots, "velocity")
+
+    def formula(self) -> Formula:
+        formula = super().formula()
+        if self.momentum == 0:
+            return formula
+        velocity = {"velocity": "momentum * velocity + direction / scale"}
+        return formula._replace(
+            value="-learning_rate * velocity", before={**formula.before, **velocity}
+        )
 
     def update(self, grad: Array, state: Mapping[str, Array], params: Array, step: Step) -> Array:
         xp, velocity = step.xp, state["velocity"]
@@ -355,6 +365,10 @@ class AdamW(Adam):
     ):
         super().__init__(learning_rate, beta_1, beta_2, epsilon)
         self.weight_decay = weight_decay
+
+    def formula(self) -> Formula:
+        formula = super().formula()
+        return formula._replace(value=f"{formula.value} - learning_rate * weight_decay * weights")
 
     def coefficients(self, number: int, learning_rate: Column) -> dict[str, Column]:
         coefficients = super().coefficients(number, learning_rate)

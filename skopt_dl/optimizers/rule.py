@@ -7,6 +7,7 @@ sum of squares, moving average of squares, its maximum, the infinity norm, AdaDe
 Moving averages are kept without their factor ``1 - beta``: ``m = beta * m + g``. That factor, the
 bias corrections and the learning rate then meet in one number a step, ``rate``, which saves passes
 over the arrays. Each part says by which factor its result must be multiplied to be the true one.
+`Formula` is the true one, as the papers write it; `skopt_dl.lab.rule` shows it, and compares.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from skopt_dl.optimizers.base import Column, Optimizer, Step
+from skopt_dl.optimizers.formula import Formula
 
 Array = Any
 State = Mapping[str, Array]
@@ -26,7 +28,12 @@ State = Mapping[str, Array]
 class Direction:
     """The raw gradient; and the base class of what replaces it."""
 
+    label = "gradient"
     slots: tuple[str, ...] = ()
+
+    def formula(self, h: Any) -> Formula:
+        """The direction with the hyperparameters and flags of `h`."""
+        return Formula("gradient")
 
     def factor(self, h: Any, number: int, coefficients: dict[str, Column]) -> Column:
         """Multiplies the result of `apply`; `coefficients` takes what `apply` needs besides."""
@@ -44,7 +51,11 @@ class Direction:
 class HeavyBall(Direction):
     """A velocity, ``v = momentum * v + g`` (Polyak, 1964)."""
 
+    label = "heavy ball"
     slots = ("velocity",)
+
+    def formula(self, h: Any) -> Formula:
+        return Formula("velocity", {"velocity": "momentum * velocity + gradient"})
 
     def apply(self, h: Any, grad: Array, state: State, step: Step) -> Array:
         velocity = state["velocity"]
@@ -62,7 +73,12 @@ class NesterovMomentum(Direction):
     The slot holds ``momentum * v``, which saves a pass.
     """
 
+    label = "Nesterov momentum"
     slots = ("velocity",)
+
+    def formula(self, h: Any) -> Formula:
+        velocity = {"velocity": "momentum * velocity + gradient"}
+        return Formula("gradient + momentum * velocity", velocity)
 
     def apply(self, h: Any, grad: Array, state: State, step: Step) -> Array:
         velocity = state["velocity"]
@@ -77,7 +93,12 @@ class NesterovMomentum(Direction):
 class MovingAverage(Direction):
     """The gradient's moving average, corrected for its start at zero (Kingma & Ba, 2015)."""
 
+    label = "moving average"
     slots = ("mean",)
+
+    def formula(self, h: Any) -> Formula:
+        corrected = "mean / (1 - beta_1**t)" if h.bias_correction else "mean"
+        return Formula(corrected, {"mean": "beta_1 * mean + (1 - beta_1) * gradient"})
 
     def factor(self, h: Any, number: int, coefficients: dict[str, Column]) -> Column:
         factor = 1.0 - h.beta_1
@@ -96,7 +117,17 @@ class MovingAverage(Direction):
 class NesterovAverage(MovingAverage):
     """The moving average one step ahead, with a growing momentum (Dozat, 2016)."""
 
+    label = "Nesterov average"
     slots = ("mean",)
+
+    def formula(self, h: Any) -> Formula:
+        before = {
+            "mu": "beta_1 * (1 - 0.5 * 0.96**(t * momentum_decay))",
+            "mu_next": "beta_1 * (1 - 0.5 * 0.96**((t + 1) * momentum_decay))",
+            "product": "product * mu",
+        }
+        value = "(1 - mu) * gradient / (1 - product) + mu_next * mean / (1 - product * mu_next)"
+        return Formula(value, {**before, **super().formula(h).before}, start={"product": "1"})
 
     def factor(self, h: Any, number: int, coefficients: dict[str, Column]) -> Column:
         now, ahead = self._momentum(h, number), self._momentum(h, number + 1)
@@ -138,7 +169,12 @@ def _growth_table(decay: float, size: int) -> np.ndarray:
 class Scale:
     """No division; and the base class of what divides the direction, weight by weight."""
 
+    label = "none"
     slots: tuple[str, ...] = ()
+
+    def formula(self, h: Any) -> Formula:
+        """The scale with the hyperparameters and flags of `h`."""
+        return Formula("1")
 
     def factor(self, h: Any, number: int, coefficients: dict[str, Column]) -> Column:
         """Multiplies the scale; `coefficients` takes what the other methods need besides."""
@@ -163,6 +199,8 @@ class RootOfSquares(Scale):
     """The root of accumulated squares, plus epsilon; subclasses say how they accumulate."""
 
     slots: tuple[str, ...] = ("squares",)
+    # The slot that the root is taken of.
+    kept = "squares"
 
     def divide(self, h: Any, direction: Array, out: Array, state: State, step: Step) -> Array:
         root = step.scratch
@@ -185,11 +223,22 @@ class RootOfSquares(Scale):
 
     def squares(self, h: Any, state: State, step: Step, out: Array) -> Array:
         """Return what the root is taken of, in a slot or in `out`."""
-        return state["squares"]
+        return state[self.kept]
+
+
+def root(squares: str, h: Any) -> str:
+    """The formula of what `RootOfSquares` computes."""
+    return f"sqrt({squares} + epsilon)" if h.epsilon_inside_sqrt else f"sqrt({squares}) + epsilon"
 
 
 class SumOfSquares(RootOfSquares):
     """All squared gradients, added up (Duchi et al., 2011)."""
+
+    label = "sum of squares"
+
+    def formula(self, h: Any) -> Formula:
+        squares = {"squares": "squares + gradient**2"}
+        return Formula(root("squares", h), squares, start={"squares": "initial_accumulator"})
 
     def factor(self, h: Any, number: int, coefficients: dict[str, Column]) -> Column:
         coefficients["epsilon"] = h.epsilon
@@ -207,6 +256,12 @@ class SumOfSquares(RootOfSquares):
 class AverageOfSquares(RootOfSquares):
     """A moving average of squared gradients, not corrected (Hinton, 2012)."""
 
+    label = "average of squares"
+
+    def formula(self, h: Any) -> Formula:
+        squares = {"squares": "rho * squares + (1 - rho) * gradient**2"}
+        return Formula(root("squares", h), squares, start={"squares": "initial_accumulator"})
+
     def factor(self, h: Any, number: int, coefficients: dict[str, Column]) -> Column:
         new = 1.0 - h.rho
         coefficients["epsilon"] = h.epsilon / (new if h.epsilon_inside_sqrt else new**0.5)
@@ -223,7 +278,13 @@ class AverageOfSquares(RootOfSquares):
 class CenteredAverageOfSquares(AverageOfSquares):
     """The moving variance: squares less the squared moving average (Graves, 2013)."""
 
+    label = "moving variance"
     slots = ("squares", "mean")
+
+    def formula(self, h: Any) -> Formula:
+        squares = super().formula(h)
+        before = {**squares.before, "mean": "rho * mean + (1 - rho) * gradient"}
+        return squares._replace(value=root("max(squares - mean**2, 0)", h), before=before)
 
     def factor(self, h: Any, number: int, coefficients: dict[str, Column]) -> Column:
         coefficients["mean_weight"] = 1.0 - h.rho
@@ -247,6 +308,18 @@ class CenteredAverageOfSquares(AverageOfSquares):
 class CorrectedAverageOfSquares(RootOfSquares):
     """A moving average of squares, corrected for its start at zero (Kingma & Ba, 2015)."""
 
+    label = "corrected average of squares"
+
+    def formula(self, h: Any) -> Formula:
+        before = {"squares": "beta_2 * squares + (1 - beta_2) * gradient**2"}
+        if not h.bias_correction:
+            value = f"sqrt({self.kept}) + epsilon"
+        elif h.epsilon_hat:
+            value = f"(sqrt({self.kept}) + epsilon) / sqrt(1 - beta_2**t)"
+        else:
+            value = f"sqrt({self.kept} / (1 - beta_2**t)) + epsilon"
+        return Formula(value, before)
+
     def factor(self, h: Any, number: int, coefficients: dict[str, Column]) -> Column:
         new = 1.0 - h.beta_2
         factor = (new / (1.0 - h.beta_2**number)) ** 0.5 if h.bias_correction else new**0.5
@@ -261,21 +334,28 @@ class CorrectedAverageOfSquares(RootOfSquares):
 class MaximumOfSquares(CorrectedAverageOfSquares):
     """The largest moving average of squares so far (Reddi et al., 2018)."""
 
+    label = "maximum of averages"
     slots = ("squares", "largest")
+    kept = "largest"
+
+    def formula(self, h: Any) -> Formula:
+        average = super().formula(h)
+        return average._replace(before={**average.before, "largest": "max(largest, squares)"})
 
     def observe(self, h: Any, grad: Array, state: State, step: Step) -> None:
         super().observe(h, grad, state, step)
         largest = state["largest"]
         step.xp.maximum(largest, state["squares"], out=largest)
 
-    def squares(self, h: Any, state: State, step: Step, out: Array) -> Array:
-        return state["largest"]
-
 
 class InfinityNorm(Scale):
     """A decaying maximum of absolute gradients (Kingma & Ba, 2015)."""
 
+    label = "infinity norm"
     slots = ("largest",)
+
+    def formula(self, h: Any) -> Formula:
+        return Formula("largest", {"largest": "max(beta_2 * largest, abs(gradient) + epsilon)"})
 
     def observe(self, h: Any, grad: Array, state: State, step: Step) -> None:
         xp, largest = step.xp, state["largest"]
@@ -297,7 +377,15 @@ class UpdateRatio(Scale):
     Both averages lack the same factor, so it cancels, except in epsilon.
     """
 
+    label = "ratio to past changes"
     slots = ("squares", "squared_changes")
+
+    def formula(self, h: Any) -> Formula:
+        return Formula(
+            "sqrt((squares + epsilon) / (squared_changes + epsilon))",
+            {"squares": "rho * squares + (1 - rho) * gradient**2"},
+            {"squared_changes": "rho * squared_changes + (1 - rho) * (change / learning_rate)**2"},
+        )
 
     def factor(self, h: Any, number: int, coefficients: dict[str, Column]) -> Column:
         coefficients["epsilon"] = h.epsilon / (1.0 - h.rho)
@@ -344,6 +432,16 @@ class TwoSlotOptimizer(Optimizer):
     @property
     def slots(self) -> tuple[str, ...]:  # type: ignore[override]
         return self.direction.slots + self.scale.slots
+
+    def formula(self) -> Formula:
+        direction, scale = self.direction.formula(self), self.scale.formula(self)
+        parts = {"direction": direction.value, "scale": scale.value}
+        return Formula(
+            "-learning_rate * direction / scale",
+            before={**direction.before, **scale.before, **parts},
+            after={**direction.after, **scale.after},
+            start={**direction.start, **scale.start},
+        )
 
     def init_state(self, state: dict[str, Array], params: Array, xp: Any) -> None:
         self.scale.init_state(self, state, xp)

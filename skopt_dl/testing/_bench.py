@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from skopt_dl.objectives import Layout, Objective
+from skopt_dl.objectives import GivenGradients, Layout, Objective, Quadratic
 from skopt_dl.optimizers import Optimizer, Step
 from skopt_dl.testing._rules import broken
 from skopt_dl.training import ModelRun, minimise
@@ -26,39 +26,8 @@ LAYOUT = Layout.from_shapes(
     ]
 )
 N_STEPS = 30
-
-
-class GivenGradients(Objective):
-    """Gradients ``(n_steps, K, P)``, one a step, whatever the parameters are; the loss is 1."""
-
-    def __init__(self, gradients: np.ndarray):
-        super().__init__(LAYOUT, gradients.shape[1])
-        self._gradients = gradients
-        self._n_done = 0
-
-    def value_and_grad(self, params: Array, batch: Any = None) -> tuple[Array, Array]:
-        grad = self._gradients[self._n_done].astype(params.dtype)
-        self._n_done += 1
-        return np.ones(len(grad), dtype=params.dtype), grad
-
-
-class Quadratic(Objective):
-    """A convex quadratic, the same for each model; curvatures between 0.05 and 1."""
-
-    def __init__(self, n_models: int = 1):
-        super().__init__(LAYOUT, n_models)
-        self._curvatures = np.linspace(0.05, 1.0, LAYOUT.size)
-
-    def value_and_grad(self, params: Array, batch: Any = None) -> tuple[Array, Array]:
-        grad = self._curvatures.astype(params.dtype) * params
-        return 0.5 * np.sum(grad * params, axis=1), grad
-
-    def value(self, row: np.ndarray) -> float:
-        """The value at one model's parameters, ``(P,)``."""
-        return float(self.value_and_grad(row[None])[0][0])
-
-    def select(self, models: Sequence[int]) -> Quadratic:
-        return Quadratic(len(models))
+# Convex; curvatures between 0.05 and 1.
+QUADRATIC = Quadratic(np.linspace(0.05, 1.0, LAYOUT.size), layout=LAYOUT)
 
 
 def draw(n_models: int, dtype: str, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -108,7 +77,7 @@ def train(
 
 def follow(optimizers: Sequence[Optimizer], start: np.ndarray, gradients: np.ndarray) -> np.ndarray:
     """Parameters after each of the given gradients, ``(n_steps, K, P)``."""
-    return train(GivenGradients(gradients), optimizers, start, len(gradients))[0]
+    return train(GivenGradients(gradients, LAYOUT), optimizers, start, len(gradients))[0]
 
 
 class _Inspection(Optimizer):

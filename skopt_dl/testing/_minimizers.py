@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from skopt_dl.optimizers import Minimizer
-from skopt_dl.testing._bench import LAYOUT, Quadratic
+from skopt_dl.testing._bench import LAYOUT, QUADRATIC
 from skopt_dl.testing._rules import broken, expecting
 
 MAX_ITER = 15
@@ -46,7 +46,6 @@ class _Attempt:
 
     def __init__(self, minimizer: Minimizer, stop: bool = False):
         self._minimizer, self._stop = minimizer, stop
-        self._objective = Quadratic()
         self.n_calls = 0
         start = np.random.default_rng(0).normal(size=LAYOUT.size)
         before = start.copy()
@@ -64,12 +63,12 @@ class _Attempt:
             )
 
     def _value_and_grad(self, params: np.ndarray) -> tuple[float, np.ndarray]:
-        loss, grad = self._objective.value_and_grad(np.asarray(params)[None])
+        loss, grad = QUADRATIC.value_and_grad(np.asarray(params)[None])
         return float(loss[0]), grad[0]
 
     def _callback(self, params: np.ndarray, loss: float) -> bool:
         self.n_calls += 1
-        value = self._objective.value(np.asarray(params))
+        value = QUADRATIC.value(np.asarray(params))
         if not np.isclose(loss, value):
             raise broken(
                 self._minimizer,
@@ -89,7 +88,7 @@ class _Attempt:
                 f"{self.result!r}",
                 "End with `return MinimizerResult(params, converged, message)`.",
             )
-        before, after = self._objective.value(start), self._objective.value(params)
+        before, after = QUADRATIC.value(start), QUADRATIC.value(params)
         if not after < before:
             raise broken(
                 self._minimizer,

@@ -7,11 +7,12 @@ import numbers
 
 import numpy as np
 
+from skopt_dl.objectives import GivenGradients
 from skopt_dl.optimizers import Optimizer
 from skopt_dl.schedules import Constant, Cosine
 from skopt_dl.testing._bench import (
-    GivenGradients,
-    Quadratic,
+    LAYOUT,
+    QUADRATIC,
     draw,
     follow,
     precisions,
@@ -58,7 +59,7 @@ def _check_small_gradients(optimizer: Optimizer, dtype: str) -> None:
 def _check_that_slots_are_used(optimizer: Optimizer, dtype: str) -> None:
     """A moving average that is computed but not kept is a classic."""
     start, gradients = draw(1, dtype)
-    _, (run,) = train(GivenGradients(gradients), [optimizer], start)
+    _, (run,) = train(GivenGradients(gradients, LAYOUT), [optimizer], start)
     for slot, array in run.state["slots"].items():
         if not array.any():
             raise broken(
@@ -89,12 +90,11 @@ def _check_schedules(optimizer: Optimizer, dtype: str) -> None:
 
 
 def _check_progress(optimizer: Optimizer, dtype: str, n_steps: int = 200) -> None:
-    objective = Quadratic()
     start, _ = draw(1, dtype, seed=2)
     with expecting(optimizer, _RUNS, _SEE_ABOVE):
-        _, (run,) = train(objective, [optimizer], start, n_steps)
+        _, (run,) = train(QUADRATIC, [optimizer], start, n_steps)
     assert run.params is not None
-    before, after = objective.value(start[0]), objective.value(run.params)
+    before, after = QUADRATIC.value(start[0]), QUADRATIC.value(run.params)
     if run.stop_reason == "diverged" or not after < before:
         raise broken(
             optimizer,

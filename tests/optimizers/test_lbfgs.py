@@ -1,43 +1,42 @@
 import numpy as np
 import pytest
 from problems import Problem
-from scipy.optimize import minimize, rosen, rosen_der
+from scipy.optimize import minimize
 
-from skopt_dl.objectives import Layout, Objective
+from skopt_dl.objectives import Rosenbrock
 from skopt_dl.optimizers import LBFGS, Adam
 from skopt_dl.training import Stopping, minimise
 
 
-class Rosenbrock(Objective):
-    def __init__(self, n_models=1, n_dimensions=5):
-        layout = Layout.from_shapes([("x", "output", (1, n_dimensions))])
-        super().__init__(layout, n_models)
-        self.n_dimensions, self.n_calls = n_dimensions, 0
+class Counted(Rosenbrock):
+    """Rosenbrock's function of five variables, which counts its evaluations."""
+
+    def __init__(self):
+        super().__init__(5)
+        self.n_calls = 0
 
     def value_and_grad(self, params, batch=None):
         self.n_calls += 1
-        return np.array([rosen(row) for row in params]), np.stack([rosen_der(r) for r in params])
-
-    def select(self, models):
-        return Rosenbrock(len(models), self.n_dimensions)
+        return super().value_and_grad(params)
 
 
+FUNCTION = Rosenbrock(5)
 START = np.array([0.2, 1.6, 0.5, 1.3, 2.0])
 
 
 @pytest.mark.parametrize("tol", [1.0, 1e-8])
 def test_path_on_rosenbrock_is_scipys(tol):
     (run,) = minimise(
-        Rosenbrock(), LBFGS(), START[None].copy(), max_epochs=500, stopping=Stopping(tol=tol)
+        FUNCTION, LBFGS(), START[None].copy(), max_epochs=500, stopping=Stopping(tol=tol)
     )
     values = []
     result = minimize(
-        rosen,
+        FUNCTION.value,
         START,
-        jac=rosen_der,
+        jac=FUNCTION.gradient,
         method="L-BFGS-B",
         options={"maxcor": 10, "maxfun": 15000, "maxiter": 500, "gtol": tol},
-        callback=lambda x: values.append(rosen(x)),
+        callback=lambda x: values.append(FUNCTION.value(x)),
     )
     np.testing.assert_array_equal(run.params, result.x)
     np.testing.assert_array_equal(run.history["loss"], values)
@@ -72,13 +71,13 @@ def test_path_on_a_network_is_scipys():
 
 
 def test_max_epochs_bounds_the_iterations():
-    (run,) = minimise(Rosenbrock(), LBFGS(), START[None].copy(), max_epochs=3)
+    (run,) = minimise(FUNCTION, LBFGS(), START[None].copy(), max_epochs=3)
     assert run.n_epochs == len(run.history["loss"]) == 3
     assert run.stop_reason == "max_iter"
 
 
 def test_max_fun_bounds_the_evaluations():
-    objective = Rosenbrock()
+    objective = Counted()
     (run,) = minimise(objective, LBFGS(max_fun=5), START[None].copy(), max_epochs=100)
     assert objective.n_calls <= 5 + 20
     assert run.stop_reason == "max_iter"
@@ -87,9 +86,9 @@ def test_max_fun_bounds_the_evaluations():
 def test_stack_runs_each_model_as_if_it_were_alone():
     starts = np.stack([START, -START, START + 1])
     optimizers = [LBFGS(), LBFGS(memory=2), LBFGS()]
-    stacked = minimise(Rosenbrock(3), optimizers, starts.copy(), max_epochs=20)
+    stacked = minimise(FUNCTION, optimizers, starts.copy(), max_epochs=20)
     for k, run in enumerate(stacked):
-        (alone,) = minimise(Rosenbrock(), optimizers[k], starts[k : k + 1].copy(), max_epochs=20)
+        (alone,) = minimise(FUNCTION, optimizers[k], starts[k : k + 1].copy(), max_epochs=20)
         np.testing.assert_array_equal(run.params, alone.params)
         assert run.history["loss"] == alone.history["loss"]
         assert run.index == k
@@ -106,10 +105,10 @@ def test_callback_can_ask_to_stop():
     def stop_at_four(runs):
         runs[0].stop_requested = runs[0].n_epochs == 4
 
-    (run,) = minimise(Rosenbrock(), LBFGS(), START[None].copy(), on_epoch_end=stop_at_four)
+    (run,) = minimise(FUNCTION, LBFGS(), START[None].copy(), on_epoch_end=stop_at_four)
     assert run.stop_reason == "requested"
     assert run.n_epochs == 4
-    assert rosen(run.params) == run.history["loss"][-1]
+    assert FUNCTION.value(run.params) == run.history["loss"][-1]
 
 
 @pytest.mark.parametrize("monitor", ["loss", "validation_loss"])
@@ -121,9 +120,7 @@ def test_restore_best_returns_the_best_iterate(monitor):
         return {"validation_loss": np.abs(params[:, 0] + 0.5)}
 
     stopping = Stopping(monitor=monitor, restore_best=True, n_iter_no_change=1000)
-    (run,) = minimise(
-        Rosenbrock(), LBFGS(), START[None].copy(), validate=validate, stopping=stopping
-    )
+    (run,) = minimise(FUNCTION, LBFGS(), START[None].copy(), validate=validate, stopping=stopping)
     best = np.argmin(run.history[monitor])
     np.testing.assert_array_equal(run.params, iterates[best])
     assert run.best == run.history[monitor][best]
@@ -132,7 +129,7 @@ def test_restore_best_returns_the_best_iterate(monitor):
 def test_validation_figure_without_improvement_stops():
     stopping = Stopping(monitor="validation_score", larger_is_better=True, n_iter_no_change=2)
     (run,) = minimise(
-        Rosenbrock(),
+        FUNCTION,
         LBFGS(),
         START[None].copy(),
         validate=lambda params, models: {"validation_score": np.ones(1)},
@@ -144,13 +141,13 @@ def test_validation_figure_without_improvement_stops():
 
 def test_loss_without_improvement_is_left_to_the_methods_own_criterion():
     impatient = Stopping(tol=1.0, n_iter_no_change=0)
-    (run,) = minimise(Rosenbrock(), LBFGS(), START[None].copy(), stopping=impatient)
+    (run,) = minimise(FUNCTION, LBFGS(), START[None].copy(), stopping=impatient)
     improvements = -np.diff(run.history["loss"])
     assert improvements[:-1].min() < impatient.tol
     assert run.stop_reason == "converged"
 
 
-class TurnsNaN(Rosenbrock):
+class TurnsNaN(Counted):
     """Rosenbrock's function until a number of calls, then not a number."""
 
     def value_and_grad(self, params, batch=None):
@@ -161,7 +158,7 @@ class TurnsNaN(Rosenbrock):
 def test_divergence_keeps_finite_parameters():
     (run,) = minimise(TurnsNaN(), LBFGS(), START[None].copy())
     assert run.stop_reason == "diverged"
-    assert rosen(run.params) == run.history["loss"][-1] < rosen(START)
+    assert FUNCTION.value(run.params) == run.history["loss"][-1] < FUNCTION.value(START)
 
 
 def test_loss_that_was_never_finite_gives_back_the_start():
@@ -172,7 +169,7 @@ def test_loss_that_was_never_finite_gives_back_the_start():
     np.testing.assert_array_equal(run.params, START)
 
 
-class Interrupted(Rosenbrock):
+class Interrupted(Counted):
     """Ctrl-C at the tenth call."""
 
     def value_and_grad(self, params, batch=None):
@@ -180,22 +177,19 @@ class Interrupted(Rosenbrock):
             raise KeyboardInterrupt
         return super().value_and_grad(params)
 
-    def select(self, models):
-        return self if len(models) == self.n_models else type(self)(len(models))
-
 
 def test_interrupt_keeps_the_last_iterate():
     (run,) = minimise(Interrupted(), LBFGS(), START[None].copy())
     assert run.stop_reason == "interrupted"
-    assert rosen(run.params) == run.history["loss"][-1] < rosen(START)
+    assert FUNCTION.value(run.params) == run.history["loss"][-1] < FUNCTION.value(START)
 
 
 def test_interrupt_stops_the_models_that_come_after():
     starts = np.stack([START, START + 1, START - 1])
     optimizers = [LBFGS(), Adam(), LBFGS()]
-    runs = minimise(Interrupted(3), optimizers, starts.copy(), max_epochs=100)
+    runs = minimise(Interrupted(), optimizers, starts.copy(), max_epochs=100)
     assert [run.stop_reason for run in runs] == ["interrupted"] * 3
-    assert rosen(runs[0].params) < rosen(START)
+    assert FUNCTION.value(runs[0].params) < FUNCTION.value(START)
     for k in (1, 2):
         np.testing.assert_array_equal(runs[k].params, starts[k])
         assert runs[k].history == {}

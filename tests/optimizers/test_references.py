@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from problems import OPTIMIZERS
 
-from skopt_dl.objectives import Layout, Objective
+from skopt_dl.objectives import GivenGradients
 from skopt_dl.schedules import ExponentialDecay
 from skopt_dl.training import minimise
 
 REFERENCES = Path(__file__).parents[1] / "references"
 ARRAYS = dict(np.load(REFERENCES / "optimizers.npz"))
-N_STEPS, N_PARAMS = ARRAYS["gradients"].shape
+N_STEPS = len(ARRAYS["gradients"])
 TOLERANCE = 1e-12
 
 BY_REGISTERED_NAME = {name.lower(): cls for name, cls in OPTIMIZERS.items()}
@@ -33,20 +33,6 @@ STACKS = {
 }
 
 
-class Playback(Objective):
-    """The same fixed gradients for every model, whatever its parameters are."""
-
-    def __init__(self, n_models):
-        layout = Layout.from_shapes([("w", "output", (1, N_PARAMS))])
-        super().__init__(layout, n_models)
-        self.n_calls = 0
-
-    def value_and_grad(self, params, batch=None):
-        gradient = ARRAYS["gradients"][self.n_calls]
-        self.n_calls += 1
-        return np.zeros(self.n_models), np.tile(gradient, (self.n_models, 1))
-
-
 def make(case):
     optimizer = BY_REGISTERED_NAME[case["optimizer"]](**case["params"])
     if "factors_key" in case:
@@ -60,7 +46,7 @@ def paths(cases):
     """Parameters after each step, ``(n_cases, n_steps, n_params)``, from one stack."""
     path = []
     minimise(
-        Playback(len(cases)),
+        GivenGradients(ARRAYS["gradients"]),
         [make(case) for case in cases],
         np.tile(ARRAYS["initial_params"], (len(cases), 1)),
         max_epochs=N_STEPS,

@@ -94,15 +94,26 @@ def ids_of(search):
     return {int(table[f"split{fold}_test_score"][i]) for fold in range(3) for i in range(12)}
 
 
-def by_process(estimator, **params):
+def by_process(estimator, scoring=process_id, **params):
     with stacked():
         return ids_of(
-            GridSearchCV(estimator, ALPHAS, cv=3, scoring=process_id, **params).fit(DIGITS, LABELS)
+            GridSearchCV(estimator, ALPHAS, cv=3, scoring=scoring, **params).fit(DIGITS, LABELS)
         )
 
 
-def test_tasks_run_in_all_processes_and_only_the_first_ones_here(processes):
-    ids = by_process(model(), refit=False)
+def meet(folder, home, estimator, X, y):
+    """Score by the process that runs this; no other than `home` goes on before a second has come.
+
+    One process may else take everything, as it pleases the system.
+    """
+    if os.getpid() != home:
+        (folder / str(os.getpid())).touch()
+        wait_for(lambda: len(list(folder.iterdir())) >= 2)
+    return os.getpid()
+
+
+def test_tasks_run_in_all_processes_and_only_the_first_ones_here(processes, tmp_path):
+    ids = by_process(model(), functools.partial(meet, tmp_path, HERE), refit=False)
     assert len(ids - {HERE}) == 2
 
 
@@ -160,14 +171,16 @@ class InAScript(Momentum):
     """Defined where no other process can import it from; see the test."""
 
 
-def test_optimizer_of_a_script_goes_along(processes):
+def test_optimizer_of_a_script_goes_along(processes, tmp_path):
+    meeting = functools.partial(meet, tmp_path, HERE)
     InAScript.__module__ = "__main__"
     try:
         # By value, as from a notebook.
         import __main__
 
         __main__.InAScript = InAScript
-        assert len(by_process(model(optimizer=InAScript(0.05)), refit=False) - {HERE}) == 2
+        ids = by_process(model(optimizer=InAScript(0.05)), meeting, refit=False)
+        assert len(ids - {HERE}) == 2
     finally:
         InAScript.__module__ = __name__
         del __main__.InAScript
@@ -410,25 +423,29 @@ def test_verbose_tells_of_stacks_everywhere(processes, capsys):
 
 
 SCRIPT = """
+import sys
+from functools import partial
+from pathlib import Path
 from sklearn.model_selection import GridSearchCV
 from skopt_dl.callbacks import StackProgress
 from skopt_dl.search.processes import shared_processes
 from searched import DIGITS, LABELS, both_ways, model
-from test_processes import ALPHAS, stacked, wait_for
+from test_processes import ALPHAS, HERE, meet, stacked, wait_for
 
 wait_for(lambda: shared_processes(2, start=True).ready)
 with stacked():
-    search = GridSearchCV(model(), ALPHAS, cv=3, refit=False)
+    meeting = partial(meet, Path(sys.argv[1]), HERE)
+    search = GridSearchCV(model(), ALPHAS, cv=3, scoring=meeting, refit=False)
     search.set_callbacks(StackProgress()).fit(DIGITS, LABELS)
 """
 
 
-def test_progress_of_stacks_comes_from_every_process():
+def test_progress_of_stacks_comes_from_every_process(tmp_path):
     # Their output is what the interpreter began with, which is not what pytest captures.
     here = Path(__file__).parent
     places = [str(here), str(here.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     told = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
+        [sys.executable, "-c", SCRIPT, str(tmp_path)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(places)},
         capture_output=True,
         text=True,

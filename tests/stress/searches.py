@@ -13,6 +13,7 @@ import random
 import re
 import signal
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -20,7 +21,6 @@ import warnings
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import gettempdir
 
 import joblib
 import numpy as np
@@ -498,7 +498,7 @@ def state():
         "environment": dict(os.environ),
         "backend": type(get_active_backend()[0]),
         "context": (active.get(), current()),
-        "files": sorted(map(str, Path(gettempdir()).glob("skopt_dl-*"))),
+        "files": sorted(map(str, Path(tempfile.gettempdir()).glob("skopt_dl-*"))),
     }
 
 
@@ -648,7 +648,16 @@ def shared_is_there(names):
 
 
 def stress(n_searches, seed=0, bits=False, seconds=float("inf"), tell=None):
-    """Run searches; return counts, and what failed, by seed."""
+    """Run searches, in a temporary folder of their own; return counts, and what failed, by seed."""
+    outside = tempfile.tempdir
+    with tempfile.TemporaryDirectory() as tempfile.tempdir:
+        try:
+            return _stress(n_searches, seed, bits, seconds, tell)
+        finally:
+            tempfile.tempdir = outside
+
+
+def _stress(n_searches, seed, bits, seconds, tell):
     counts, failures, began = Counter(), {}, time.monotonic()
     with watched("the first"):
         end_processes()

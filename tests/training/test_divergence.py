@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from objectives import Quadratic
 from problems import OPTIMIZERS, Problem
 
+from skopt_dl.objectives import Quadratic
 from skopt_dl.optimizers import LBFGS, SGD, Adam, Momentum
 from skopt_dl.schedules import StepDecay
 from skopt_dl.training import Stopping, minimise
@@ -75,10 +75,11 @@ def test_epoch_that_turns_bad_midway_gives_back_its_start():
 
 
 def test_finite_parameters_with_an_infinite_loss_are_not_kept():
-    (run,) = minimise(Quadratic([1e4]), SGD(1.0), np.ones((1, 3), dtype=np.float32), max_epochs=100)
+    steep = Quadratic([1e4] * 3)
+    (run,) = minimise(steep, SGD(1.0), np.ones((1, 3), dtype=np.float32), max_epochs=100)
     assert run.stop_reason == "diverged"
     with np.errstate(over="ignore"):
-        loss, _ = Quadratic([1e4]).value_and_grad(run.params[None])
+        loss, _ = steep.value_and_grad(run.params[None])
     assert np.isfinite(loss[0])
 
 

@@ -2,8 +2,8 @@ import copy
 
 import numpy as np
 import pytest
-from objectives import Quadratic, Recorder
 from problems import LOSSES, NUMPY, OPTIMIZERS, Problem
+from simple_objectives import BOWL, Bowls, Recorder
 
 from skopt_dl.networks import DensePool, NetworkObjective, TargetPool
 from skopt_dl.optimizers import LBFGS, SGD, Adam, Momentum, Optimizer
@@ -180,16 +180,16 @@ def test_parameters_to_predict_with_can_differ_from_those_trained():
 
 def test_objective_without_batches_takes_one_step_an_epoch():
     log = []
-    (run,) = minimise(Quadratic(), Recorder(0.5, log), np.ones((1, 3)), max_epochs=3)
+    (run,) = minimise(BOWL, Recorder(0.5, log), np.ones((1, 3)), max_epochs=3)
     assert [number for number, _ in log] == [1, 2, 3]
     np.testing.assert_array_equal(run.params, 0.125)
     assert run.history["loss"] == [1.5, 0.375, 0.09375]
 
 
 def test_objective_that_cannot_drop_models_says_so():
-    class Whole(Quadratic):
+    class Whole(Bowls):
         def select(self, models):
-            return super(Quadratic, self).select(models)
+            return super(Bowls, self).select(models)
 
     def stop_one(runs):
         runs[0].stop_requested = True

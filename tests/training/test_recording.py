@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from objectives import Quadratic
+from simple_objectives import Bowls
 
 from skopt_dl.optimizers import LBFGS, SGD, Adam
 from skopt_dl.training import Batches, Recorder, Stopping, Trajectory, minimise
@@ -11,7 +11,7 @@ START = np.array([[1.0, -2.0, 3.0], [4.0, 5.0, -6.0]])
 
 
 def run(optimizers, n_steps, **options):
-    objective = Quadratic((1.0, 2.0))
+    objective = Bowls((1.0, 2.0))
     trajectory = Trajectory(2, n_steps + 1, 3)
     runs = minimise(objective, optimizers, START.copy(), recorder=trajectory, **options)
     return runs, trajectory
@@ -58,10 +58,8 @@ def test_looking_changes_nothing():
         def see(self, models, params, loss, grad):
             pass
 
-    plain = minimise(Quadratic((1.0, 2.0)), Adam(), START.copy(), max_epochs=20)
-    looked_at = minimise(
-        Quadratic((1.0, 2.0)), Adam(), START.copy(), max_epochs=20, recorder=Nothing()
-    )
+    plain = minimise(Bowls((1.0, 2.0)), Adam(), START.copy(), max_epochs=20)
+    looked_at = minimise(Bowls((1.0, 2.0)), Adam(), START.copy(), max_epochs=20, recorder=Nothing())
     for a, b in zip(plain, looked_at, strict=True):
         np.testing.assert_array_equal(a.params, b.params)
         assert a.history["loss"] == b.history["loss"]

@@ -3,8 +3,8 @@ import math
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from objectives import Plateau, Quadratic
 from problems import Problem
+from simple_objectives import BOWL, FLAT
 
 from skopt_dl.optimizers import SGD, Adam
 from skopt_dl.schedules import ReduceOnPlateau
@@ -44,7 +44,7 @@ def test_rule_stops_where_scikit_learns_does(curve, tol, n_iter_no_change, large
         larger_is_better=larger_is_better,
     )
     (run,) = minimise(
-        Plateau(),
+        FLAT,
         SGD(),
         np.ones((1, 3)),
         max_epochs=len(curve),
@@ -58,14 +58,14 @@ def test_rule_stops_where_scikit_learns_does(curve, tol, n_iter_no_change, large
 
 
 def test_without_a_rule_all_epochs_are_run():
-    (run,) = minimise(Plateau(), SGD(), np.ones((1, 3)), max_epochs=30)
+    (run,) = minimise(FLAT, SGD(), np.ones((1, 3)), max_epochs=30)
     assert run.n_epochs == 30
     assert run.stop_reason == "max_iter"
 
 
 def test_infinite_patience_never_stops():
     (run,) = minimise(
-        Plateau(),
+        FLAT,
         SGD(),
         np.ones((1, 3)),
         max_epochs=30,
@@ -76,7 +76,7 @@ def test_infinite_patience_never_stops():
 
 def test_rule_has_the_last_word_in_the_last_epoch():
     (run,) = minimise(
-        Plateau(), SGD(), np.ones((1, 3)), max_epochs=4, stopping=Stopping(n_iter_no_change=2)
+        FLAT, SGD(), np.ones((1, 3)), max_epochs=4, stopping=Stopping(n_iter_no_change=2)
     )
     assert run.n_epochs == 4
     assert run.stop_reason == "no_improvement"
@@ -123,7 +123,7 @@ def test_each_model_of_a_stack_gets_back_its_own_best_epoch():
 
 def test_models_have_rules_of_their_own():
     rules = [Stopping(n_iter_no_change=n) for n in (1, 4)] + [None]
-    runs = minimise(Plateau([1.0] * 3), SGD(), np.ones((3, 3)), max_epochs=10, stopping=rules)
+    runs = minimise(FLAT, SGD(), np.ones((3, 3)), max_epochs=10, stopping=rules)
     assert [run.n_epochs for run in runs] == [3, 6, 10]
     reasons = ["no_improvement", "no_improvement", "max_iter"]
     assert [run.stop_reason for run in runs] == reasons
@@ -145,9 +145,9 @@ def test_callback_stops_one_model_and_sees_the_others_go_on():
 
 def test_improvement_of_exactly_tol_counts():
     (run,) = minimise(
-        Quadratic(),
+        BOWL,
         SGD(0.5),
-        np.full((1, 2), 2.0),
+        np.full((1, 3), 2.0),
         max_epochs=3,
         stopping=Stopping(tol=0.0, n_iter_no_change=0),
     )
@@ -156,7 +156,7 @@ def test_improvement_of_exactly_tol_counts():
 
 def test_plateau_schedule_and_max_epochs_end_the_run_together():
     (run,) = minimise(
-        Plateau(),
+        FLAT,
         SGD(ReduceOnPlateau(1.0)),
         np.ones((1, 3)),
         max_epochs=4,

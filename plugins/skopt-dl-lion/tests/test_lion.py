@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from skopt_dl_lion.optimizer import Lion
 
 from skopt_dl import MLPClassifier, available_optimizers, make_optimizer
-from skopt_dl.objectives import Layout, Objective
+from skopt_dl.objectives import GivenGradients
 from skopt_dl.schedules import ExponentialDecay
 from skopt_dl.testing import check_optimizer
 from skopt_dl.training import minimise
@@ -32,23 +32,11 @@ X, y = load_iris(return_X_y=True)
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
-class Playback(Objective):
-    """The reference gradients, one a step, whatever the parameters are."""
-
-    def __init__(self):
-        n_parameters = len(ARRAYS["initial_params"])
-        super().__init__(Layout.from_shapes([("w", "output", (1, n_parameters))]), n_models=1)
-        self.gradients = iter(ARRAYS["gradients"])
-
-    def value_and_grad(self, params, batch=None):
-        return np.zeros(1), next(self.gradients)[None].copy()
-
-
 def path_of(optimizer):
     """Parameters after each step."""
     path = []
     minimise(
-        Playback(),
+        GivenGradients(ARRAYS["gradients"]),
         optimizer,
         ARRAYS["initial_params"][None].copy(),
         max_epochs=len(ARRAYS["gradients"]),

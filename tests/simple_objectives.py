@@ -2,14 +2,16 @@
 
 import numpy as np
 
-from skopt_dl.objectives import Layout, Objective
+from skopt_dl.objectives import Layout, Objective, Quadratic
 from skopt_dl.optimizers import Optimizer
 
+BOWL, FLAT = Quadratic([1.0] * 3), Quadratic([0.0] * 3)
 
-class Quadratic(Objective):
-    """``scale / 2 * ||x||²`` for each model."""
 
-    def __init__(self, scales=(1.0,), n_parameters=3):
+class Bowls(Objective):
+    """``scale / 2 * ||x||²``, with a scale for each model."""
+
+    def __init__(self, scales, n_parameters=3):
         layout = Layout.from_shapes([("x", "output", (1, n_parameters))])
         super().__init__(layout, len(scales))
         self.scales = np.array(scales)
@@ -20,14 +22,7 @@ class Quadratic(Objective):
         return 0.5 * (params * grad).sum(axis=1), grad
 
     def select(self, models):
-        return type(self)(self.scales[list(models)], self.layout.size)
-
-
-class Plateau(Quadratic):
-    """The same everywhere: a loss of 1 and no gradient."""
-
-    def value_and_grad(self, params, batch=None):
-        return np.ones(self.n_models), np.zeros_like(params)
+        return Bowls(self.scales[list(models)], self.layout.size)
 
 
 class Recorder(Optimizer):
