@@ -55,7 +55,8 @@ class Comparison:
     table : dict of str to ndarray of shape (R,)
         One column each: ``optimizer``, its label; ``learning_rate``, NaN where it has none or
         changes; ``start``, a row of `starts`; ``seed``; ``batch_size``; ``steps_to_tolerance``,
-        the first step after which the gap was at most `tol`, infinite if there was none;
+        the first step after which the gap was at most `tol`, infinite if there was none, or the
+        function has no smallest value;
         ``final_value`` and ``best_value`` of the function; ``final_gap`` to its smallest value, or
         where there is none, or it is not known, to the best of all runs; ``minimum``, the number
         of the one of ``objective.minima`` that the run ended near, -1 for none; ``outcome``, one
@@ -384,7 +385,7 @@ def _table(
     final = objective.value(ends)
     smallest = objective.minimum if np.isfinite(objective.minimum) else best.min()
     gap = final - smallest
-    arrived = seen - smallest <= tol
+    arrived = (seen - smallest <= tol) & (objective.minimum != -np.inf)
     return {
         "optimizer": np.array([run.label for run in runs]),
         "learning_rate": np.array([_rate(run.optimizer) for run in runs]),
@@ -433,7 +434,12 @@ def _outcome(
     diverged = ~np.isfinite(final) | (outside & (final > seen[0]))
     earlier = seen[-1 - max(1, int(LAST * (len(seen) - 1)))]
     ended_by_itself = np.isinf(seen[-1])
+    known = np.isfinite(objective.minimum)
     came, left = earlier - final, earlier - smallest
-    stuck = (came < NEARER * left) & (came <= NEARER * (seen[0] - final))
-    conditions = [diverged, final - smallest <= tol, ended_by_itself | stuck]
+    rests = ended_by_itself | (
+        (came <= NEARER * (seen[0] - final)) & ((came < NEARER * left) | (not known))
+    )
+    # The best of all runs may be on its way, and has arrived only where it rests.
+    arrived = (final - smallest <= tol) & (known | rests) & (objective.minimum != -np.inf)
+    conditions = [diverged, arrived, rests]
     return np.select(conditions, ["diverged", "reached", "stalled"], "moving")

@@ -134,6 +134,23 @@ def test_the_table_is_a_frame_where_pandas_is_installed():
     assert repr(found) == "<Comparison on Valley: 2 runs, 2 moving>"
 
 
+def test_the_best_of_all_runs_has_arrived_only_where_it_rests():
+    valley = Valley()
+    valley.minima = []
+    options = {"starts": [[1.0, 0.0]], "n_steps": 200}
+    found = lab.compare(valley, {"slow": SGD(1e-3), "fast": SGD(0.19)}, **options)
+    assert found.table["outcome"].tolist() == ["moving", "reached"]
+    assert lab.compare(valley, SGD(1e-3), **options).table["outcome"].tolist() == ["moving"]
+
+
+def test_nothing_is_reached_where_there_is_no_smallest_value():
+    """On ``-x²``, one run flees from the top, and one stays there."""
+    hill = Polynomial([0.0, 0.0, -1.0], (-2.0, 2.0))
+    found = lab.compare(hill, SGD(0.01), starts=[[0.5], [0.0]], n_steps=20)
+    assert found.table["outcome"].tolist() == ["moving", "stalled"]
+    assert np.isinf(found.table["steps_to_tolerance"]).all()
+
+
 def test_batches_of_one_seed_are_the_same_for_all_and_a_step_takes_their_mean():
     """Parabolas around 1, 2, … 6; plain descent by the rate 0.5 goes to the mean of a batch."""
     centers = np.arange(1.0, 7.0)
