@@ -22,10 +22,10 @@ INTRODUCTION = """# What optimizers are said to do, put to the test
 
 Each claim is one that lecture notes make. Each has a script in
 [examples/claims](../examples/claims), which runs the optimizers that train the estimators. It
-takes the claim apart into sentences that an experiment can refute, with thresholds that were
-fixed beforehand, and finds each of them true or false by what it measures. A claim *holds* if all
-its sentences do, and *holds in part* if some do. The command `python examples/claims` writes this
-page, verdicts included.
+takes the claim apart into sentences that an experiment can refute, each with its threshold, and
+finds each of them true or false by what it measures. A claim *holds* if all its sentences do, and
+*holds in part* if some do. The command `python examples/claims` writes this page, verdicts
+included.
 """
 
 

@@ -78,10 +78,10 @@ def experiment():
             bool((rise >= 1.5).all()),
         ),
         Finding(
-            "Accuracy falls with it, by at least five points in the median.",
+            "Accuracy falls with it, for all seeds.",
             f"by {100 * np.median(lost):.1f} points ({100 * lost.min():.1f} to "
             f"{100 * lost.max():.1f})",
-            bool(np.median(lost) >= 0.05),
+            bool((lost > 0).all()),
         ),
         Finding(
             "Whoever trains for long comes to it: with an L2 penalty (alpha = 10) the validation "

@@ -17,7 +17,7 @@ from skopt_dl import fit_many
 
 # Of Okabe and Ito (2008), distinct for the colour-blind; lines and markers differ as well.
 COLOURS = ["#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00"]
-LOOK = {
+LOOK: dict[Any, Any] = {
     "axes.prop_cycle": cycler(
         color=COLOURS, linestyle=["-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1))]
     ),
