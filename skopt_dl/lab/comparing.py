@@ -56,13 +56,12 @@ class Comparison:
         One column each: ``optimizer``, its label; ``learning_rate``, NaN where it has none or
         changes; ``start``, a row of `starts`; ``seed``; ``batch_size``; ``steps_to_tolerance``,
         the first step after which the gap was at most `tol`, infinite if there was none, or the
-        function has no smallest value;
-        ``final_value`` and ``best_value`` of the function; ``final_gap`` to its smallest value, or
-        where there is none, or it is not known, to the best of all runs; ``minimum``, the number
-        of the one of ``objective.minima`` that the run ended near, -1 for none; ``outcome``, one
-        of ``"reached"``, ``"diverged"``, ``"stalled"`` (in the end it came no nearer worth
-        speaking of) and ``"moving"``; ``state_numbers``, which the optimizer keeps besides the
-        parameters.
+        function has no smallest value; ``final_value`` and ``best_value`` of the function;
+        ``final_gap`` to its smallest value, or where there is none, or it is not known, to the
+        best of all runs; ``minimum``, the number of the one of ``objective.minima`` that the run
+        ended near, -1 for none; ``outcome``, one of ``"reached"``, ``"diverged"``, ``"stalled"``
+        (in the end it came no nearer worth speaking of) and ``"moving"``; ``state_numbers``,
+        which the optimizer keeps besides the parameters.
     ends : ndarray of shape (R, P)
         Where each run ended; not finite where it diverged.
     values : ndarray of shape (R, T + 1)
