@@ -30,7 +30,7 @@ GRADIENT_TOL = 1e-10
 # How near a minimum a run ends for having reached it, as a share of the domain's diagonal.
 NEAR = 0.01
 # What a run has besides its steps, as measured: arrays of parameters, and bytes of objects.
-ARRAYS, RUN_BYTES = 10, 4000
+ARRAYS, RUN_BYTES = 10, 2500
 
 AT_LEAST_ONE = Interval(1, np.inf, "[)", integer=True)
 ALLOWED: Mapping[str, Constraint] = {

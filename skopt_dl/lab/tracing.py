@@ -160,7 +160,8 @@ def _operation(left: ast.expr, operator: ast.operator, right: ast.expr) -> ast.e
 def _node(value: Any) -> ast.expr:
     if isinstance(value, Symbol):
         return value.node
-    if not isinstance(value, numbers.Number | np.ndarray):
+    known = isinstance(value, numbers.Number | np.ndarray)
+    if not known:
         raise Untraceable(f"it uses {value!r} where an array or a number is due")
     if np.ndim(value) == 0 and np.isreal(value):
         plain = np.asarray(value).item()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from typing import Any, Self
 
@@ -68,9 +69,7 @@ class Quadratic(Function):
                 f"center of {self.name} must be of shape ({n_dims},), as its matrix has {n_dims} "
                 f"rows; got shape {self.center.shape}."
             )
-        if not isinstance(offset, numbers.Real) or not np.isfinite(offset):
-            raise ValueError(f"offset of {self.name} must be a finite number; got {offset!r}.")
-        self.offset = float(offset)
+        self.offset = _finite(offset, self.name)
         self.eigenvalues = np.linalg.eigvalsh(self.matrix)
         if self.eigenvalues[0] > 0:
             self.minima = [StationaryPoint(self.center, self.offset, MINIMUM)]
@@ -151,6 +150,12 @@ def random_rotation(n_dims: int, rng: np.random.Generator) -> np.ndarray:
     """An orthogonal matrix, uniformly drawn (Mezzadri, 2007, arXiv:math-ph/0609050)."""
     q, r = np.linalg.qr(rng.normal(size=(n_dims, n_dims)))
     return q * np.sign(np.diag(r))
+
+
+def _finite(offset: Any, name: str) -> float:
+    if not isinstance(offset, numbers.Real) or not math.isfinite(offset):
+        raise ValueError(f"offset of {name} must be a finite number; got {offset!r}.")
+    return float(offset)
 
 
 def _symmetric(matrix: Any) -> np.ndarray:
