@@ -72,8 +72,9 @@ class Comparison:
         the first step after which the gap was at most `tol`, infinite if there was none;
         ``final_value`` and ``best_value`` of the function; ``final_gap`` to its smallest value;
         ``minimum``, the number of the one of ``objective.minima`` that the run ended near, -1
-        for none of these; ``outcome``, one of ``"reached"``, ``"diverged"``, ``"stalled"`` (in the
-        end it came no nearer worth speaking of) and ``"moving"``; ``state_numbers``, which the
+        for none of these, which are not all minima where there are very many (see
+        ``Function.minima``); ``outcome``, one of ``"reached"``, ``"diverged"``, ``"stalled"`` (in
+        the end it came no nearer worth speaking of) and ``"moving"``; ``state_numbers``, which the
         optimizer keeps besides the parameters.
 
         Where the smallest value is not known (``objective.minimum`` is NaN), gaps, and so
@@ -230,7 +231,7 @@ def compare(
     n_variants = sum(map(len, stacks.values()))
     given = _given_starts(objective, starts)
     n_starts = given if isinstance(given, int) else len(given)
-    _check_memory(n_variants, n_starts, len(seeds), n_steps, objective.n_dims, record)
+    _check_memory(n_variants, n_starts, len(seeds), int(n_steps), objective.n_dims, record)
     points = _drawn(objective, given, seeds[0]) if isinstance(given, int) else given
     runs = [
         _Run(label, optimizer, start, seed, size)

@@ -54,7 +54,7 @@ class Batches:
         leaders: Sequence[int] | None = None,
         steps: int | None = None,
     ):
-        if sampling not in SAMPLING.values:
+        if not SAMPLING.accepts(sampling):
             raise ValueError(f"sampling of Batches must be {SAMPLING}; got {sampling!r}.")
         self.n_samples = n_samples
         self.batch_size = min(batch_size, n_samples)
