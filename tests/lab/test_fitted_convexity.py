@@ -16,7 +16,7 @@ Y = np.digitize(X[:, 0] * X[:, 1] + 0.3 * RNG.normal(size=50), [-0.3, 0.3])
 
 
 def test_linear_cross_entropy_is_proved_convex():
-    model = MLPClassifier((), optimizer="lbfgs", max_iter=1000).fit(X, Y)
+    model = MLPClassifier((), optimizer="lbfgs", max_iter=1000, random_state=0).fit(X, Y)
     found = lab.convexity_of_estimator(model, X, Y)
     assert (found.verdict, found.chord) == ("proved", None)
     assert len(found.curvatures) == 4
@@ -42,7 +42,7 @@ def test_a_network_is_refuted_by_a_chord_that_holds_when_computed_plainly():
 def test_positive_curvature_at_some_points_is_no_proof(monkeypatch):
     """Only the form of the loss is, and here it is not said to be convex."""
     monkeypatch.setattr(SquaredError, "is_convex", False)
-    model = MLPRegressor((), optimizer="lbfgs", max_iter=1000).fit(X, X[:, 0])
+    model = MLPRegressor((), optimizer="lbfgs", max_iter=1000, random_state=0).fit(X, X[:, 0])
     found = lab.convexity_of_estimator(model, X, X[:, 0], n_points=2)
     assert (found.verdict, found.chord) == ("undecided", None)
     assert found.smallest > 0.1
@@ -74,13 +74,13 @@ def test_a_linear_model_stands_beside_any_network(params):
 
 
 def test_the_number_of_points_is_checked():
-    model = MLPClassifier((), optimizer="lbfgs", max_iter=1000).fit(X, Y)
+    model = MLPClassifier((), optimizer="lbfgs", max_iter=1000, random_state=0).fit(X, Y)
     with pytest.raises(ValueError, match="n_points must be an int, at least 1; got 0"):
         lab.convexity_of_estimator(model, X, Y, n_points=0)
 
 
 def test_rounding_is_no_chord():
-    model = MLPClassifier((), optimizer="lbfgs", max_iter=1000).fit(X, Y)
+    model = MLPClassifier((), optimizer="lbfgs", max_iter=1000, random_state=0).fit(X, Y)
     at = lab.curvature(model, X, Y)
     # Biases that all grow alike change nothing but the last bits.
     assert abs(at.smallest) < 1e-10

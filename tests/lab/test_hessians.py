@@ -32,7 +32,7 @@ def agrees(found, hessian, rtol):
 @pytest.mark.parametrize("weighted", [False, True])
 def test_linear_least_squares_have_the_hessian_of_the_normal_equations(weighted):
     y = X @ RNG.normal(size=5)
-    model = MLPRegressor((), optimizer="lbfgs", alpha=0.7, max_iter=1000).fit(X, y)
+    model = MLPRegressor((), optimizer="lbfgs", alpha=0.7, max_iter=1000, random_state=0).fit(X, y)
     w = WEIGHTS if weighted else np.ones(60)
     found = lab.curvature(model, X, y, w, penalty=True)
     penalty = np.diag([0.7] * 5 + [0.0])
@@ -42,7 +42,7 @@ def test_linear_least_squares_have_the_hessian_of_the_normal_equations(weighted)
 
 def test_logistic_regression_has_its_closed_form():
     y = (X[:, 1] + RNG.logistic(size=60) > 0).astype(int)
-    model = MLPClassifier((), optimizer="lbfgs", max_iter=1000).fit(X, y)
+    model = MLPClassifier((), optimizer="lbfgs", max_iter=1000, random_state=0).fit(X, y)
     p = expit(X @ model.coefs_[0][:, 0] + model.intercepts_[0])
     agrees(lab.curvature(model, X, y), weighted_squares(p * (1 - p) / 60), 1e-8)
 
