@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state
 
 from skopt_dl._memory import in_words, n_bytes_of_memory
 from skopt_dl._params import did_you_mean
+from skopt_dl.lab.checks import as_numbers
 from skopt_dl.lab.fitted import PASS_SIZE, FittedLoss, network_and_samples, parameters
 from skopt_dl.lab.hessians import curvature
 from skopt_dl.networks import Network
@@ -19,6 +20,8 @@ from skopt_dl.networks import Network
 DIRECTIONS = ("random", "hessian", "path")
 # How far a slice goes beyond the ends of a path or beyond two models, as a share of the distance.
 MARGIN = 0.25
+# Directions at an angle of less than this, in radians, are parallel.
+PARALLEL = 1e-8
 # A path that moves less than this share of its longest extent does not move in a direction.
 STILL = 1e-6
 
@@ -118,7 +121,7 @@ def landscape(
         of different models can then be compared. ``"hessian"`` takes the eigenvectors of the
         largest and the smallest eigenvalue of the Hessian, of length 1; `curvature` gives others.
         ``"path"`` takes the first principal components of `path`, of length 1 (the same, section
-        7). Given ones are taken as they are.
+        7). Given ones are taken as they are; neither is zero, nor are they parallel.
     n_dims : {1, 2}, default=2
         D. An array tells itself.
     resolution : int, default=51
@@ -177,6 +180,7 @@ def landscape(
         rows = _checked_rows("directions", directions, loss.n_params)
         if len(rows) not in (1, 2):
             raise ValueError(f"directions must be one or two rows; got {len(rows)}.")
+        _check_span(rows)
         labels = [f"direction {i}" for i in range(1, len(rows) + 1)]
     elif directions == "random":
         rng = check_random_state(random_state)
@@ -315,7 +319,7 @@ def _form(network: Network) -> tuple[tuple[int, ...], list[str]]:
 
 
 def _checked_rows(name: str, rows: Any, n_params: int) -> np.ndarray:
-    array = np.atleast_2d(np.asarray(rows, dtype=np.float64))
+    array = np.atleast_2d(as_numbers(name, rows, f"(n, {n_params})"))
     if array.ndim != 2 or array.shape[1] != n_params:
         raise ValueError(
             f"{name} must be of shape (n, {n_params}), the weights and then the biases of the "
@@ -324,6 +328,22 @@ def _checked_rows(name: str, rows: Any, n_params: int) -> np.ndarray:
     if not np.isfinite(array).all():
         raise ValueError(f"{name} has values that are not finite.")
     return array
+
+
+def _check_span(directions: np.ndarray) -> None:
+    """Refuse one or two directions that do not make a line or a plane."""
+    lengths = np.linalg.norm(directions, axis=1)
+    if not lengths.all():
+        raise ValueError(
+            f"directions[{int(np.argmin(lengths))}] is zero and leads nowhere; each direction needs "
+            "a number that is not. Pass directions='random' for others."
+        )
+    units = directions / lengths[:, None]
+    if len(units) == 2 and np.linalg.norm(units[1] - (units[0] @ units[1]) * units[0]) < PARALLEL:
+        raise ValueError(
+            "The two directions are parallel, and make a line and no plane. Pass one of them, or "
+            "another second one."
+        )
 
 
 def _check_resolution(resolution: Any) -> None:

@@ -240,12 +240,25 @@ def test_models_that_differ_have_no_line_between_them(model):
         ({"directions": "path"}, "needs path="),
         ({"directions": "path", "path": np.zeros((2, 83))}, "path has 2 points"),
         ({"directions": "path", "path": np.zeros((9, 83))}, "path does not move"),
+        ({"directions": np.zeros((2, 83))}, r"directions\[0\] is zero"),
+        ({"directions": np.eye(83)[0] * [[1], [0]]}, r"directions\[1\] is zero"),
+        ({"directions": np.ones((2, 83))}, "two directions are parallel"),
+        ({"directions": np.arange(83) * [[1e-9], [-1e9]]}, "two directions are parallel"),
+        ({"directions": [["a"] * 83]}, r"directions must be real numbers, of shape \(n, 83\)"),
+        ({"path": WeightPath()}, r"path must be .*got a WeightPath.*\.params_"),
+        ({"path": 7j}, "path must be real numbers"),
         ({"path": np.zeros((9, 8))}, r"path must be of shape \(n, 83\)"),
     ],
 )
 def test_parameters_that_cannot_be_are_named(model, params, text):
     with pytest.raises(ValueError, match=text):
         lab.landscape(model, X, Y, **params)
+
+
+def test_directions_at_a_small_angle_are_a_plane(model):
+    rows = np.ones((2, 83)) + 1e-6 * np.eye(83)[:2]
+    plane = lab.landscape(model, X, Y, directions=rows, resolution=3, span=0.1)
+    np.testing.assert_array_equal(plane.directions, rows)
 
 
 def test_a_resolution_beyond_memory_is_refused_with_its_bytes(model):
