@@ -202,7 +202,8 @@ def normal_equations(X: Any, y: Any, alpha: float = 0.0) -> LinearModel:
     Raises
     ------
     ValueError
-        If X or y are sparse, or no numbers; if they do not go together, or some features depend on others and `alpha` is 0.
+        If X or y are sparse, or no numbers; if they do not go together; or if some features depend
+        on others and `alpha` is 0.
 
     Examples
     --------

@@ -388,8 +388,8 @@ def _check_span(directions: np.ndarray) -> None:
     lengths = np.linalg.norm(directions, axis=1)
     if not lengths.all():
         raise ValueError(
-            f"directions[{int(np.argmin(lengths))}] is zero and leads nowhere; each direction needs "
-            "a number that is not. Pass directions='random' for others."
+            f"directions[{int(np.argmin(lengths))}] is zero and leads nowhere; each direction "
+            "needs a number that is not. Pass directions='random' for others."
         )
     units = directions / lengths[:, None]
     if len(units) == 2 and np.linalg.norm(units[1] - (units[0] @ units[1]) * units[0]) < PARALLEL:
