@@ -40,8 +40,10 @@ N_NUMBERS = 4_000_000
 # A Hessian by differences costs some P² values of P numbers each, a gradient some P values. So many
 # numbers all the Hessians may cost, and all the gradients.
 COST_OF_HESSIANS, COST_OF_GRADIENTS = 3 * 10**7, 10**8
+# Values, each a call of the function, that all the rounds may take.
+N_CALLS = 40_000
 # Variables up to which there are Hessians, and up to which points are looked at.
-MOST_FOR_HESSIANS, MOST_FOR_POINTS = 100, 4000
+MOST_FOR_HESSIANS, MOST_FOR_POINTS = 100, 1000
 
 
 @dataclass(eq=False)
@@ -128,7 +130,7 @@ def convexity(
     convex by little, is not refuted by floating point numbers.
 
     The more variables, the fewer points have a Hessian or a tangent looked at, so that it takes
-    seconds: no Hessian with more than 100 variables. With more than 4,000 only an exact decision is
+    seconds: no Hessian with more than 100 variables. With more than 1,000 only an exact decision is
     made. ``tried`` says how many there were.
 
     Parameters
@@ -487,12 +489,13 @@ def _smallest_curvatures(
         return *best, 0
     # Half of what can be paid for the first look, and the other half for all the rounds.
     room, affordable = N_NUMBERS // n_dims**2, COST_OF_HESSIANS // n_dims**3 // 2
-    at_first, in_a_round = min(room, affordable), max(1, min(room, affordable // N_ROUNDS))
+    n_rounds = min(N_ROUNDS, N_CALLS // n_dims**2)
+    at_first, in_a_round = min(room, affordable), min(room, affordable // n_rounds)
     radius = (upper - lower) / 4
     # Away from the boundary, so that chords have room.
     inner = lower + radius / 50, upper - radius / 50
     n_seen, tried = 0, np.clip(points[:at_first], *inner)
-    for _ in range(N_ROUNDS):
+    for _ in range(n_rounds):
         seen = _curvatures(f, tried)
         n_seen += len(seen[0])
         joined = [np.concatenate(pair) for pair in zip(best, seen, strict=True)]
