@@ -157,15 +157,13 @@ def grid_cost(n_points: int, n_dims: Iterable[int] = range(1, 11)) -> dict[str, 
     array([1.e+02, 1.e+04, 1.e+20])
     """
     _check_n_points(n_points)
-    dims = list(n_dims) if isinstance(n_dims, Iterable) else [n_dims]
-    if not isinstance(n_dims, Iterable) or not all(
-        isinstance(each, numbers.Integral) and each >= 1 for each in dims
-    ):
+    each_n = list(n_dims) if isinstance(n_dims, Iterable) else []
+    if not each_n or not all(isinstance(n, int | np.integer) and n >= 1 for n in each_n):
         raise ValueError(
             "n_dims must be numbers of variables, ints of at least 1 in a list or a range, such as "
             f"[1, 2, 10]; got {n_dims!r}."
         )
-    dims = np.array(dims, dtype=int)
+    dims = np.array(each_n, dtype=int)
     with np.errstate(over="ignore"):
         evaluations = float(n_points) ** dims
     return {"n_dims": dims, "evaluations": evaluations, "bytes": 8.0 * evaluations}
@@ -366,7 +364,7 @@ def _check_n_points(n_points: Any) -> None:
         raise ValueError(f"n_points must be an int of at least 2; got {n_points!r}.")
 
 
-def _check_max_evaluations(max_evaluations: Any) -> None:
+def _check_max_evaluations(max_evaluations: float) -> None:
     if not isinstance(max_evaluations, numbers.Real) or not max_evaluations >= 1:
         raise ValueError(f"max_evaluations must be an int of at least 1; got {max_evaluations!r}.")
 

@@ -117,6 +117,7 @@ def test_cost_of_a_grid_beyond_all_numbers_is_infinite():
         (lambda: lab.grid_search(Plateau(400), 10), ValueError, r"has 1e\+400 points"),
         (lambda: lab.grid_cost(10, [-1]), ValueError, r"n_dims must be .* such as .*got \[-1\]"),
         (lambda: lab.grid_cost(10, [1.5]), ValueError, r"n_dims must be .*got \[1.5\]"),
+        (lambda: lab.grid_cost(10, []), ValueError, r"n_dims must be .*got \[\]"),
         (lambda: lab.grid_cost(10, 3), ValueError, "n_dims must be .* a list .*got 3"),
         (lambda: lab.cost_of_accuracy([]), ValueError, r"functions must be .*got \[\]"),
         (lambda: lab.cost_of_accuracy(np.sin), ValueError, "functions must be .*got <ufunc 'sin'>"),
