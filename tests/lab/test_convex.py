@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from skopt_dl import lab, objectives
@@ -244,6 +244,7 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=15, deadline=None)
+@example(large=(0.0, 5e-324, 0.0), little=(0.0, 0.0, 0.0), seed=0)
 @given(large=st.tuples(*[numbers] * 3), little=st.tuples(*[small] * 3), seed=st.integers(0, 100))
 def test_convex_functions_are_never_refuted(kind, large, little, seed):
     def f(x):
