@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import numbers
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from skopt_dl.lab.checks import as_numbers
 from skopt_dl.lab.comparing import AnyOptimizer, compare
 from skopt_dl.objectives import Function
 
@@ -65,7 +66,7 @@ def grid_search(function: Function, n_points: int, *, max_evaluations: int = 10*
     Raises
     ------
     ValueError
-        If the grid is too large; the message says how large it is.
+        If the grid is too large; the message says how large it is. Or if no value on it is finite.
 
     Examples
     --------
@@ -77,6 +78,7 @@ def grid_search(function: Function, n_points: int, *, max_evaluations: int = 10*
     """
     _check_function(function)
     _check_n_points(n_points)
+    _check_max_evaluations(max_evaluations)
     n_dims = function.n_dims
     evaluations = int(n_points) ** n_dims
     if evaluations > max_evaluations:
@@ -88,7 +90,7 @@ def grid_search(function: Function, n_points: int, *, max_evaluations: int = 10*
         )
         raise ValueError(
             f"A grid of {n_points} points along each of the {n_dims} variables of {function.name} "
-            f"has {evaluations:.3g} points, and their values alone take {_bytes(evaluations)}; "
+            f"has {_count(evaluations)} points, and their values alone take {_bytes(evaluations)}; "
             f"max_evaluations is {max_evaluations:.3g}. {remedy}, or a method that follows the "
             "gradient: lab.compare."
         )
@@ -99,6 +101,12 @@ def grid_search(function: Function, n_points: int, *, max_evaluations: int = 10*
         lowest = np.argmin(np.where(np.isnan(values), np.inf, values))
         if values[lowest] < best:
             best, place = float(values[lowest]), points[lowest]
+    if best == np.inf:
+        raise ValueError(
+            f"No value of {function.name} is finite at the {evaluations} points of the grid over "
+            f"its domain, from {function.lower.tolist()} to {function.upper.tolist()}: there is no "
+            "lowest. Check the function, or pass it another domain=."
+        )
     return GridSearch(
         function,
         int(n_points),
@@ -129,12 +137,18 @@ def grid_cost(n_points: int, n_dims: Iterable[int] = range(1, 11)) -> dict[str, 
     n_points : int
         Along each variable.
     n_dims : iterable of int, default=range(1, 11)
+        Each at least 1.
 
     Returns
     -------
     table : dict of str to ndarray
         ``n_dims``; ``evaluations`` and ``bytes``, float: how many points, and the memory that their
-        values take in float64.
+        values take in float64; infinite beyond the range of float64.
+
+    Raises
+    ------
+    ValueError
+        If a number of points or of variables cannot be.
 
     Examples
     --------
@@ -143,8 +157,15 @@ def grid_cost(n_points: int, n_dims: Iterable[int] = range(1, 11)) -> dict[str, 
     array([1.e+02, 1.e+04, 1.e+20])
     """
     _check_n_points(n_points)
-    dims = np.array(list(n_dims), dtype=int)
-    evaluations = float(n_points) ** dims
+    each_n = list(n_dims) if isinstance(n_dims, Iterable) else []
+    if not each_n or not all(isinstance(n, int | np.integer) and n >= 1 for n in each_n):
+        raise ValueError(
+            "n_dims must be numbers of variables, ints of at least 1 in a list or a range, such as "
+            f"[1, 2, 10]; got {n_dims!r}."
+        )
+    dims = np.array(each_n, dtype=int)
+    with np.errstate(over="ignore"):
+        evaluations = float(n_points) ** dims
     return {"n_dims": dims, "evaluations": evaluations, "bytes": 8.0 * evaluations}
 
 
@@ -179,7 +200,8 @@ def normal_equations(X: Any, y: Any, alpha: float = 0.0) -> LinearModel:
     Raises
     ------
     ValueError
-        If X and y do not go together, or some features depend on others and `alpha` is 0.
+        If X or y are sparse, or no numbers; if they do not go together; or if some features depend
+        on others and `alpha` is 0.
 
     Examples
     --------
@@ -190,7 +212,8 @@ def normal_equations(X: Any, y: Any, alpha: float = 0.0) -> LinearModel:
     >>> model.coef.round(6), round(float(model.intercept), 6)
     (array([2.]), 1.0)
     """
-    X, y = np.asarray(X, dtype=float), np.asarray(y, dtype=float)
+    X = as_numbers("X", X, "(n_samples, n_features)")
+    y = as_numbers("y", y, "(n_samples,) or (n_samples, n_outputs)")
     if X.ndim != 2 or y.ndim not in (1, 2) or len(X) != len(y) or not X.size:
         raise ValueError(
             "X must be of shape (n_samples, n_features) and y of shape (n_samples,) or "
@@ -233,7 +256,7 @@ def cost_of_accuracy(
         As for `compare`. Each starts from the function's `start`, with each of the rates, and the
         fastest run counts.
     gaps : sequence of float, default=(1e-1, 1e-2, 1e-4, 1e-6)
-        Above the smallest value.
+        Above the smallest value; positive.
     learning_rates : sequence of float, default=(1e-3, 1e-2, 1e-1, 1.0)
     n_steps : int, default=10_000
         That a run may take.
@@ -248,6 +271,13 @@ def cost_of_accuracy(
         ``gap``, ``learning_rate`` (NaN for grids) and ``evaluations``, float: values for a grid,
         values with gradients for optimizers; infinite where the gap was not reached.
 
+    Raises
+    ------
+    TypeError
+        If one of the functions is no `Function`.
+    ValueError
+        If the smallest value of one is not known, or a parameter is not valid.
+
     Examples
     --------
     >>> from skopt_dl import lab
@@ -261,7 +291,14 @@ def cost_of_accuracy(
     4 grid search 1048576
     4 sgd 5
     """
-    functions = [functions] if isinstance(functions, Function) else list(functions)
+    functions = [functions] if isinstance(functions, Function) else functions
+    if not isinstance(functions, Sequence) or not len(functions):
+        raise ValueError(
+            "functions must be a Function, or a list of at least one, such as "
+            f"[Quadratic([1.0]), Quadratic([1.0, 1.0])]; got {functions!r}."
+        )
+    _check_gaps(gaps)
+    _check_max_evaluations(max_evaluations)
     rows: list[tuple[str, int, str, float, float, float]] = []
     for function in functions:
         _check_function(function)
@@ -276,7 +313,7 @@ def cost_of_accuracy(
         ]:
             rows.append((function.name, function.n_dims, method, gap, rate, evaluations))
     names = ("function", "n_dims", "method", "gap", "learning_rate", "evaluations")
-    columns = zip(*rows, strict=True) if rows else [()] * len(names)
+    columns = zip(*rows, strict=True)
     return {name: np.array(column) for name, column in zip(names, columns, strict=True)}
 
 
@@ -327,8 +364,27 @@ def _check_n_points(n_points: Any) -> None:
         raise ValueError(f"n_points must be an int of at least 2; got {n_points!r}.")
 
 
+def _check_max_evaluations(max_evaluations: float) -> None:
+    if not isinstance(max_evaluations, numbers.Real) or not max_evaluations >= 1:
+        raise ValueError(f"max_evaluations must be an int of at least 1; got {max_evaluations!r}.")
+
+
+def _check_gaps(gaps: Any) -> None:
+    array = as_numbers("gaps", gaps, "(n_gaps,)")
+    if array.ndim != 1 or not array.size or not ((array > 0) & (array < np.inf)).all():
+        raise ValueError(
+            "gaps must be a list of at least one float in (0, inf), distances to the smallest "
+            f"value such as [0.1, 1e-4]; got {gaps!r}."
+        )
+
+
+def _count(number: int) -> str:
+    """Three digits of a number that may be beyond the range of float64."""
+    return f"{Decimal(number).normalize():.3g}"
+
+
 def _bytes(evaluations: int) -> str:
-    size = 8.0 * evaluations
-    power = min(int(math.log(size, 1024)), 8)
+    size = 8 * evaluations
+    power = min((size.bit_length() - 1) // 10, 8)
     units = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB")
-    return f"{size / 1024**power:.3g} {units[power]}"
+    return f"{Decimal(size) / 1024**power:.3g} {units[power]}"

@@ -144,7 +144,9 @@ def _rounding_errors(f: Function, points: np.ndarray, values: np.ndarray, eps: f
     steps = rng.integers(-3, 4, (N_NEIGHBOURS, 1, points.shape[1]))
     near = points + eps * steps * np.abs(points).max(axis=0)
     around = values_at(f, near.reshape(-1, points.shape[1])).reshape(N_NEIGHBOURS, -1)
-    return np.abs(around - values).max(axis=0) + 4 * eps * np.abs(values)
+    # Below the smallest normal number the spacing stays as it is there.
+    smallest = np.finfo(np.float64 if eps == np.finfo(np.float64).eps else np.float32).tiny
+    return np.abs(around - values).max(axis=0) + 4 * eps * np.maximum(np.abs(values), smallest)
 
 
 def _roughness(f: Function, points: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:

@@ -37,6 +37,13 @@ ROUNDINGS = 16
 N_LOWEST, N_ROUNDS = 20, 8
 # Numbers that Hessians may take at a time.
 N_NUMBERS = 4_000_000
+# A Hessian by differences costs some P² values of P numbers each, a gradient some P values. So many
+# numbers all the Hessians may cost, and all the gradients.
+COST_OF_HESSIANS, COST_OF_GRADIENTS = 3 * 10**7, 10**8
+# Values, each a call of the function, that all the rounds may take.
+N_CALLS = 40_000
+# Variables up to which there are Hessians, and up to which points are looked at.
+MOST_FOR_HESSIANS, MOST_FOR_POINTS = 100, 1000
 
 
 @dataclass(eq=False)
@@ -65,8 +72,8 @@ class Convexity:
     at : ndarray of shape (P,) or None
         Where that was.
     tried : dict of str to int
-        How many points with finite values, Hessians and secants there were; empty where the
-        decision is exact.
+        How many points with finite values, Hessians, secants and tangents there were; empty where
+        the decision is exact.
     """
 
     function: Function
@@ -122,6 +129,10 @@ def convexity(
     the function is above of, by more than the rounding of its values; a function that is linear, or
     convex by little, is not refuted by floating point numbers.
 
+    The more variables, the fewer points have a Hessian or a tangent looked at, so that it takes
+    seconds: no Hessian with more than 100 variables. With more than 1,000 only an exact decision is
+    made. ``tried`` says how many there were.
+
     Parameters
     ----------
     f : Function or callable
@@ -130,11 +141,11 @@ def convexity(
         Lower and upper ends of the box; infinite ones where the decision is exact. None means the
         function's own.
     n_dims : int, default=None
-        P of a callable; None means as many as `domain` has ends.
+        P of a callable; None means as many as `domain` has ends. A `Function` has its own.
     n_points : int, default=1000
-        Random points; as many secants and tangents are tried.
+        Random points; as many secants and, with few variables, tangents are tried.
     seed : int, default=0
-        Of the points.
+        Of the points; not negative.
 
     Returns
     -------
@@ -146,7 +157,8 @@ def convexity(
     TypeError
         If `f` cannot be called.
     ValueError
-        If `domain` is no box, or an infinite one where points have to be drawn from it; or if a
+        If `domain` is no box, or an infinite one where points have to be drawn from it; if `n_dims`
+        is not that of the function, or too large for points; if no value is finite; or if a
         callable returns an array of another shape.
 
     References
@@ -169,12 +181,15 @@ def convexity(
     """
     if not isinstance(n_points, int | np.integer) or n_points < 1:
         raise ValueError(f"n_points must be an int of at least 1; got {n_points!r}.")
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(f"seed must be an int of at least 0; got {seed!r}.")
     with np.errstate(all="ignore"):
         f = _as_function(f, domain, n_dims)
     lower, upper = _box(f, domain)
     known = decide(f, lower, upper)
     if known is not None:
         return known
+    _check_n_dims(f.name, f.n_dims)
     if not np.isfinite([lower, upper]).all():
         raise ValueError(
             f"domain of {f.name} must be finite, since points are drawn from it; got "
@@ -185,6 +200,11 @@ def convexity(
 
 def _as_function(f: Any, domain: tuple[Any, Any] | None, n_dims: int | None) -> Function:
     if isinstance(f, Function):
+        if n_dims is not None and n_dims != f.n_dims:
+            raise ValueError(
+                f"n_dims of {f.name} is {f.n_dims}; got {n_dims!r}. Leave it out, or make the "
+                "function of as many variables."
+            )
         return f
     if not callable(f):
         raise TypeError(f"convexity needs a Function or a callable in array code; got {f!r}.")
@@ -195,7 +215,19 @@ def _as_function(f: Any, domain: tuple[Any, Any] | None, n_dims: int | None) -> 
                 "as many lower and upper ends."
             )
         n_dims = int(np.broadcast(*map(np.atleast_1d, domain)).size)
+    if isinstance(n_dims, int | np.integer):
+        _check_n_dims(getattr(f, "__name__", type(f).__name__), n_dims)
     return from_callable(f, n_dims) if domain is None else from_callable(f, n_dims, domain=domain)
+
+
+def _check_n_dims(name: str, n_dims: int) -> None:
+    """Refuse so many variables that points, and their neighbours along each, take too long."""
+    if n_dims > MOST_FOR_POINTS:
+        raise ValueError(
+            f"{name} has {n_dims:,} variables; convexity looks at points of up to "
+            f"{MOST_FOR_POINTS:,}. Fix some of the variables, or pass a Function that is decided "
+            "exactly, such as a Quadratic."
+        )
 
 
 def _box(f: Function, domain: tuple[Any, Any] | None) -> tuple[np.ndarray, np.ndarray]:
@@ -394,14 +426,26 @@ def _by_points(
     """Any function, by Hessians at random points, secants between them and tangents."""
     points = _draw(f, lower, upper, n_points, rng)
     values = values_at(f, points)
+    n_finite = int(np.isfinite(values).sum())
+    if not n_finite:
+        raise ValueError(
+            f"{f.name} has no finite value at any of {len(points)} points from {_point(lower)} to "
+            f"{_point(upper)}: there is nothing to be convex. Check the function, or pass domain= "
+            "where it has values."
+        )
     others = rng.permutation(len(points))
     secants = Chords(points, points[others], rng.uniform(0.05, 0.95, len(points)))
     lowest, eigenvalues, vectors, n_hessians = _smallest_curvatures(f, points, lower, upper, rng)
-    curved, touching = along(lowest, vectors, lower, upper), _tangents(f, points, others, values)
+    curved = along(lowest, vectors, lower, upper)
+    touching, n_tangents = _tangents(f, points, others, values)
     every = (np.concatenate(parts) for parts in zip(curved, secants, touching, strict=True))
     found = best_counterexample(f, Chords(*every), precision(values), (lower, upper))
-    n_finite = int(np.isfinite(values).sum())
-    tried = {"points": n_finite, "hessians": n_hessians, "secants": len(points)}
+    tried = {
+        "points": n_finite,
+        "hessians": n_hessians,
+        "secants": len(points),
+        "tangents": n_tangents,
+    }
     seen: dict[str, Any] = {"tried": tried}
     if len(lowest):
         seen |= {"smallest_eigenvalue": float(eigenvalues[0]), "at": lowest[0]}
@@ -410,11 +454,16 @@ def _by_points(
         return Convexity(
             f, lower, upper, "refuted", reason, strict=False, counterexample=found, **seen
         )
-    reason = f"Nothing speaks against it at {n_finite} points, {len(points)} secants and tangents"
+    reason = (
+        f"Nothing speaks against it at {n_finite} points, {len(points)} secants and {n_tangents} "
+        "tangents"
+    )
     if n_finite < len(points):
         reason += f" ({len(points) - n_finite} more points have no finite value)"
     if len(lowest):
         reason += f"; the smallest eigenvalue of {n_hessians} Hessians is {eigenvalues[0]:.3g}"
+    elif f.n_dims > MOST_FOR_HESSIANS:
+        reason += f"; of more than {MOST_FOR_HESSIANS} variables no Hessians are looked at"
     return Convexity(f, lower, upper, "undecided", f"{reason}.", **seen)
 
 
@@ -435,19 +484,25 @@ def _smallest_curvatures(
     Around the best ones it is looked for better ones, nearer and nearer.
     """
     n_dims = f.n_dims
-    room = max(1, N_NUMBERS // n_dims**2)
     best = points[:0], np.empty(0), points[:0]
+    if n_dims > MOST_FOR_HESSIANS:
+        return *best, 0
+    # Half of what can be paid for the first look, and the other half for all the rounds.
+    room, affordable = N_NUMBERS // n_dims**2, COST_OF_HESSIANS // n_dims**3 // 2
+    n_rounds = min(N_ROUNDS, N_CALLS // n_dims**2)
+    at_first, in_a_round = min(room, affordable), min(room, affordable // n_rounds)
     radius = (upper - lower) / 4
     # Away from the boundary, so that chords have room.
     inner = lower + radius / 50, upper - radius / 50
-    n_seen, tried = 0, np.clip(points[:room], *inner)
-    for _ in range(N_ROUNDS):
+    n_seen, tried = 0, np.clip(points[:at_first], *inner)
+    for _ in range(n_rounds):
         seen = _curvatures(f, tried)
         n_seen += len(seen[0])
         joined = [np.concatenate(pair) for pair in zip(best, seen, strict=True)]
         order = np.argsort(joined[1])[:N_LOWEST]
         best = joined[0][order], joined[1][order], joined[2][order]
-        repeated = np.repeat(best[0], max(1, min(5, room // N_LOWEST)), axis=0)
+        repeats = max(1, min(5, in_a_round // N_LOWEST))
+        repeated = np.repeat(best[0], repeats, axis=0)[:in_a_round]
         moved = repeated + radius * rng.normal(size=repeated.shape)
         tried, radius = np.clip(moved, *inner), radius / 3
     return *best, n_seen
@@ -465,19 +520,24 @@ def _curvatures(f: Function, points: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return points[finite], eigenvalues[:, 0], vectors[:, :, 0]
 
 
-def _tangents(f: Function, points: np.ndarray, others: np.ndarray, values: np.ndarray) -> Chords:
-    """Chords from where a tangent is above the function somewhere, to there.
+def _tangents(
+    f: Function, points: np.ndarray, others: np.ndarray, values: np.ndarray
+) -> tuple[Chords, int]:
+    """Chords from where a tangent is above the function somewhere, to there; and of how many.
 
     If so, the function is above the chord near to where the tangent touches.
     """
+    affordable = min(len(points), max(1, COST_OF_GRADIENTS // f.n_dims**2))
+    touched, others = points[:affordable], others[:affordable]
     try:
         with np.errstate(all="ignore"):
-            slopes = np.asarray(f.gradient(points), dtype=float)
+            slopes = np.asarray(f.gradient(touched), dtype=float)
     except NotImplementedError:
-        slopes = np.full_like(points, np.nan)
-    rises = np.einsum("ij,ij->i", slopes, points[others] - points)
+        slopes = np.full_like(touched, np.nan)
+    rises = np.einsum("ij,ij->i", slopes, points[others] - touched)
     with np.errstate(invalid="ignore"):
-        below = np.flatnonzero(values[others] < values + rises)
+        below = np.flatnonzero(values[others] < values[:affordable] + rises)
     shares = np.tile(2.0 ** -np.arange(1, 11), len(below))
     rows = np.repeat(below, 10)
-    return Chords(points[rows], points[others[rows]], shares)
+    n_tangents = int(np.isfinite(slopes).all(axis=1).sum())
+    return Chords(touched[rows], points[others[rows]], shares), n_tangents

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
+from skopt_dl._params import Precision
 from skopt_dl.backends import get_backend, one_blas_thread
 from skopt_dl.estimators.base import BaseMLP
 from skopt_dl.estimators.data import training_data
@@ -90,12 +91,32 @@ def parameters(estimator: Any) -> np.ndarray:
     return np.array(network_and_samples(estimator)[0]._plain_params())
 
 
+class FittedData(NamedTuple):
+    """What a loss is computed of, as the model has prepared it.
+
+    Attributes
+    ----------
+    samples : {ndarray, CSR matrix} of shape (n_samples, n_features)
+        As they come out of a pipeline.
+    targets : ndarray of shape (n_samples, n_outputs)
+        Encoded, smoothed or standardised.
+    weights : ndarray of shape (n_samples, 1)
+        Those of the samples times those of their classes.
+    """
+
+    samples: Any
+    targets: np.ndarray
+    weights: np.ndarray
+
+
 class FittedLoss:
     """The loss of a fitted network on given data, for any weights and biases in place of its own.
 
     It is the mean that training minimises: over samples with their weights, those of classes
-    included, with smoothed labels, of standardised targets; without dropout. Batch normalisation
-    does what it does in predictions: it is folded into weights and biases.
+    included, with smoothed labels, of standardised targets; without dropout. The loss of a sample
+    is the sum over its outputs and not their mean: that of squared errors is half the sum of their
+    squares. Batch normalisation does what it does in predictions: it is folded into weights and
+    biases.
 
     Parameters
     ----------
@@ -105,7 +126,7 @@ class FittedLoss:
     sample_weight : array-like of shape (n_samples,), default=None
     penalty : bool, default=False
         Whether the L2 penalty ``alpha / 2 * ||coefs||² / sum(sample_weight)`` is part of it.
-    dtype : dtype, default=None
+    dtype : {"float32", "float64"}, default=None
         Precision to work in; None means that of the model.
 
     Attributes
@@ -115,13 +136,28 @@ class FittedLoss:
         Of weights, biases and activations alone.
     params : ndarray of shape (P,)
         The model's own.
+    data : FittedData
+        What the network gets and is compared with.
 
     Raises
     ------
     TypeError, sklearn.exceptions.NotFittedError
         As for `network_and_samples`.
     ValueError
-        If the data does not fit the model.
+        If the data does not fit the model, or a parameter is not valid.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skopt_dl import MLPClassifier, lab
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = MLPClassifier(5, optimizer="lbfgs", random_state=0).fit(X, y)
+    >>> loss = lab.FittedLoss(model, X, y)
+    >>> own = lab.parameters(model)
+    >>> bool(loss.losses(own) < loss.losses(2 * own))
+    True
+    >>> loss.gradients([own, 2 * own]).shape
+    (2, 43)
     """
 
     def __init__(
@@ -134,6 +170,8 @@ class FittedLoss:
         penalty: bool = False,
         dtype: Any = None,
     ):
+        if not Precision().accepts(dtype):
+            raise ValueError(f"dtype must be {Precision()}; got {dtype!r}.")
         self.model, X = network_and_samples(estimator, X)
         self.network, own = self.model._plain_network(), self.model._plain_params()
         self.dtype = np.dtype(own.dtype if dtype is None else dtype)
@@ -157,7 +195,9 @@ class FittedLoss:
         self.n_samples = len(targets)
         weights = np.ones((self.n_samples, 1), self.dtype) if weights is None else weights
         self._weight_sum = float(weights.sum())
+        self.penalty = bool(penalty)
         self._alpha = float(self.model.alpha) / self._weight_sum if penalty else 0.0
+        self.data = FittedData(X, targets, weights)
         self._b = b = get_backend(self.model.device)
         self._shares = b.asarray(weights[:, 0] / self._weight_sum)
         self._weights = TargetPool(b, b.asarray(weights))
@@ -181,8 +221,25 @@ class FittedLoss:
         for start in range(0, len(params), size):
             yield slice(start, min(start + size, len(params)))
 
-    def losses(self, params: np.ndarray) -> np.ndarray:
-        """Losses of K models, ``(K, P)`` to ``(K,)``; inf or NaN where they overflow."""
+    def _stacked(self, params: Any) -> tuple[np.ndarray, tuple[int, ...]]:
+        """Models as rows ``(K, P)``, and the shape ``(...)`` that they came in."""
+        try:
+            array = np.asarray(params)
+        except (TypeError, ValueError):
+            array = np.empty((), dtype=object)
+        if array.dtype.kind not in "biuf" or array.shape[-1:] != (self.n_params,):
+            of_another_kind = f"a {type(params).__name__} that is no array of such"
+            what = f"shape {array.shape}" if array.dtype.kind in "biuf" else of_another_kind
+            raise ValueError(
+                f"params must be real numbers of shape ({self.n_params},), the weights and then "
+                f"the biases of a model, or (K, {self.n_params}), of K models; got {what}. "
+                "skopt_dl.lab.parameters gives those of a fitted model."
+            )
+        return array.reshape(-1, self.n_params), array.shape[:-1]
+
+    def losses(self, params: Any) -> np.ndarray:
+        """Losses of models, ``(..., P)`` to ``(...)``; inf or NaN where they overflow."""
+        params, shape = self._stacked(params)
         b, network = self._b, self.network
         losses = np.empty(len(params), self.dtype)
         with b.quiet(), one_blas_thread():
@@ -196,10 +253,11 @@ class FittedLoss:
                     weights = stack[:, : network.n_weights]
                     values = values + 0.5 * self._alpha * b.row_dot(weights, weights)
                 losses[part] = b.to_numpy(values)
-        return losses
+        return losses.reshape(shape)[()]
 
-    def gradients(self, params: np.ndarray) -> np.ndarray:
-        """Gradients of K models, ``(K, P)`` to ``(K, P)``."""
+    def gradients(self, params: Any) -> np.ndarray:
+        """Gradients of models, ``(..., P)`` to ``(..., P)``."""
+        params, shape = self._stacked(params)
         b, n_weights = self._b, self.network.n_weights
         grads = np.empty((len(params), self.n_params), self.dtype)
         rows = self._block.sizes[0]
@@ -213,7 +271,7 @@ class FittedLoss:
                     total += share * objective.grad(stack, batch)
                 total[:, :n_weights] += self._alpha * stack[:, :n_weights]
                 grads[part] = b.to_numpy(total)
-        return grads
+        return grads.reshape(*shape, self.n_params)
 
     def _stack(self, n_models: int) -> tuple[NetworkObjective, Sequence[Any], Array]:
         """The network's objective for so many models, its batches, and a place for parameters."""

@@ -5,20 +5,25 @@ from __future__ import annotations
 import math
 import numbers
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from sklearn.utils import check_random_state
 
 from skopt_dl._memory import in_words, n_bytes_of_memory
 from skopt_dl._params import did_you_mean
-from skopt_dl.lab.fitted import PASS_SIZE, FittedLoss, network_and_samples, parameters
+from skopt_dl.lab.checks import as_numbers
+from skopt_dl.lab.fitted import PASS_SIZE, FittedLoss, network_and_samples
 from skopt_dl.lab.hessians import curvature
 from skopt_dl.networks import Network
 
 DIRECTIONS = ("random", "hessian", "path")
 # How far a slice goes beyond the ends of a path or beyond two models, as a share of the distance.
 MARGIN = 0.25
+# Directions at an angle of less than this, in radians, are parallel.
+PARALLEL = 1e-8
+# Two models' data are the same if they are so near, relative to the largest of a column.
+ALIKE = 1e-6
 # A path that moves less than this share of its longest extent does not move in a direction.
 STILL = 1e-6
 
@@ -118,7 +123,7 @@ def landscape(
         of different models can then be compared. ``"hessian"`` takes the eigenvectors of the
         largest and the smallest eigenvalue of the Hessian, of length 1; `curvature` gives others.
         ``"path"`` takes the first principal components of `path`, of length 1 (the same, section
-        7). Given ones are taken as they are.
+        7). Given ones are taken as they are; neither is zero, nor are they parallel.
     n_dims : {1, 2}, default=2
         D. An array tells itself.
     resolution : int, default=51
@@ -177,6 +182,7 @@ def landscape(
         rows = _checked_rows("directions", directions, loss.n_params)
         if len(rows) not in (1, 2):
             raise ValueError(f"directions must be one or two rows; got {len(rows)}.")
+        _check_span(rows)
         labels = [f"direction {i}" for i in range(1, len(rows) + 1)]
     elif directions == "random":
         rng = check_random_state(random_state)
@@ -240,8 +246,9 @@ def between(
     Parameters
     ----------
     first, second : fitted MLPClassifier, MLPRegressor, or Pipeline or search with one
-        Of the same layers and activations; the loss is the first's. Samples pass through the first
-        one's pipeline.
+        Of the same layers and activations, and with the same loss: on the line there is one for
+        both. So the classes, the labels' smoothing, the weights of the classes and the scale of
+        the targets are the same, and X when it comes out of their pipelines.
     X, y, sample_weight, penalty
         As for `landscape`.
     resolution : int, default=61
@@ -255,7 +262,8 @@ def between(
     Raises
     ------
     ValueError
-        If the two are networks of different shapes; else as for `landscape`.
+        If the two are networks of different shapes or losses; the message says what differs. Else
+        as for `landscape`.
     TypeError, sklearn.exceptions.NotFittedError
         As for `landscape`.
 
@@ -279,14 +287,19 @@ def between(
     """
     _check_resolution(resolution)
     loss = FittedLoss(first, X, y, sample_weight, penalty=penalty)
-    other = network_and_samples(second)[0]._plain_network()
+    model = network_and_samples(second)[0]
+    other = model._plain_network()
     if _form(other) != _form(loss.network):
         raise ValueError(
             f"The two models differ: {_form(loss.network)} and {_form(other)}, layer sizes and "
             "activations. There is a line only between networks that are alike."
         )
+    _check_same("loss", repr(loss.network.loss), repr(other.loss))
+    _check_same("classes_", _classes(loss.model), _classes(model))
+    own = FittedLoss(second, X, y, sample_weight, penalty=penalty, dtype=loss.dtype)
+    _check_same_loss(loss, own)
     _check_memory(resolution, 1, loss.dtype)
-    end = parameters(second).astype(loss.dtype)
+    end = own.params
     rows = (end - loss.params)[None]
     places = np.linspace(-MARGIN, 1 + MARGIN, resolution)
     losses = _losses(loss, [places], rows)
@@ -314,8 +327,52 @@ def _form(network: Network) -> tuple[tuple[int, ...], list[str]]:
     return network.layer_sizes, [type(each).__name__ for each in network.activations]
 
 
+def _check_same_loss(first: FittedLoss, second: FittedLoss) -> None:
+    """Refuse two models whose losses, on the same data, are not the same function of weights."""
+    one, two = first.model, second.model
+    _check_same("label_smoothing", one.label_smoothing, two.label_smoothing)
+    if first.penalty:
+        _check_same("alpha, and penalty=True", one.alpha, two.alpha)
+    for name, ours, theirs in (
+        ("X, as it comes out of their pipelines", first.data.samples, second.data.samples),
+        ("targets, by standardize_target", first.data.targets, second.data.targets),
+        ("class_weight", first.data.weights, second.data.weights),
+    ):
+        if ours.shape != theirs.shape:
+            _refuse(name, f"shape {ours.shape}", f"shape {theirs.shape}")
+        scale, apart = _largest(ours), _largest(ours - theirs)
+        if not (apart <= ALIKE * scale).all():
+            column = int(np.argmax(apart - ALIKE * scale))
+            values = (f"values up to {_largest(each)[column]:.6g}" for each in (ours, theirs))
+            _refuse(f"{name} (column {column}, by up to {apart[column]:.3g})", *values)
+
+
+def _check_same(name: str, first: Any, second: Any) -> None:
+    if first != second:
+        _refuse(name, first, second)
+
+
+def _refuse(name: str, first: Any, second: Any) -> NoReturn:
+    raise ValueError(
+        f"The two models differ in their {name}: {first} and {second}. On the line between them "
+        "there is one loss for both. Fit both with the same."
+    )
+
+
+def _classes(model: Any) -> Any:
+    """Lists of the classes, to compare; None of a regressor."""
+    classes = getattr(model, "classes_", None)
+    return [each.tolist() for each in classes] if isinstance(classes, list | np.ndarray) else None
+
+
+def _largest(columns: Any) -> np.ndarray:
+    """The largest size of a number in each column, ``(n,)``."""
+    largest = abs(columns).max(axis=0)
+    return largest.toarray()[0] if hasattr(largest, "toarray") else np.asarray(largest)
+
+
 def _checked_rows(name: str, rows: Any, n_params: int) -> np.ndarray:
-    array = np.atleast_2d(np.asarray(rows, dtype=np.float64))
+    array = np.atleast_2d(as_numbers(name, rows, f"(n, {n_params})"))
     if array.ndim != 2 or array.shape[1] != n_params:
         raise ValueError(
             f"{name} must be of shape (n, {n_params}), the weights and then the biases of the "
@@ -324,6 +381,22 @@ def _checked_rows(name: str, rows: Any, n_params: int) -> np.ndarray:
     if not np.isfinite(array).all():
         raise ValueError(f"{name} has values that are not finite.")
     return array
+
+
+def _check_span(directions: np.ndarray) -> None:
+    """Refuse one or two directions that do not make a line or a plane."""
+    lengths = np.linalg.norm(directions, axis=1)
+    if not lengths.all():
+        raise ValueError(
+            f"directions[{int(np.argmin(lengths))}] is zero and leads nowhere; each direction "
+            "needs a number that is not. Pass directions='random' for others."
+        )
+    units = directions / lengths[:, None]
+    if len(units) == 2 and np.linalg.norm(units[1] - (units[0] @ units[1]) * units[0]) < PARALLEL:
+        raise ValueError(
+            "The two directions are parallel, and make a line and no plane. Pass one of them, or "
+            "another second one."
+        )
 
 
 def _check_resolution(resolution: Any) -> None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.sparse
 from scipy.optimize import brute
 from sklearn.linear_model import LinearRegression, Ridge
 
@@ -90,6 +91,12 @@ def test_cost_of_a_grid_is_a_power_of_the_dimension():
     np.testing.assert_array_equal(table["bytes"], 8 * table["evaluations"])
 
 
+def test_cost_of_a_grid_beyond_all_numbers_is_infinite():
+    table = lab.grid_cost(10**6, [2, 1000])
+    assert table["evaluations"].tolist() == [1e12, np.inf]
+    assert table["bytes"].tolist() == [8e12, np.inf]
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -97,6 +104,49 @@ def test_cost_of_a_grid_is_a_power_of_the_dimension():
         (lambda: lab.grid_search(Plateau(), 2.5), ValueError, "n_points must be .* got 2.5"),
         (lambda: lab.grid_search(np.sin, 5), TypeError, "function must be a Function.*got ufunc"),
         (lambda: lab.grid_cost(0), ValueError, "n_points must be an int of at least 2; got 0"),
+        (
+            lambda: lab.grid_search(from_callable(lambda x: x[:, 0] * np.nan, 2, name="f"), 5),
+            ValueError,
+            r"No value of f is finite at the 25 points .* from \[-5.0, -5.0\] to .* domain=",
+        ),
+        (
+            lambda: lab.grid_search(Plateau(), 5, max_evaluations=-1),
+            ValueError,
+            "max_evaluations must be an int of at least 1; got -1",
+        ),
+        (lambda: lab.grid_search(Plateau(400), 10), ValueError, r"has 1e\+400 points"),
+        (lambda: lab.grid_cost(10, [-1]), ValueError, r"n_dims must be .* such as .*got \[-1\]"),
+        (lambda: lab.grid_cost(10, [1.5]), ValueError, r"n_dims must be .*got \[1.5\]"),
+        (lambda: lab.grid_cost(10, []), ValueError, r"n_dims must be .*got \[\]"),
+        (lambda: lab.grid_cost(10, 3), ValueError, "n_dims must be .* a list .*got 3"),
+        (lambda: lab.cost_of_accuracy([]), ValueError, r"functions must be .*got \[\]"),
+        (lambda: lab.cost_of_accuracy(np.sin), ValueError, "functions must be .*got <ufunc 'sin'>"),
+        *(
+            (
+                lambda gaps=gaps: lab.cost_of_accuracy(Plateau(), gaps=gaps),
+                ValueError,
+                "gaps must be .*got ",
+            )
+            for gaps in ([-0.1], [0], [], 0.1, [np.nan], [np.inf], "a")
+        ),
+        (
+            lambda: lab.cost_of_accuracy(Plateau(), max_evaluations=0),
+            ValueError,
+            "max_evaluations must be an int of at least 1; got 0",
+        ),
+        (
+            lambda: lab.normal_equations(scipy.sparse.eye_array(2), [1, 2]),
+            ValueError,
+            r"X must be .*dense.* Pass X\.toarray\(\)",
+        ),
+        (lambda: lab.normal_equations("a", [1, 2]), ValueError, "X must be real numbers.*a str"),
+        (
+            lambda: lab.normal_equations([[1.0], [2.0]], ["1", "2"]),
+            ValueError,
+            r"y must be real numbers, of shape \(n_samples,\) or",
+        ),
+        (lambda: lab.normal_equations([[1j], [2.0]], [1, 2]), ValueError, "dtype is complex"),
+        (lambda: lab.normal_equations([[1], [2, 3]], [1, 2]), ValueError, "X must be real numbers"),
         (lambda: lab.cost_of_accuracy(MonkeySaddle()), ValueError, "of MonkeySaddle is -inf"),
         (lambda: lab.cost_of_accuracy([len]), TypeError, "got builtin_function_or_method"),
         (lambda: lab.normal_equations([[1.0], [2.0]], [1.0]), ValueError, r"got \(2, 1\) and"),

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from skopt_dl import lab, objectives
@@ -244,6 +244,7 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=15, deadline=None)
+@example(large=(0.0, 5e-324, 0.0), little=(0.0, 0.0, 0.0), seed=0)
 @given(large=st.tuples(*[numbers] * 3), little=st.tuples(*[small] * 3), seed=st.integers(0, 100))
 def test_convex_functions_are_never_refuted(kind, large, little, seed):
     def f(x):
@@ -311,6 +312,42 @@ def test_function_without_derivatives_is_looked_at_by_secants():
 
     found = lab.convexity(Bowl(1))
     assert (found.verdict, found.tried["hessians"]) == ("undecided", 0)
+    assert found.tried["tangents"] == 0
+
+
+class Counted(Function):
+    """A sum of cosines or squares that counts the numbers its derivatives would cost."""
+
+    def __init__(self, n_dims, of_one):
+        super().__init__(n_dims)
+        self.of_one, self.hessians, self.gradients = of_one, 0, 0
+
+    def value(self, x):
+        return self.of_one(x).sum(axis=-1)
+
+    def gradient(self, x):
+        self.gradients += len(x)
+        return (self.of_one(x + 1e-6) - self.of_one(x - 1e-6)) / 2e-6
+
+    def hessian(self, x):
+        self.hessians += len(x)
+        around = self.of_one(x + 1e-3) - 2 * self.of_one(x) + self.of_one(x - 1e-3)
+        return around[..., None] * 1e6 * np.eye(self.n_dims)
+
+
+@pytest.mark.parametrize(
+    ("n_dims", "hessians", "gradients"),
+    [(2, 2000, 1006), (30, 1200, 1002), (60, 139, 1002), (100, 31, 1002), (400, 0, 625)],
+)
+def test_work_is_bounded_in_many_dimensions_and_what_was_tried_is_said(n_dims, hessians, gradients):
+    f = Counted(n_dims, np.square)
+    found = lab.convexity(f)
+    assert found.verdict == "undecided"
+    assert found.tried["hessians"] == f.hessians <= hessians
+    assert found.tried["tangents"] == f.gradients <= gradients
+    assert f"{f.gradients} tangents" in found.reason
+    assert ("more than 100 variables no Hessians" in found.reason) == (n_dims > 100)
+    assert lab.convexity(Counted(n_dims, np.cos)).verdict == "refuted"
 
 
 def test_equal_seeds_give_equal_answers():
@@ -329,6 +366,18 @@ def test_equal_seeds_give_equal_answers():
         ((objectives.Beale(), (-INF, INF)), {}, ValueError, "must be finite"),
         ((objectives.Beale(),), {"n_points": 0}, ValueError, "n_points must be"),
         ((lambda x: x, (0, 1)), {}, ValueError, "must return shape"),
+        (
+            (lambda x: np.nan * x[:, 0],),
+            {"n_dims": 1},
+            ValueError,
+            "no finite value at any of 1003 points from -5 to 5: .* pass domain=",
+        ),
+        ((objectives.Rosenbrock(),), {"n_dims": 5}, ValueError, "Rosenbrock is 2; got 5"),
+        ((objectives.Booth(),), {"n_dims": 1}, ValueError, "Booth is 2; got 1"),
+        ((objectives.Beale(),), {"seed": -1}, ValueError, "seed must be .* at least 0; got -1"),
+        ((Polynomial([1]),), {"seed": 0.5}, ValueError, "seed must be .* got 0.5"),
+        ((len,), {"n_dims": 10**6}, ValueError, "len has 1,000,000 variables.*of up to 1,000"),
+        ((objectives.Rosenbrock(1001),), {}, ValueError, "Rosenbrock has 1,001 variables"),
     ],
 )
 def test_bad_input_is_refused_by_name(arguments, options, error, message):

@@ -203,6 +203,44 @@ def test_a_regressor_with_other_targets_is_refused():
         FittedLoss(model, X, X[:, 0])
 
 
+def test_one_model_and_arrays_of_models_are_taken_as_they_come():
+    model = fit(quick(), X, LABELS["multiclass"])
+    loss = FittedLoss(model, X, LABELS["multiclass"])
+    own = lab.parameters(model)
+    rows = own + RNG.normal(0, 0.3, (2, 3, len(own)))
+    losses, gradients = loss.losses(rows), loss.gradients(rows)
+    assert (losses.shape, gradients.shape) == ((2, 3), rows.shape)
+    assert loss.losses(rows[1, 2].tolist()) == pytest.approx(losses[1, 2], rel=1e-12)
+    np.testing.assert_allclose(loss.gradients(rows[1, 2]), gradients[1, 2], atol=1e-13)
+
+
+@pytest.mark.parametrize("method", ["losses", "gradients"])
+@pytest.mark.parametrize(
+    ("params", "got"),
+    [
+        ("a", "got a str that"),
+        (3.0, r"got shape \(\)"),
+        (np.zeros((2, 7)), r"got shape \(2, 7\)"),
+        (np.zeros((17, 1)), r"got shape \(17, 1\)"),
+        ([[0.0], [0.0, 1.0]], "got a list that"),
+        (np.full(17, 1j), "got a ndarray that is no"),
+    ],
+)
+def test_weights_of_another_form_are_refused(method, params, got):
+    model = fit(quick(hidden_layer_sizes=2), X, LABELS["multiclass"] > 0)
+    loss = FittedLoss(model, X, LABELS["multiclass"] > 0)
+    message = rf"params must be real numbers of shape \(13,\).*{got}.*lab.parameters"
+    with pytest.raises(ValueError, match=message):
+        getattr(loss, method)(params)
+
+
+@pytest.mark.parametrize("dtype", ["int", "float16", complex, 3])
+def test_precision_is_single_or_double(dtype):
+    model = fit(quick(), X, LABELS["binary"])
+    with pytest.raises(ValueError, match=r"dtype must be None, 'float32' or 'float64'; got"):
+        FittedLoss(model, X, LABELS["binary"], dtype=dtype)
+
+
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_kinks_of_activations_are_declared(name):
     b, activation = get_backend("cpu"), ACTIVATIONS[name]

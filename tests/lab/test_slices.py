@@ -4,21 +4,23 @@ import numpy as np
 import pytest
 import scipy.sparse
 from sklearn.decomposition import PCA
+from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skopt_dl import MLPClassifier, MLPRegressor, lab
 from skopt_dl.callbacks import WeightPath
 from skopt_dl.lab import fitted, slices
+from skopt_dl.networks.losses import Huber
 
 RNG = np.random.default_rng(4)
 X = RNG.normal(size=(45, 4))
 Y = np.digitize(X[:, 0] + X[:, 1] ** 2, [0.2, 1.5])
 
 
-def make(seed=0, **params):
+def make(seed=0, labels=Y, **params):
     params = {"hidden_layer_sizes": (6, 5), "activation": "tanh", "max_iter": 1000} | params
-    return MLPClassifier(optimizer="lbfgs", random_state=seed, **params).fit(X, Y)
+    return MLPClassifier(optimizer="lbfgs", random_state=seed, **params).fit(X, labels)
 
 
 @pytest.fixture(scope="module")
@@ -240,12 +242,102 @@ def test_models_that_differ_have_no_line_between_them(model):
         ({"directions": "path"}, "needs path="),
         ({"directions": "path", "path": np.zeros((2, 83))}, "path has 2 points"),
         ({"directions": "path", "path": np.zeros((9, 83))}, "path does not move"),
+        ({"directions": np.zeros((2, 83))}, r"directions\[0\] is zero"),
+        ({"directions": np.eye(83)[0] * [[1], [0]]}, r"directions\[1\] is zero"),
+        ({"directions": np.ones((2, 83))}, "two directions are parallel"),
+        ({"directions": np.arange(83) * [[1e-9], [-1e9]]}, "two directions are parallel"),
+        ({"directions": [["a"] * 83]}, r"directions must be real numbers, of shape \(n, 83\)"),
+        ({"path": WeightPath()}, r"path must be .*got a WeightPath.*\.params_"),
+        ({"path": 7j}, "path must be real numbers"),
         ({"path": np.zeros((9, 8))}, r"path must be of shape \(n, 83\)"),
     ],
 )
 def test_parameters_that_cannot_be_are_named(model, params, text):
     with pytest.raises(ValueError, match=text):
         lab.landscape(model, X, Y, **params)
+
+
+TARGET = 3 * X[:, 0] + X[:, 1] ** 2 + 4
+
+
+def regressor(seed=0, **params):
+    model = MLPRegressor(3, optimizer="lbfgs", random_state=seed, max_iter=1000, **params)
+    return model.fit(X, TARGET)
+
+
+def scaled(rows=slice(None), seed=0, **params):
+    pipeline = make_pipeline(StandardScaler(), make(seed, **params))
+    pipeline[0].fit(3 * X[rows] + 1)
+    return pipeline
+
+
+# Two models, targets, whether with the penalty, and what differs.
+DIFFERENT = {
+    "loss": (regressor, lambda: regressor(loss="huber"), TARGET, False, r"SquaredError.*Huber"),
+    "its parameter": (
+        lambda: regressor(loss="huber"),
+        lambda: regressor(loss=Huber(delta=2.0)),
+        TARGET,
+        False,
+        r"Huber\(\) and Huber\(delta=2.0\)",
+    ),
+    "classes": (
+        make,
+        lambda: make(labels=Y + 5),
+        Y,
+        False,
+        r"\[0, 1, 2\] and \[5, 6, 7\]",
+    ),
+    "smoothing": (
+        make,
+        lambda: make(label_smoothing=0.1),
+        Y,
+        False,
+        "label_smoothing: 0.0 and 0.1",
+    ),
+    "alpha": (make, lambda: make(alpha=0.5), Y, True, "alpha, and penalty=True: 0.0001 and 0.5"),
+    "targets": (
+        regressor,
+        lambda: regressor(standardize_target=True),
+        TARGET,
+        False,
+        r"targets, by standardize_target \(column 0, by up to",
+    ),
+    "weights": (make, lambda: make(class_weight="balanced"), Y, False, "class_weight"),
+    "a scaler": (make, scaled, Y, False, r"X, as it comes out of their pipelines \(column \d"),
+    "what a scaler has seen": (scaled, lambda: scaled(slice(20)), Y, False, "of their pipelines"),
+}
+
+
+@pytest.mark.parametrize("case", DIFFERENT)
+def test_models_with_other_losses_have_no_line_between_them(case):
+    first, second, y, penalty, text = DIFFERENT[case]
+    with pytest.raises(ValueError, match=f"The two models differ in their .*{text}.*same"):
+        lab.between(first(), second(), X, y, penalty=penalty)
+
+
+@pytest.mark.parametrize(
+    "two",
+    [
+        (make, lambda: make(1, alpha=0.5)),
+        (make, lambda: make(1, dtype="float32", input_scaling=True)),
+        (
+            lambda: scaled(seed=0),
+            lambda: make_pipeline(StandardScaler(), make(1)).fit(3 * X + 1, Y),
+        ),
+    ],
+)
+def test_both_ends_are_each_models_own_loss(two):
+    first, second = (make_one() for make_one in two)
+    line = lab.between(first, second, X, Y)
+    for model, loss in zip((first, second), line.end_losses, strict=True):
+        assert loss == pytest.approx(log_loss(Y, model.predict_proba(X)), rel=1e-5)
+
+
+def test_directions_at_a_small_angle_are_a_plane(model):
+    rows = np.ones((2, 83)) + 1e-6 * np.eye(83)[:2]
+    plane = lab.landscape(model, X, Y, directions=rows, resolution=3, span=0.1)
+    np.testing.assert_array_equal(plane.directions, rows)
 
 
 def test_a_resolution_beyond_memory_is_refused_with_its_bytes(model):
