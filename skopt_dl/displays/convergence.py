@@ -197,6 +197,18 @@ class ConvergenceDisplay:
         )
         ax.set(xlabel="Step", ylabel=self.gap_name, yscale="log")
         ax.set_ylim(max(ax.get_ylim()[0], BELOW * self.tol), min(ax.get_ylim()[1], 2 * ceiling))
+        if self.known_to > self.tol:
+            ax.axhspan(ax.get_ylim()[0], self.known_to, color="0.93", zorder=0)
+            ax.annotate(
+                "not known: the best run still moves",
+                (0, self.known_to),
+                (4, -4),
+                xycoords=("axes fraction", "data"),
+                textcoords="offset points",
+                va="top",
+                fontsize="small",
+                color="0.3",
+            )
         ax.margins(x=0.01)
         ax.grid(alpha=0.25, linewidth=0.6)
         self.legend_ = legend_beside(ax)

@@ -91,8 +91,9 @@ class PerformanceProfileDisplay:
             If comparisons do not have the same solvers, or solvers not the same problems, or a
             function has no smallest value.
         """
-        several = isinstance(comparison, Sequence) and not isinstance(comparison, str)
-        found = list(comparison) if several else [comparison]
+        found: list[Any] = [comparison]
+        if isinstance(comparison, Sequence) and not isinstance(comparison, str):
+            found = list(comparison)
         for each in found:
             check_comparison(each, "PerformanceProfileDisplay")
             if np.isneginf(each.objective.minimum):

@@ -200,17 +200,23 @@ class StabilityMapDisplay:
             handles += ax.plot(*self.best, label=label, **star, **style)
         self.boundary_line_ = None
         if self.boundary is not None:
-            ax.plot(self.boundary, momenta, color="white", linewidth=3.5)
+            # Of one momentum, as high as its cell.
+            one = len(momenta) == 1
+            limit = (np.repeat(self.boundary, 2), rows) if one else (self.boundary, momenta)
+            ax.plot(*limit, color="white", linewidth=3.5)
             (self.boundary_line_,) = ax.plot(
-                self.boundary, momenta, color="#D55E00", linewidth=1.8, label="limit of stability"
+                *limit, color="#D55E00", linewidth=1.8, label="limit of stability"
             )
-            handles.append(self.boundary_line_)
+            if ((limit[0] > columns[0]) & (limit[0] < columns[-1])).any():
+                handles.append(self.boundary_line_)
         waiting = ~reached & ~self.diverged
         if waiting.any():
             look: dict[str, Any] = {"facecolor": NOT_REACHED, "edgecolor": "0.5", "hatch": HATCH}
             handles.append(Patch(label="not there yet", linewidth=0, **look))
-            if min(waiting.shape) > 1:
-                ax.contourf(rates, momenta, waiting, [0.5, 1.5], colors="none", hatches=[HATCH])
+            # Both ends of each cell, which contours then follow.
+            x, y = (np.repeat(edges, 2)[1:-1] for edges in (columns, rows))
+            cells = np.repeat(np.repeat(waiting, 2, axis=0), 2, axis=1)
+            ax.contourf(x, y, cells, [0.5, 1.5], colors="none", hatches=[HATCH])
         if self.diverged.any():
             handles.append(Patch(color=DIVERGED, label="ended above its start"))
         if logarithmic:

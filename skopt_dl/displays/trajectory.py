@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -217,7 +216,7 @@ def _rows(runs: Any, n_runs: int) -> list[int]:
             f"got {runs!r}."
         )
     for run in runs:
-        if not isinstance(run, numbers.Integral) or not 0 <= run < n_runs:
+        if not isinstance(run, int | np.integer) or not 0 <= run < n_runs:
             raise ValueError(
                 f"runs must be rows of the comparison's table, from 0 to {n_runs - 1}; got {run!r}."
             )

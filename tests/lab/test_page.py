@@ -314,7 +314,9 @@ def test_ctrl_c_ends_the_server(offer, monkeypatch, capsys):
 
     # What a server does between requests; another one runs in a thread.
     monkeypatch.setattr(Server, "service_actions", interrupt)
-    cli.main(["lab", "--serve"])
+    with pytest.raises(SystemExit) as exit_:
+        cli.main(["lab", "--serve"])
+    assert exit_.value.code == 0
     output, errors = capsys.readouterr()
     begun = r"The lab is at http://127\.0\.0\.1:\d+/ for this machine alone; .*"
     assert re.fullmatch(begun + r"\n\nThe lab is closed\.\n", output)
