@@ -23,8 +23,8 @@ lint: $(VENV)/.installed
 	$(BIN)/python -m mypy
 
 # Plugins are installed as packages, never imported by path: reinstall them when they change.
+# Python compiles what is imported, a small part of what is installed.
 $(VENV)/.installed: pyproject.toml $(shell find plugins -name '*.py' -o -name '*.toml')
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -e '.[dev]'
-	$(BIN)/python -m pip install --quiet $(PLUGINS:%=./%)
+	$(BIN)/python -m pip install --quiet --no-compile -e '.[dev]' $(PLUGINS:%=./%)
 	touch $@

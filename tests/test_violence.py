@@ -10,9 +10,9 @@ SCRIPT = Path(__file__).with_name("violence.py")
 # How often, by what each costs; those of one search share a process, which has tried it unharmed.
 ACTS = {
     "a search": {
-        "kill_whole_searches": 4,
-        "interrupt_searches": 3,
-        "damage_journals": 4,
+        "kill_whole_searches": 3,
+        "interrupt_searches": 2,
+        "damage_journals": 3,
         "search_side_by_side": 1,
         "search_in_threads": 1,
         "fill_disks": 2,

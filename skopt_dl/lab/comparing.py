@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import copy
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from skopt_dl._memory import in_words, n_bytes_of_memory
+from skopt_dl._params import BOOLEAN, Constraint, Interval, Options
 from skopt_dl.backends import backend_of, one_blas_thread
 from skopt_dl.objectives import Function
 from skopt_dl.optimizers import Minimizer, Optimizer
 from skopt_dl.plugins import make_optimizer
 from skopt_dl.training import Batches, ModelRun, Recorder, Stopping, Trajectory, minimise
+from skopt_dl.training.batches import SAMPLING
 
 Array = Any
 AnyOptimizer = str | Optimizer | Minimizer
@@ -26,6 +29,17 @@ LAST, NEARER = 0.1, 0.01
 GRADIENT_TOL = 1e-10
 # How near a minimum a run ends for having reached it, as a share of the domain's diagonal.
 NEAR = 0.01
+# What a run has besides its steps, as measured: arrays of parameters, and bytes of objects.
+ARRAYS, RUN_BYTES = 10, 2500
+
+AT_LEAST_ONE = Interval(1, np.inf, "[)", integer=True)
+ALLOWED: Mapping[str, Constraint] = {
+    "sampling": SAMPLING,
+    "n_steps": AT_LEAST_ONE,
+    "tol": Interval(0, np.inf, "[)"),
+    "dtype": Options(("float64", "float32")),
+    "record": BOOLEAN,
+}
 
 
 class _Run(NamedTuple):
@@ -55,13 +69,17 @@ class Comparison:
     table : dict of str to ndarray of shape (R,)
         One column each: ``optimizer``, its label; ``learning_rate``, NaN where it has none or
         changes; ``start``, a row of `starts`; ``seed``; ``batch_size``; ``steps_to_tolerance``,
-        the first step after which the gap was at most `tol`, infinite if there was none, or the
-        function has no smallest value; ``final_value`` and ``best_value`` of the function;
-        ``final_gap`` to its smallest value, or where there is none, or it is not known, to the
-        best of all runs; ``minimum``, the number of the one of ``objective.minima`` that the run
-        ended near, -1 for none; ``outcome``, one of ``"reached"``, ``"diverged"``, ``"stalled"``
-        (in the end it came no nearer worth speaking of) and ``"moving"``; ``state_numbers``,
-        which the optimizer keeps besides the parameters.
+        the first step after which the gap was at most `tol`, infinite if there was none;
+        ``final_value`` and ``best_value`` of the function; ``final_gap`` to its smallest value;
+        ``minimum``, the number of the one of ``objective.minima`` that the run ended near, -1
+        for none of these, which are not all minima where there are very many (see
+        ``Function.minima``); ``outcome``, one of ``"reached"``, ``"diverged"``, ``"stalled"`` (in
+        the end it came no nearer worth speaking of) and ``"moving"``; ``state_numbers``, which the
+        optimizer keeps besides the parameters.
+
+        Where the smallest value is not known (``objective.minimum`` is NaN), gaps, and so
+        ``steps_to_tolerance``, are to the best value of all these runs, and ``"reached"`` is who
+        rests there. Where there is none (-inf), ``final_gap`` is NaN, and nothing is reached.
     ends : ndarray of shape (R, P)
         Where each run ended; not finite where it diverged.
     values : ndarray of shape (R, T + 1)
@@ -128,6 +146,10 @@ def compare(
     Every combination of optimizer, learning rate, starting point, seed and batch size is one run;
     all runs of a batch size are one stack, trained by the loop that trains the estimators.
 
+    Methods that run a whole minimisation themselves, such as L-BFGS, have no learning rate and no
+    batches: `learning_rates` does not concern them, and they take part once, with all terms, be
+    that among `batch_sizes` or not.
+
     Parameters
     ----------
     objective : Function
@@ -135,20 +157,22 @@ def compare(
     optimizers : str, Optimizer, sequence of these, or dict of label to one of these
         Names as for an estimator, those of plugins included.
     learning_rates : sequence of float, or dict of label to such, default=None
-        What to set each optimizer's ``learning_rate`` to; None leaves it as it is.
+        What to set each optimizer's ``learning_rate`` to; None leaves it as it is. Names of
+        schedules and schedules are rates too.
     starts : array-like of shape (S, P), or int, default=None
         Points; or how many to draw evenly from the domain, by the first of `seeds`; None means
         ``objective.start``.
     seeds : sequence of int, default=(0,)
         For the order of batches; without batches, all runs of a start are alike.
     batch_sizes : sequence of int or None, default=(None,)
-        For a `FiniteSum`: terms in a step; None means all of them.
+        For a `FiniteSum`: terms in a step; None means all of them. The same twice counts once.
     sampling : {"shuffle", "replacement"}, default="shuffle"
         Whether batches go through all terms in turn, or are drawn independently.
     n_steps : int, default=1000
         Updates of each run, whatever the batch size.
     tol : float, default=1e-6
-        The gap to the smallest value at which a run has arrived.
+        The gap to the smallest value at which a run has arrived; where that value is not known,
+        to the best of all runs (see `Comparison`).
     dtype : {"float64", "float32"}, default="float64"
     record : bool, default=False
         Keep every point of every run.
@@ -162,7 +186,10 @@ def compare(
     TypeError
         If `objective` is no `Function`.
     ValueError
-        If an optimizer, a rate, a starting point or a batch size cannot be; the message says which.
+        If an optimizer, a rate, a starting point or a batch size cannot be, or one of the other
+        arguments; the message says which.
+    MemoryError
+        If there is no room for so many runs of so many steps.
 
     Examples
     --------
@@ -184,24 +211,43 @@ def compare(
             f"{type(objective).__name__}. objectives.from_callable makes one of any function in "
             "array code."
         )
-    if not isinstance(n_steps, numbers.Integral) or n_steps < 1:
-        raise ValueError(f"n_steps must be an integer of at least 1; got {n_steps!r}.")
-    points = _starts(objective, starts, seeds)
+    dtype = _name_of(dtype)
+    for name, value in (
+        ("sampling", sampling),
+        ("n_steps", n_steps),
+        ("tol", tol),
+        ("dtype", dtype),
+        ("record", record),
+    ):
+        _check(name, value, ALLOWED[name])
+    seeds = _listed("seeds", seeds, "(0, 1)")
+    for seed in seeds:
+        _check("Each of seeds", seed, Interval(0, np.inf, "[)", integer=True))
+    sizes = [
+        _batch_size(objective, size) for size in _listed("batch_sizes", batch_sizes, "(8, None)")
+    ]
     variants = _variants(_labelled(optimizers), learning_rates)
-    sizes = [_batch_size(objective, size) for size in batch_sizes]
+    stacks = _stacks(variants, dict.fromkeys(sizes), objective.n_samples)
+    n_variants = sum(map(len, stacks.values()))
+    given = _given_starts(objective, starts)
+    n_starts = given if isinstance(given, int) else len(given)
+    _check_memory(n_variants, n_starts, len(seeds), int(n_steps), objective.n_dims, record)
+    points = _drawn(objective, given, seeds[0]) if isinstance(given, int) else given
     runs = [
         _Run(label, optimizer, start, seed, size)
-        for size in sizes
-        for label, optimizer in variants
+        for size, those in stacks.items()
+        for label, optimizer in those
         for start in range(len(points))
         for seed in seeds
     ]
     n_runs, n_dims = len(runs), objective.n_dims
+    of_size = np.array([run.batch_size for run in runs])
     values = _Values(objective, n_runs, n_steps)
     trajectory = Trajectory(n_runs, n_steps + 1, n_dims, dtype) if record else None
     recorders = [each for each in (values, trajectory) if each is not None]
     ends = np.empty((n_runs, n_dims))
-    for models in np.split(np.arange(n_runs), len(sizes)):
+    for size in stacks:
+        models = np.flatnonzero(of_size == size)
         stack = [runs[model] for model in models]
         shown = _Shown(models, recorders)
         with one_blas_thread():
@@ -291,15 +337,81 @@ def _train(
 # What was asked for
 
 
-def _starts(objective: Function, starts: Any, seeds: Sequence[int]) -> np.ndarray:
+def _check(name: str, value: Any, allowed: Constraint) -> None:
+    if not allowed.accepts(value):
+        raise ValueError(f"{name} must be {allowed}; got {value!r}.")
+
+
+def _name_of(dtype: Any) -> Any:
+    """A dtype by name; what is none as it is."""
+    try:
+        return dtype if dtype is None else np.dtype(dtype).name
+    except TypeError:
+        return dtype
+
+
+def _listed(name: str, values: Any, example: str) -> list[Any]:
+    """The values of a sequence, at least one."""
+    single = not isinstance(values, Iterable) or getattr(values, "ndim", 1) == 0
+    if single or isinstance(values, str | Mapping):
+        raise ValueError(f"{name} must be a sequence, such as {example}; got {values!r}.")
+    found = list(values)
+    if not found:
+        raise ValueError(f"{name} is empty; pass at least one, such as {example}.")
+    return found
+
+
+def _stacks(
+    variants: Sequence[tuple[str, Optimizer | Minimizer]], sizes: Iterable[int], n_samples: int
+) -> dict[int, list[tuple[str, Optimizer | Minimizer]]]:
+    """What runs with each batch size; methods that run themselves do with all samples."""
+    stacks: dict[int, list[tuple[str, Optimizer | Minimizer]]] = {
+        size: [
+            variant
+            for variant in variants
+            if size == n_samples or not isinstance(variant[1], Minimizer)
+        ]
+        for size in sizes
+    }
+    alone = [variant for variant in variants if isinstance(variant[1], Minimizer)]
+    stacks.setdefault(n_samples, alone)
+    return {size: those for size, those in stacks.items() if those}
+
+
+def _check_memory(
+    n_variants: int, n_starts: int, n_seeds: int, n_steps: int, n_dims: int, record: bool
+) -> None:
+    """Refuse runs that memory has no room for, before any of them is made."""
+    n_runs = n_variants * n_starts * n_seeds
+    # Values, and twice as many while the table is made; and points, gradients and losses.
+    of_a_step = 3 + (2 * n_dims + 1 if record else 0)
+    needed = n_runs * (8 * (of_a_step * (n_steps + 1) + ARRAYS * n_dims) + RUN_BYTES)
+    there_is = n_bytes_of_memory()
+    if needed > there_is:
+        raise MemoryError(
+            f"{n_runs:,} runs ({n_variants:,} of optimizers, learning rates and batch sizes, times "
+            f"{n_starts:,} starts and {n_seeds:,} seeds) of {n_steps:,} steps need "
+            f"{in_words(needed)} ({needed:,} bytes); there are {in_words(there_is)}. Lower "
+            f"n_steps or how many starts there are{', or leave record=False' if record else ''}."
+        )
+
+
+def _given_starts(objective: Function, starts: Any) -> np.ndarray | int:
+    """Points, or how many to draw."""
     if starts is None:
         return objective.check_points(objective.start, "start")
     if isinstance(starts, numbers.Integral):
-        if starts < 1:
-            raise ValueError(f"starts must be points, or how many to draw; got {starts!r}.")
-        rng = np.random.default_rng(seeds[0])
-        return rng.uniform(objective.lower, objective.upper, (int(starts), objective.n_dims))
+        if not AT_LEAST_ONE.accepts(starts):
+            raise ValueError(
+                f"starts must be points, or how many to draw, {AT_LEAST_ONE}; got {starts!r}."
+            )
+        return int(starts)
     return objective.check_points(starts, "starts")
+
+
+def _drawn(objective: Function, n_starts: int, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return rng.uniform(objective.lower, objective.upper, (n_starts, objective.n_dims))
 
 
 def _labelled(
@@ -309,6 +421,13 @@ def _labelled(
     if isinstance(optimizers, str | Optimizer | Minimizer):
         optimizers = [optimizers]
     if not isinstance(optimizers, Mapping):
+        if isinstance(optimizers, type) or not isinstance(optimizers, Iterable):
+            hint = f" Pass {optimizers.__name__}()." if isinstance(optimizers, type) else ""
+            raise ValueError(
+                "optimizers must be a name, an Optimizer, or a sequence or dict of these; got "
+                f"{optimizers!r}.{hint}"
+            )
+        optimizers = list(optimizers)
         named = [each if isinstance(each, str) else repr(each) for each in optimizers]
         twice = [label for label in named if named.count(label) > 1]
         if twice:
@@ -320,8 +439,9 @@ def _labelled(
     for label, each in optimizers.items():
         optimizer = make_optimizer(each) if isinstance(each, str) else each
         if not isinstance(optimizer, Optimizer | Minimizer):
+            hint = f" Pass {each.__name__}()." if isinstance(each, type) else ""
             raise ValueError(
-                f"optimizers must be names or Optimizer objects; got {each!r} for {label!r}."
+                f"optimizers must be names or Optimizer objects; got {each!r} for {label!r}.{hint}"
             )
         optimizer.check_params()
         found[label] = optimizer
@@ -333,6 +453,7 @@ def _variants(
     learning_rates: Sequence[float] | Mapping[str, Sequence[float]] | None,
 ) -> list[tuple[str, Optimizer | Minimizer]]:
     """Each optimizer with each of its rates."""
+    rates: Mapping[str, Any] = {}
     if isinstance(learning_rates, Mapping):
         unknown = sorted(set(learning_rates) - set(optimizers))
         if unknown:
@@ -340,9 +461,12 @@ def _variants(
                 f"learning_rates has {unknown[0]!r}, which is none of the optimizers: "
                 f"{', '.join(map(repr, optimizers))}."
             )
-        rates = learning_rates
-    else:
-        rates = {} if learning_rates is None else dict.fromkeys(optimizers, learning_rates)
+        rates = {
+            label: _listed(f"learning_rates of {label!r}", each, "[0.01, 0.1]")
+            for label, each in learning_rates.items()
+        }
+    elif learning_rates is not None:
+        rates = dict.fromkeys(optimizers, _listed("learning_rates", learning_rates, "[0.01, 0.1]"))
     variants = []
     for label, optimizer in optimizers.items():
         if label not in rates or "learning_rate" not in optimizer.get_params(deep=False):
@@ -359,7 +483,7 @@ def _batch_size(objective: Function, size: int | None) -> int:
     n = objective.n_samples
     if size is None:
         return n
-    if not isinstance(size, numbers.Integral) or not 1 <= size <= n:
+    if not Interval(1, n, "[]", integer=True).accepts(size):
         terms = f"a sum of {n} terms" if n > 1 else "no sum of terms (see objectives.FiniteSum)"
         raise ValueError(
             f"batch_sizes must be None, for everything, or integers from 1 to {n}, since "
@@ -383,7 +507,7 @@ def _table(
     best = seen.min(axis=0)
     final = objective.value(ends)
     smallest = objective.minimum if np.isfinite(objective.minimum) else best.min()
-    gap = final - smallest
+    gap = np.full_like(final, np.nan) if objective.minimum == -np.inf else final - smallest
     arrived = (seen - smallest <= tol) & (objective.minimum != -np.inf)
     return {
         "optimizer": np.array([run.label for run in runs]),

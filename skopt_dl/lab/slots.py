@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from skopt_dl.backends import backend_of
+from skopt_dl.lab.comparing import Comparison
 from skopt_dl.objectives import Layout
 from skopt_dl.optimizers import Minimizer, Optimizer
 from skopt_dl.optimizers.rule import Scale, TwoSlotOptimizer
 from skopt_dl.schedules import Progress
 from skopt_dl.training.updates import UpdateGroup
-
-if TYPE_CHECKING:
-    from skopt_dl.lab.comparing import Comparison
 
 # How many units in the last place of the points a rule's changes may be from those of a run.
 ULPS = 16
@@ -153,16 +152,27 @@ def slots_of_run(comparison: Comparison, run: int = 0) -> Slots:
 
     Raises
     ------
+    TypeError
+        If `comparison` is none.
     ValueError
         If the comparison has no paths, or no such run.
     """
+    if not isinstance(comparison, Comparison):
+        raise TypeError(
+            "comparison must be what lab.compare(..., record=True) returns; got "
+            f"{comparison!r}. For a path of your own call slots_of_steps."
+        )
     if comparison.paths is None or comparison.gradients is None:
         raise ValueError(
             "Steps can be taken apart only where they were kept. Make the comparison with "
             "lab.compare(..., record=True)."
         )
-    if not 0 <= run < len(comparison):
-        raise ValueError(f"run must be from 0 to {len(comparison) - 1}; got {run!r}.")
+    numbered = isinstance(run, numbers.Integral) and not isinstance(run, bool)
+    if not numbered or not 0 <= run < len(comparison):
+        raise ValueError(
+            f"run must be an int from 0 to {len(comparison) - 1}, a row of the comparison's table; "
+            f"got {run!r}."
+        )
     return slots_of_steps(
         comparison.optimizers[run], comparison.paths[run], comparison.gradients[run]
     )

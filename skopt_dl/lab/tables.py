@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from skopt_dl._params import did_you_mean
+
 
 class Table(dict[str, np.ndarray]):
     """Arrays ``(n,)`` by name, which show themselves as a table.
@@ -20,7 +22,19 @@ class Table(dict[str, np.ndarray]):
     """
 
     def only(self, *names: str) -> Table:
-        """Some of the columns."""
+        """Some of the columns.
+
+        Raises
+        ------
+        ValueError
+            If there is no such column; the message lists those that there are.
+        """
+        for name in names:
+            if name not in self:
+                raise ValueError(
+                    f"The table has no column {name!r}.{did_you_mean(str(name), self)} It has "
+                    f"{', '.join(self)}."
+                )
         return Table({name: self[name] for name in names})
 
     def to_frame(self) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import numbers
 from collections.abc import Callable, Mapping
 from functools import reduce
 from graphlib import CycleError, TopologicalSorter
@@ -159,6 +160,9 @@ def _operation(left: ast.expr, operator: ast.operator, right: ast.expr) -> ast.e
 def _node(value: Any) -> ast.expr:
     if isinstance(value, Symbol):
         return value.node
+    known = isinstance(value, numbers.Number | np.ndarray)
+    if not known:
+        raise Untraceable(f"it uses {value!r} where an array or a number is due")
     if np.ndim(value) == 0 and np.isreal(value):
         plain = np.asarray(value).item()
         if plain < 0:
@@ -210,6 +214,8 @@ def trace(optimizer: Optimizer) -> Formula:
         raise
     except Exception as error:
         raise Untraceable(f"recording it ends in {type(error).__name__}: {error}") from error
+    if change is None:
+        raise Untraceable("its update returns None, and is to return the change")
     formula = _in_order({slot: kept.node for slot, kept in state.items()}, _node(change))
     if any("scratch" in names_in(text) for _, text in statements(formula)):
         raise Untraceable("it uses what the scratch array held before")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -65,14 +65,14 @@ def changes(
         # From the weights the changes could be told to their rounding only.
         def update(self, *arguments: Any) -> Any:
             change = super().update(*arguments)
-            seen.append(np.array(change[0]))
+            seen.append(np.array(change))
             return change
 
     watched = copy.copy(optimizer)
     watched.__class__ = Watched
     objective = Given(gradients, penalty)
     minimise(objective, watched, start[None].copy(), max_epochs=len(gradients))
-    return np.array(seen)
+    return np.array([change[0] for change in seen])
 
 
 def difference(one: np.ndarray, other: np.ndarray) -> float:
@@ -188,7 +188,8 @@ def rule(optimizer: str | Optimizer | Minimizer) -> Rule:
     Raises
     ------
     ValueError
-        If the name is unknown; the message gives the nearest match.
+        If the name is unknown; the message gives the nearest match. Or if a hyperparameter is
+        none that is allowed.
     TypeError
         If it is neither a name nor an optimizer.
 
@@ -216,6 +217,7 @@ def rule(optimizer: str | Optimizer | Minimizer) -> Rule:
             f"rule shows an optimizer, by name or as an object such as Adam(0.01); got "
             f"{optimizer!r}."
         )
+    optimizer.check_params()
     reasons = []
     for source, make_formula in (("declared", Optimizer.formula), ("recorded", trace)):
         try:
@@ -316,6 +318,13 @@ def rules(optimizers: Sequence[str | Optimizer | Minimizer] | None = None) -> Ru
     -------
     rules : Rules
 
+    Raises
+    ------
+    TypeError
+        If `optimizers` is no sequence, or has something else in it.
+    ValueError
+        As for `rule`.
+
     Examples
     --------
     >>> from skopt_dl import lab
@@ -325,6 +334,13 @@ def rules(optimizers: Sequence[str | Optimizer | Minimizer] | None = None) -> Ru
     nesterov   gradient + momentum * velocity  1
     adagrad    gradient                        sqrt(squares) + epsilon
     """
+    if optimizers is not None and (
+        isinstance(optimizers, str) or not isinstance(optimizers, Iterable)
+    ):
+        raise TypeError(
+            "rules shows several optimizers, as a sequence of names or objects; got "
+            f"{optimizers!r}. Pass [{optimizers!r}], or call rule for one."
+        )
     shown = (
         map(_rule_or_why_not, available("optimizer"))
         if optimizers is None

@@ -50,7 +50,8 @@ def from_callable(
     TypeError
         If one of the three cannot be called.
     ValueError
-        If one of them returns an array of another shape, here or later.
+        If one of them returns an array of another shape, or numbers that are not real, here or
+        later.
 
     Examples
     --------
@@ -109,7 +110,19 @@ class _Own(Function):
                 f"{tuple(getattr(result, 'shape', ()))}. Write x[:, 0] for the first variable of "
                 "all points, and sum over axis 1."
             )
-        return result
+        return result if result.dtype == points.dtype else self._real(what, points, result)
+
+    def _real(self, what: str, points: Array, result: Array) -> Array:
+        """Values as floats: differences of integers may wrap around."""
+        xp = backend_of(points).xp
+        if xp.isdtype(result.dtype, "real floating"):
+            return result
+        if not xp.isdtype(result.dtype, ("bool", "integral")):
+            raise ValueError(
+                f"{what} of {self.name} must return real numbers; got an array of "
+                f"{result.dtype}. Return its real part, or what else is to be minimised."
+            )
+        return xp.astype(result, points.dtype)
 
     def value(self, x: Array) -> Array:
         return self._at(x, lambda points: self._call("f", points))

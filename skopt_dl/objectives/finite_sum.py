@@ -16,6 +16,7 @@ from skopt_dl.objectives.polynomial import (
     evaluate,
     evaluate_gradient,
 )
+from skopt_dl.objectives.quadratic import Quadratic
 
 Array = Any
 # Numbers that a block of batches may gather.
@@ -34,6 +35,7 @@ class FiniteSum(Function):
         Of the same number of variables. Where all are polynomials, a batch is one too: its
         coefficients are means, and the time a step takes hardly depends on the batch's size.
         Otherwise each term that is in some model's batch is evaluated for the models that have it.
+        The minima are known where all are polynomials, or all are quadratics.
     domain : pair of float, or pair of array-like of shape (P,), default=None
         None means that of the first term.
     name : str, default=None
@@ -91,7 +93,7 @@ class FiniteSum(Function):
 
     @cached_property
     def minima(self) -> list[StationaryPoint]:
-        """Those of `whole`, where it is a polynomial; else not known."""
+        """Those of `whole`, where it is a polynomial or a quadratic; else not known."""
         return self.whole.minima
 
     @property
@@ -171,10 +173,25 @@ def _prepare(
 ) -> tuple[Function, _Batches]:
     """The mean of all terms, and the means of batches."""
     polynomials = [term for term in terms if isinstance(term, Polynomial)]
-    if len(polynomials) < len(terms):
-        return _Mean(terms, domain, name), _AnyTerms(terms)
-    together = _PolynomialTerms(polynomials)
-    return Polynomial(together.coefficients.mean(axis=0), domain, name), together
+    if len(polynomials) == len(terms):
+        together = _PolynomialTerms(polynomials)
+        return Polynomial(together.coefficients.mean(axis=0), domain, name), together
+    quadratics = [term for term in terms if isinstance(term, Quadratic)]
+    quadratic = _mean_quadratic(quadratics, domain, name) if len(quadratics) == len(terms) else None
+    return quadratic or _Mean(terms, domain, name), _AnyTerms(terms)
+
+
+def _mean_quadratic(
+    terms: Sequence[Quadratic], domain: tuple[Any, Any], name: str
+) -> Quadratic | None:
+    """The mean of quadratics, a quadratic too; None where its gradient is zero nowhere."""
+    matrix = _mean([term.matrix for term in terms])
+    pull = _mean([term.matrix @ term.center for term in terms])
+    center = np.linalg.lstsq(matrix, pull, rcond=None)[0]
+    if not np.allclose(matrix @ center, pull, rtol=1e-8, atol=1e-12 * np.abs(pull).max()):
+        return None
+    offset = float(np.mean([term.value(center) for term in terms]))
+    return Quadratic(matrix, center, domain, name, terms[0].layout, offset)
 
 
 class _Batches(Protocol):

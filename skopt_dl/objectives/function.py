@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
+import numbers
+from collections.abc import Callable, Sequence
+from functools import cached_property, wraps
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -31,7 +32,8 @@ class Function(Objective):
     """A function of P numbers, the same for all models of a stack.
 
     A subclass implements `value`, `gradient` and `hessian` in array code, for any number of points
-    at once, and sets the attributes that it knows.
+    at once, and sets the attributes that it knows. Callers may pass lists too, and arrays of
+    integers: the three are given arrays of floats.
 
     Parameters
     ----------
@@ -48,7 +50,8 @@ class Function(Objective):
     ----------
     lower, upper : ndarray of shape (P,)
     minima : list of StationaryPoint
-        All local minima, the global ones first; empty where they are not known.
+        Local minima, the global ones first; empty where they are not known. All of them, unless
+        the class says otherwise: with many variables, some list the global one alone.
     start : ndarray of shape (P,)
         Where it is customary, or instructive, to start from.
     """
@@ -65,6 +68,12 @@ class Function(Objective):
         self.lower, self.upper = _ends(domain, n_dims, self.name)
         self.start = self.lower + 0.2 * (self.upper - self.lower)
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name in ("value", "gradient", "hessian"):
+            if name in vars(cls):
+                setattr(cls, name, _taking_lists(vars(cls)[name]))
+
     @property
     def n_dims(self) -> int:
         """P, how many numbers the function depends on."""
@@ -72,7 +81,11 @@ class Function(Objective):
 
     @cached_property
     def minima(self) -> list[StationaryPoint]:
-        """All local minima, the global ones first; empty where they are not known."""
+        """Local minima, the global ones first; empty where they are not known.
+
+        All of them, unless the class says otherwise: where there are very many, as `Rastrigin` has
+        in five variables, the global one alone.
+        """
         return []
 
     @property
@@ -110,7 +123,9 @@ class Function(Objective):
         """
         backend = backend_of(x)
         if x.shape[-1:] != (self.n_dims,):
-            example = "x[:, None]" if self.n_dims == 1 else "a row for each point"
+            example = "a row for each point"
+            if self.n_dims == 1:
+                example = "x[:, None]" if x.shape else "[x]"
             raise ValueError(
                 f"Points of {self.name} must be of shape (..., {self.n_dims}), one number for each "
                 f"variable in the last axis; got shape {tuple(x.shape)}. Pass {example}."
@@ -146,8 +161,36 @@ class Function(Objective):
             )
         return array
 
+    def _as_floats(self, x: Any) -> Array:
+        """Points that are no NumPy array of floats as an array of some."""
+        if isinstance(x, list | tuple | numbers.Number | np.ndarray):
+            try:
+                array = np.asarray(x)
+            except ValueError:
+                array = np.empty(0, dtype=object)
+            if array.dtype.kind not in "biuf":
+                raise TypeError(
+                    f"Points of {self.name} must be real numbers, in an array or lists of shape "
+                    f"(..., {self.n_dims}); got {x!r}."
+                )
+            x = array if array.dtype.kind == "f" else array.astype(float)
+        self.library(x)
+        return x
+
     def __repr__(self) -> str:
         return f"<{self.name}: {self.n_dims} variables>"
+
+
+def _taking_lists(method: Callable[[Any, Array], Array]) -> Callable[[Any, Any], Array]:
+    """A method of points ``(..., P)`` that takes lists of numbers as well."""
+
+    @wraps(method)
+    def at(self: Any, x: Any) -> Array:
+        if type(x) is not np.ndarray or x.dtype.kind != "f" or not x.ndim:
+            x = self._as_floats(x)
+        return method(self, x)
+
+    return at
 
 
 def _ends(domain: Any, n_dims: int, name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 from typing import Any, Self
 
 import numpy as np
@@ -13,7 +15,7 @@ Array = Any
 
 
 class Quadratic(Function):
-    """``(x - c)ᵀ A (x - c) / 2``: curvature A, the same everywhere.
+    """``(x - c)ᵀ A (x - c) / 2 + v``: curvature A, the same everywhere.
 
     Parameters
     ----------
@@ -25,11 +27,14 @@ class Quadratic(Function):
     name : str, default=None
     layout : Layout, default=None
         Names and shapes of the P numbers; None means one row of them.
+    offset : float, default=0.0
+        v, the value at the center.
 
     Attributes
     ----------
     matrix : ndarray of shape (P, P)
     center : ndarray of shape (P,)
+    offset : float
     eigenvalues : ndarray of shape (P,)
         Curvatures along the axes of the ellipses, rising. Gradient descent converges for learning
         rates below 2 over the largest.
@@ -53,6 +58,7 @@ class Quadratic(Function):
         domain: tuple[Any, Any] = (-5.0, 5.0),
         name: str | None = None,
         layout: Layout | None = None,
+        offset: float = 0.0,
     ):
         self.matrix = _symmetric(matrix)
         n_dims = len(self.matrix)
@@ -63,9 +69,10 @@ class Quadratic(Function):
                 f"center of {self.name} must be of shape ({n_dims},), as its matrix has {n_dims} "
                 f"rows; got shape {self.center.shape}."
             )
+        self.offset = _finite(offset, self.name)
         self.eigenvalues = np.linalg.eigvalsh(self.matrix)
         if self.eigenvalues[0] > 0:
-            self.minima = [StationaryPoint(self.center, 0.0, MINIMUM)]
+            self.minima = [StationaryPoint(self.center, self.offset, MINIMUM)]
 
     @classmethod
     def of_condition(
@@ -87,7 +94,7 @@ class Quadratic(Function):
             Turns the axes of the ellipses in a random direction, uniformly; None leaves them along
             the coordinates.
         **options
-            `center`, `domain`, `name` and `layout`.
+            `center`, `domain`, `name`, `layout` and `offset`.
         """
         if not 1 <= condition_number < np.inf:
             raise ValueError(
@@ -113,8 +120,10 @@ class Quadratic(Function):
 
     @property
     def minimum(self) -> float:
-        """Zero; -inf where a curvature is negative, for then there is none."""
-        return -np.inf if self.eigenvalues[0] < 0 else 0.0
+        """`offset`; -inf where a curvature is negative, for then there is none."""
+        # Of a curvature that is zero, rounding may leave as much.
+        rounding = self.n_dims * np.finfo(float).eps * np.abs(self.eigenvalues).max()
+        return -np.inf if self.eigenvalues[0] < -rounding else self.offset
 
     def value(self, x: Array) -> Array:
         return self.value_and_grad(x)[0]
@@ -134,13 +143,19 @@ class Quadratic(Function):
         # there are, as that of a product of matrices would.
         matrix = b.asarray(self.matrix, dtype=params.dtype)
         grad = b.xp.vecdot(offset[..., None, :], matrix)
-        return 0.5 * b.xp.vecdot(offset, grad), grad
+        return 0.5 * b.xp.vecdot(offset, grad) + self.offset, grad
 
 
 def random_rotation(n_dims: int, rng: np.random.Generator) -> np.ndarray:
     """An orthogonal matrix, uniformly drawn (Mezzadri, 2007, arXiv:math-ph/0609050)."""
     q, r = np.linalg.qr(rng.normal(size=(n_dims, n_dims)))
     return q * np.sign(np.diag(r))
+
+
+def _finite(offset: Any, name: str) -> float:
+    if not isinstance(offset, numbers.Real) or not math.isfinite(offset):
+        raise ValueError(f"offset of {name} must be a finite number; got {offset!r}.")
+    return float(offset)
 
 
 def _symmetric(matrix: Any) -> np.ndarray:

@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from skopt_dl._params import Options
 from skopt_dl.objectives import Block
+
+SAMPLING = Options(("shuffle", "replacement"))
 
 
 class Batches:
@@ -32,6 +35,11 @@ class Batches:
     steps : int, default=None
         Batches in an epoch, which then goes through the samples as often as that takes; None
         means once.
+
+    Raises
+    ------
+    ValueError
+        If `sampling` is something else, or random batches have no generators.
     """
 
     def __init__(
@@ -46,6 +54,8 @@ class Batches:
         leaders: Sequence[int] | None = None,
         steps: int | None = None,
     ):
+        if not SAMPLING.accepts(sampling):
+            raise ValueError(f"sampling of Batches must be {SAMPLING}; got {sampling!r}.")
         self.n_samples = n_samples
         self.batch_size = min(batch_size, n_samples)
         self.rngs = list(rngs)

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from skopt_dl import lab
-from skopt_dl.objectives import FiniteSum, Function, Polynomial, StationaryPoint
+from skopt_dl.objectives import (
+    FiniteSum,
+    Function,
+    MonkeySaddle,
+    Polynomial,
+    StationaryPoint,
+    from_callable,
+)
 from skopt_dl.optimizers import SGD, Adam, Momentum
 
 
@@ -143,12 +150,55 @@ def test_the_best_of_all_runs_has_arrived_only_where_it_rests():
     assert lab.compare(valley, SGD(1e-3), **options).table["outcome"].tolist() == ["moving"]
 
 
+@pytest.mark.parametrize(
+    ("objective", "options"),
+    [
+        (from_callable(lambda x: x.sum(-1), 2), {"learning_rates": [0.1], "n_steps": 300}),
+        (MonkeySaddle(), {"n_steps": 10}),
+        (from_callable(lambda x: ((x - 1) ** 2).sum(-1), 2), {"n_steps": 50}),
+    ],
+)
+def test_run_on_its_way_has_reached_nothing_that_is_known(objective, options):
+    found = lab.compare(objective, ["sgd"], **options)
+    assert found.table["outcome"].tolist() == ["moving"]
+    np.testing.assert_array_equal(np.isnan(found.table["final_gap"]), objective.minimum == -np.inf)
+
+
+def test_gaps_to_an_unknown_minimum_are_those_to_the_best_of_all_runs():
+    bowl = from_callable(lambda x: ((x - 1) ** 2).sum(-1), 2)
+    found = lab.compare(bowl, "sgd", learning_rates=[0.01, 0.1], n_steps=500, tol=1e-3)
+    best = np.nanmin(found.values)
+    np.testing.assert_allclose(found.table["final_gap"], found.table["final_value"] - best)
+    first = [int(np.argmax(values - best <= 1e-3)) for values in found.values]
+    assert found.table["steps_to_tolerance"].tolist() == first
+
+
+@pytest.mark.parametrize(
+    ("sizes", "of_sgd", "of_lbfgs"), [([1, 2], [1, 2], [3]), ([None, 1, 3], [3, 1], [3])]
+)
+def test_methods_that_run_themselves_take_part_once_with_all_terms(sizes, of_sgd, of_lbfgs):
+    total = FiniteSum([Polynomial([c * c / 2, -c, 0.5]) for c in (1.0, 2.0, 3.0)])
+    options = {"learning_rates": [0.1, 0.2], "n_steps": 5, "starts": [[0.0], [1.0]]}
+    found = lab.compare(total, ["sgd", "lbfgs"], batch_sizes=sizes, **options)
+    table = found.table
+    for label, due, n_rates in (("sgd", of_sgd, 2), ("lbfgs", of_lbfgs, 1)):
+        rows = table["optimizer"] == label
+        assert table["batch_size"][rows].tolist() == np.repeat(due, 2 * n_rates).tolist()
+    assert np.isnan(table["learning_rate"]).tolist() == (table["optimizer"] == "lbfgs").tolist()
+    np.testing.assert_allclose(found.ends[table["optimizer"] == "lbfgs"], 2.0)
+    # A row's optimizer, end and values belong together.
+    np.testing.assert_allclose(total.value(found.ends), table["final_value"])
+    alone = lab.compare(total, ["lbfgs"], batch_sizes=[1], starts=options["starts"])
+    assert alone.table["batch_size"].tolist() == [3, 3]
+
+
 def test_nothing_is_reached_where_there_is_no_smallest_value():
     """On ``-x²``, one run flees from the top, and one stays there."""
     hill = Polynomial([0.0, 0.0, -1.0], (-2.0, 2.0))
     found = lab.compare(hill, SGD(0.01), starts=[[0.5], [0.0]], n_steps=20)
     assert found.table["outcome"].tolist() == ["moving", "stalled"]
     assert np.isinf(found.table["steps_to_tolerance"]).all()
+    assert np.isnan(found.table["final_gap"]).all()
 
 
 def test_batches_of_one_seed_are_the_same_for_all_and_a_step_takes_their_mean():
@@ -224,6 +274,88 @@ WRONG = {
         lambda: lab.compare(Valley(), "sgd", batch_sizes=[4]),
         ValueError,
         "no sum of terms.*got 4",
+    ),
+    "a class alone": (lambda: lab.compare(Valley(), Adam), ValueError, r"Pass Adam\(\)"),
+    "a class in a list": (lambda: lab.compare(Valley(), [Adam]), ValueError, r"Pass Adam\(\)"),
+    "nothing for optimizers": (
+        lambda: lab.compare(Valley(), None),
+        ValueError,
+        "optimizers must be a name.*got None",
+    ),
+    "a schedule's name for rates": (
+        lambda: lab.compare(Valley(), "sgd", learning_rates="cosine"),
+        ValueError,
+        r"learning_rates must be a sequence, such as \[0.01, 0.1\]; got 'cosine'",
+    ),
+    "a rate of one of them alone": (
+        lambda: lab.compare(Valley(), "sgd", learning_rates={"sgd": 0.1}),
+        ValueError,
+        "learning_rates of 'sgd' must be a sequence",
+    ),
+    "no rates of one of them": (
+        lambda: lab.compare(Valley(), "sgd", learning_rates={"sgd": []}),
+        ValueError,
+        "learning_rates of 'sgd' is empty",
+    ),
+    **{
+        f"{name} that is {value!r}": (
+            lambda name=name, value=value: lab.compare(Valley(), "sgd", **{name: value}),
+            ValueError,
+            f"{name} {words}",
+        )
+        for name, value, words in [
+            ("learning_rates", 0.1, "must be a sequence.*got 0.1"),
+            ("learning_rates", np.array(0.1), "must be a sequence"),
+            ("learning_rates", [], "is empty; pass at least one"),
+            ("seeds", 3, "must be a sequence.*got 3"),
+            ("seeds", [], "is empty"),
+            ("seeds", [-3], r"must be an int in \[0, inf\); got -3"),
+            ("seeds", [0.5], r"must be an int in \[0, inf\); got 0.5"),
+            ("seeds", "01", "must be a sequence"),
+            ("batch_sizes", 2, "must be a sequence.*got 2"),
+            ("batch_sizes", [], "is empty"),
+            ("batch_sizes", [True], "must be None.*got True"),
+            ("sampling", "replacment", "must be 'shuffle' or 'replacement'; got 'replacment'"),
+            ("sampling", None, "must be 'shuffle' or 'replacement'; got None"),
+            ("tol", -1, r"must be a float in \[0, inf\); got -1"),
+            ("tol", np.nan, "must be a float.*got nan"),
+            ("tol", np.inf, "must be a float.*got inf"),
+            ("tol", "x", "must be a float.*got 'x'"),
+            ("dtype", "int32", "must be 'float64' or 'float32'; got 'int32'"),
+            ("dtype", "float16", "must be 'float64' or 'float32'; got 'float16'"),
+            ("dtype", "foo", "must be 'float64' or 'float32'; got 'foo'"),
+            ("dtype", bool, "must be 'float64' or 'float32'; got 'bool'"),
+            ("dtype", complex, "must be 'float64' or 'float32'; got 'complex128'"),
+            ("dtype", None, "must be 'float64' or 'float32'; got None"),
+            ("record", "no", "must be True or False; got 'no'"),
+            ("starts", True, "must be points, or how many to draw, an int.*got True"),
+            ("n_steps", True, r"must be an int in \[1, inf\); got True"),
+        ]
+    },
+    "more starts than there is memory": (
+        lambda: lab.compare(Valley(), ["sgd", "adam"], starts=10**12, n_steps=10),
+        MemoryError,
+        r"2,000,000,000,000 runs \(2 of optimizers.*1,000,000,000,000 starts and 1 seeds\) of 10 "
+        r"steps need .* \([\d,]+ bytes\); there are .*Lower n_steps or how many starts",
+    ),
+    "more steps than there is memory": (
+        lambda: lab.compare(Valley(), "sgd", n_steps=10**15, record=True),
+        MemoryError,
+        "Lower n_steps.*or leave record=False",
+    ),
+    "a column that is none": (
+        lambda: lab.rules(["sgd"]).table.only("scales"),
+        ValueError,
+        "no column 'scales'. Did you mean 'scale'",
+    ),
+    "the rules of one name": (lambda: lab.rules("adam"), TypeError, r"Pass \['adam'\]"),
+    "the rules of a number": (lambda: lab.rules(3), TypeError, "rules shows several"),
+    "the rule of a bad rate": (lambda: lab.rule(Adam(-1)), ValueError, "learning_rate of Adam"),
+    "slots of no run": (lambda: lab.slots_of_run("a"), TypeError, "comparison must be.*got 'a'"),
+    "slots of no row": (
+        lambda: lab.slots_of_run(lab.compare(Valley(), "sgd", n_steps=2, record=True), "a"),
+        ValueError,
+        "run must be an int from 0 to 0.*got 'a'",
     ),
     "no steps": (lambda: lab.compare(Valley(), "sgd", n_steps=0), ValueError, "n_steps"),
     "half a step": (lambda: lab.compare(Valley(), "sgd", n_steps=0.5), ValueError, "n_steps"),

@@ -216,6 +216,8 @@ def refusing(update, **attributes):
         (lambda s, g, st, p, step: step.scratch - g, {}, "scratch"),
         (lambda s, g, *_: g * np.ones(3), {}, "shape (3,)"),
         (lambda s, g, *_: g.nonsense, {}, "AttributeError"),
+        (lambda s, g, *_: None, {}, "update returns None"),
+        (lambda s, g, *_: g + "a", {}, "it uses 'a' where an array"),
         (lambda s, g, *_: np.add.reduce(g), {}, "add.reduce"),
     ],
 )

@@ -6,6 +6,8 @@ import pytest
 from skopt_dl import objectives
 from skopt_dl.objectives import (
     FUNCTIONS,
+    Beale,
+    Booth,
     FiniteSum,
     GivenGradients,
     MatrixFactorisation,
@@ -42,6 +44,8 @@ LINE, PLANE = Polynomial([0, 1, 1]), Polynomial([[0, 1], [1, 1]])
         (lambda: Quadratic([[1, 2, 3]]), r"got shape \(1, 3\)"),
         (lambda: Quadratic([np.inf]), "not finite"),
         (lambda: Quadratic([1, 2], center=[1]), r"center of Quadratic must be of shape \(2,\)"),
+        (lambda: Quadratic([1, 2], offset=np.nan), "offset of Quadratic must be a finite number"),
+        (lambda: Quadratic([1, 2], offset="a"), "offset of Quadratic must be a finite number"),
         (lambda: Quadratic.of_condition(0.5), r"must be a float in \[1, inf\); got 0.5"),
         (lambda: Quadratic.of_condition(10.0, 1), "must be at least 2; got 1"),
         (lambda: Rosenbrock(1), "n_dims of Rosenbrock must be an int of at least 2; got 1"),
@@ -81,6 +85,13 @@ def test_bad_values_are_answered_with_what_is_allowed(make, message):
         (lambda x: x[0] ** 2 + x[1] ** 2, {}, r"got shape \(2,\)"),
         (lambda x: x[:, 7], {}, r"f of own failed on points of shape \(3, 2\).*index 7"),
         (lambda x, y: x, {}, "f of own failed on points"),
+        (lambda x: x[:, 0] + 1j, {}, "f of own must return real numbers; got .*complex128"),
+        (lambda x: x[:, 0].astype(object), {}, "f of own must return real numbers; got .*object"),
+        (
+            lambda x: x[:, 0],
+            {"gradient": lambda x: x.astype(complex)},
+            "gradient of own must return real numbers",
+        ),
         (lambda x: x[:, 0], {"gradient": lambda x: x[:, 0]}, r"gradient of own.*\(3, 2\)"),
         (lambda x: x[:, 0], {"hessian": lambda x: x}, r"hessian of own must return.*\(3, 2, 2\)"),
     ],
@@ -97,10 +108,50 @@ def test_what_cannot_be_called_is_named():
         from_callable(lambda x: x[:, 0], 2, gradient=[1.0, 0.0], name="own")
 
 
+class Foreign:
+    """An array of a library that is not known."""
+
+    shape = (2,)
+
+
 def test_arrays_of_no_known_library_are_refused():
     for make in FUNCTIONS.values():
         with pytest.raises(TypeError, match="Convert it with numpy"):
-            make().gradient([1.0, 2.0])
+            make().gradient(Foreign())
+
+
+@pytest.mark.parametrize("method", ["value", "gradient", "hessian"])
+@pytest.mark.parametrize("make", [*FUNCTIONS.values(), lambda: FiniteSum([Beale(), Booth()])])
+def test_points_may_be_lists_and_arrays_of_integers(make, method):
+    function = make()
+    call = getattr(function, method)
+    points = np.arange(2 * function.n_dims).reshape(2, -1) % 3 + 1
+    expected = call(points.astype(float))
+    for given in (points.tolist(), tuple(points.tolist()), points, points.astype(np.uint8)):
+        found = call(given)
+        assert found.dtype == np.float64
+        np.testing.assert_array_equal(found, expected)
+    assert call(points.astype(np.float32)).dtype == np.float32
+
+
+def test_noise_of_gradients_takes_lists():
+    total = FiniteSum([Beale(), Booth(), Booth()])
+    expected = total.gradient_noise(np.array([[1.0, 2.0]]), 2)
+    np.testing.assert_array_equal(total.gradient_noise([[1, 2]], 2), expected)
+
+
+@pytest.mark.parametrize("make", [lambda: LINE, Rosenbrock, lambda: FiniteSum([LINE])])
+@pytest.mark.parametrize("point", [0.0, 3, np.float64(1.0), np.zeros(()), [], [[]]])
+def test_point_without_coordinates_is_answered_with_the_shape(make, point):
+    for method in ("value", "gradient", "hessian"):
+        with pytest.raises(ValueError, match=r"must be of shape \(..., [12]\).*got shape"):
+            getattr(make(), method)(point)
+
+
+@pytest.mark.parametrize("point", [["a", "b"], [1j, 0], [[1.0], [2.0, 3.0]], [None, 1.0], [{}, 0]])
+def test_point_that_is_no_numbers_is_refused_by_name(point):
+    with pytest.raises(TypeError, match="Points of Rosenbrock must be real numbers"):
+        Rosenbrock().value(point)
 
 
 def test_points_of_another_number_of_variables_are_refused():
@@ -146,6 +197,15 @@ def test_missing_derivatives_are_central_differences(dtype):
     np.testing.assert_allclose(by_gradients.hessian(x), hessian(exact), rounding, tolerance)
     own = from_callable(f, 3, gradient, hessian)
     np.testing.assert_allclose(own.hessian(x), hessian(exact), 10 * rounding, 10 * rounding)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int64, bool])
+def test_values_that_are_integers_become_floats(kind):
+    """Those of unsigned ones would wrap around in a difference."""
+    step = from_callable(lambda x: (x[:, 0] < 0).astype(kind), 1)
+    assert step.value(np.array([[-1.0]])).dtype == np.float64
+    at_the_edge = step.gradient(np.array([[0.0]]))
+    np.testing.assert_allclose(at_the_edge, -1 / (2 * np.finfo(float).eps ** (1 / 3)), rtol=1e-6)
 
 
 def test_own_function_has_its_name_and_domain_and_any_number_of_points():

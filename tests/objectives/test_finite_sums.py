@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from strict_backend import StrictBackend
 
-from skopt_dl.objectives import Block, FiniteSum, Plateau, Polynomial, from_callable
+from skopt_dl.objectives import Block, FiniteSum, Plateau, Polynomial, Quadratic, from_callable
 from skopt_dl.optimizers import SGD, Momentum
 from skopt_dl.training import Batches, minimise
 
@@ -25,6 +25,16 @@ def polynomials(n, n_dims=1, seed=0):
     return terms
 
 
+def quadratics(n, n_dims, seed=0):
+    """Each with curvatures, axes and a center of its own."""
+    rng = np.random.default_rng(seed)
+    factors = rng.normal(size=(n, n_dims, n_dims))
+    return [
+        Quadratic(factor @ factor.T, rng.normal(size=n_dims), offset=rng.normal())
+        for factor in factors
+    ]
+
+
 def opaque(terms):
     """The same functions, of which it is not known that they are polynomials."""
     return [from_callable(term.value, term.n_dims, term.gradient, term.hessian) for term in terms]
@@ -33,6 +43,7 @@ def opaque(terms):
 SUMS = {
     "one variable": lambda: FiniteSum(polynomials(7)),
     "two variables": lambda: FiniteSum(polynomials(7, 2)),
+    "quadratics": lambda: FiniteSum(quadratics(7, 3)),
     "no polynomials": lambda: FiniteSum(opaque(polynomials(7, 2))),
     "mixed": lambda: FiniteSum([*polynomials(6, 2), Plateau()]),
 }
@@ -196,3 +207,42 @@ def test_minima_are_those_of_the_mean():
     unknown = FiniteSum(opaque(polynomials(3)))
     assert unknown.minima == []
     assert np.isnan(unknown.minimum)
+
+
+def test_mean_of_quadratics_is_one_whose_minimum_is_known():
+    """By hand: the gradient (2x - 1/2, (3y - 1) / 2) is zero at (1/4, 1/3)."""
+    total = FiniteSum(
+        [
+            Quadratic([1.0, 2.0], center=[1.0, 0.0]),
+            Quadratic([3.0, 1.0], center=[0.0, 1.0], offset=2.0),
+        ]
+    )
+    (minimum,) = total.minima
+    np.testing.assert_allclose(minimum.point, [1 / 4, 1 / 3], rtol=1e-15)
+    # ((9/16 + 2/9) / 2 + (3/16 + 4/9) / 2 + 2) / 2
+    np.testing.assert_allclose(total.minimum, 17 / 48 + 1, rtol=1e-15)
+    assert minimum.value == total.minimum == total.value(minimum.point)
+    assert not total.gradient(minimum.point).any()
+
+
+@pytest.mark.parametrize(
+    ("terms", "minimum"),
+    [
+        # A valley: every point of x + y = 1 is a minimum.
+        ([Quadratic([[1, 1], [1, 1]], [1, 0]), Quadratic([[2, 2], [2, 2]], [0, 1])], 0.0),
+        ([Quadratic([1.0, -1.0]), Quadratic([1.0, -2.0])], -np.inf),
+        # Flat along y on the whole, and yet tilted.
+        ([Quadratic([1.0, -1.0], [0, 1]), Quadratic([1.0, 1.0])], np.nan),
+    ],
+)
+def test_mean_of_quadratics_without_a_single_minimum_has_none(terms, minimum):
+    total = FiniteSum(terms)
+    assert total.minima == []
+    np.testing.assert_allclose(total.minimum, minimum, atol=1e-15)
+
+
+def test_curvature_that_is_zero_but_for_rounding_is_no_way_down():
+    axes = np.linalg.qr(np.random.default_rng(0).normal(size=(6, 6)))[0]
+    flat = Quadratic(axes * [0, 0, 0, 1, 2, 3] @ axes.T)
+    assert flat.eigenvalues[0] < 0
+    assert flat.minimum == 0.0

@@ -121,6 +121,12 @@ def test_random_batches_without_generators_are_refused():
         Batches(10, 5)
 
 
+@pytest.mark.parametrize("sampling", ["replacment", None, True, ["shuffle"]])
+def test_sampling_that_is_none_is_refused(sampling):
+    with pytest.raises(ValueError, match="sampling of Batches must be 'shuffle' or 'replacement'"):
+        Batches(10, 10, shuffle=False, sampling=sampling)
+
+
 def orders_of(batches, n_epochs):
     """What each model sees, ``(K, n_epochs * n_samples)``."""
     seen = []
