@@ -14,8 +14,10 @@ def axes(ax: Any) -> Any:
     ------
     ImportError
         If matplotlib is missing.
+    TypeError
+        If `ax` is no Axes.
     """
-    return ax if ax is not None else _pyplot().subplots(layout="constrained")[1]
+    return _pyplot().subplots(layout="constrained")[1] if ax is None else _checked(ax)
 
 
 def stacked_axes(ax: Any, n_axes: int, title: str) -> Any:
@@ -31,10 +33,18 @@ def stacked_axes(ax: Any, n_axes: int, title: str) -> Any:
     if ax is None:
         size = (6.4, 2.9 * n_axes)
         return _pyplot().subplots(n_axes, sharex=True, layout="constrained", figsize=size)[1]
-    given = np.ravel(ax)
+    given = np.ravel(np.asarray(ax, dtype=object))
     if len(given) != n_axes:
         raise ValueError(f"{title} needs {n_axes} axes; got {len(given)}. Pass as many, or None.")
-    return given
+    return np.array([_checked(each) for each in given])
+
+
+def _checked(ax: Any) -> Any:
+    if not (hasattr(ax, "plot") and hasattr(ax, "figure")):
+        raise TypeError(
+            f"ax must be matplotlib Axes, as plt.subplots() makes them, or None; got {ax!r}."
+        )
+    return ax
 
 
 def _pyplot() -> Any:

@@ -95,6 +95,17 @@ def steps_to_stay(gaps: np.ndarray, tol: float) -> np.ndarray:
     return np.where(n_within > 0, within.shape[1] - n_within, np.inf)
 
 
+def still_moves(values: np.ndarray) -> np.ndarray:
+    """How much values ``(R, T + 1)`` change in the last tenth of the steps, ``(R,)``.
+
+    Where the smallest value of a function is not known, a run has arrived only where it rests.
+    """
+    last = values[:, -1 - max(1, values.shape[1] // 10) :]
+    with np.errstate(invalid="ignore"):
+        changes = last.max(axis=1) - last.min(axis=1)
+    return np.where(np.isnan(changes), np.inf, changes)
+
+
 def lasting_values(comparison: Comparison) -> np.ndarray:
     """Values ``(R, T + 1)``: a run that has ended stays where it is, a diverged one is infinite."""
     values = np.array(comparison.values)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from skopt_dl.displays._axes import axes
+from skopt_dl.displays._checks import check_function, check_number
 from skopt_dl.displays._contours import draw_graph, draw_minima
-from skopt_dl.displays._runs import lasting_values, steps_to_stay
+from skopt_dl.displays._runs import lasting_values, steps_to_stay, still_moves
 from skopt_dl.displays._style import REGIONS, legend_beside, rgb
 
 if TYPE_CHECKING:
@@ -117,11 +118,15 @@ class BasinsDisplay:
 
         Raises
         ------
+        TypeError
+            If `objective` is no Function.
         ValueError
-            If the function has more than two variables.
+            If the function has more than two variables, or `resolution` is no positive integer.
         """
         from skopt_dl.lab import compare
 
+        check_function(objective, "BasinsDisplay")
+        check_number(resolution, "resolution", 1)
         if objective.n_dims > 2:
             raise ValueError(
                 f"BasinsDisplay shows functions of one or two variables; {objective.name} has "
@@ -139,10 +144,10 @@ class BasinsDisplay:
             n_steps=n_steps,
             tol=tol,
         )
-        minima, minimum = _minima(found)
-        outcome = np.where(minimum >= 0, "reached", found.table["outcome"])
+        values = lasting_values(found)
+        minima, minimum, outcome = _minima(found, still_moves(values) <= tol)
         heights = objective.value(np.stack(minima)) if minima else np.zeros(1)
-        steps = steps_to_stay(lasting_values(found) - heights[minimum][:, None], tol)
+        steps = steps_to_stay(values - heights[minimum][:, None], tol)
         steps[minimum < 0] = np.inf
         shape = points.shape[:-1]
         title = f"{objective.name}: {found.table['optimizer'][0]}"
@@ -230,21 +235,27 @@ class BasinsDisplay:
         return handles
 
 
-def _minima(found: Comparison) -> tuple[list[np.ndarray], np.ndarray]:
-    """Return the minima of an objective, and the number of that which each run ended at, or -1."""
+def _minima(
+    found: Comparison, rests: np.ndarray
+) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
+    """Return the minima, the number of that which each run ended at, or -1, and the outcomes."""
     objective, table = found.objective, found.table
     if objective.minima:
-        return [minimum.point for minimum in objective.minima], table["minimum"]
+        minimum = table["minimum"]
+        outcome = np.where(minimum >= 0, "reached", table["outcome"])
+        return [each.point for each in objective.minima], minimum, outcome
+    diverged = table["outcome"] == "diverged"
+    outcome = np.select([diverged, rests], ["diverged", "stalled"], "moving")
     together = TOGETHER * np.linalg.norm(objective.upper - objective.lower)
     minima: list[np.ndarray] = []
     numbers = np.full(len(found), -1)
     # The lowest first, so that a minimum is where a run has come nearest to it.
     for run in np.argsort(table["final_value"]):
-        if table["outcome"][run] in ("diverged", "moving"):
+        if outcome[run] != "stalled" or np.isneginf(objective.minimum):
             continue
         near = [np.linalg.norm(found.ends[run] - point) <= together for point in minima]
         if not any(near):
             minima.append(found.ends[run])
             near.append(True)
         numbers[run] = near.index(True)
-    return minima, numbers
+    return minima, numbers, np.where(numbers >= 0, "reached", outcome)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from skopt_dl.displays._axes import axes
-from skopt_dl.displays._runs import BEST, groups, lasting_values
+from skopt_dl.displays._checks import check_comparison
+from skopt_dl.displays._runs import BEST, groups, lasting_values, still_moves
 from skopt_dl.displays._style import Style, legend_beside, styles
 
 if TYPE_CHECKING:
@@ -52,6 +53,9 @@ class ConvergenceDisplay:
         The gap at which a run has arrived.
     gap_name : str, default="f(x) − f*"
         What the gap is, for the axis.
+    known_to : float, default=0.0
+        Smaller gaps are not drawn: where the smallest value is that of the best run, and this run
+        may go lower still, they say nothing.
 
     Attributes
     ----------
@@ -77,10 +81,17 @@ class ConvergenceDisplay:
     >>> plt.show()
     """
 
-    def __init__(self, curves: list[Curve], tol: float, gap_name: str = "f(x) − f*"):
+    def __init__(
+        self,
+        curves: list[Curve],
+        tol: float,
+        gap_name: str = "f(x) − f*",
+        known_to: float = 0.0,
+    ):
         self.curves = curves
         self.tol = tol
         self.gap_name = gap_name
+        self.known_to = known_to
 
     @classmethod
     def from_comparison(
@@ -105,10 +116,13 @@ class ConvergenceDisplay:
 
         Raises
         ------
+        TypeError
+            If `comparison` is not what `lab.compare` returns.
         ValueError
             If the function has no smallest value, so that there is no gap to it.
         """
-        minimum, gap_name = comparison.objective.minimum, "f(x) − f*"
+        check_comparison(comparison, "ConvergenceDisplay")
+        minimum, gap_name, known_to = comparison.objective.minimum, "f(x) − f*", 0.0
         if np.isneginf(minimum):
             raise ValueError(
                 f"{comparison.objective.name} has no smallest value, so there is no gap to it. "
@@ -117,6 +131,7 @@ class ConvergenceDisplay:
         values = lasting_values(comparison)
         if np.isnan(minimum):
             minimum, gap_name = values.min(), "f(x) − smallest value seen"
+            known_to = float(still_moves(values)[values.min(axis=1).argmin()])
         # Rounding may lead below the minimum, and a logarithm has no zero.
         gaps = np.maximum(values - minimum, np.finfo(float).eps * max(1.0, abs(minimum)))
         curves = []
@@ -131,7 +146,7 @@ class ConvergenceDisplay:
                 median = np.median(of_runs, axis=0)
             ends = others.min(axis=0), others.max(axis=0)
             curves.append(Curve(label, group.optimizer, group.learning_rate, median, *ends))
-        return cls(curves, comparison.tol, gap_name).plot(ax, **line_kw)
+        return cls(curves, comparison.tol, gap_name, known_to).plot(ax, **line_kw)
 
     def plot(self, ax: Any = None, **line_kw: Any) -> Self:
         """Draw the curves, and bars from the lowest run to the highest that does not diverge.
@@ -160,10 +175,12 @@ class ConvergenceDisplay:
                 "markersize": 5,
                 "linewidth": 1.6,
             }
-            drawn = np.where(curve.median <= ceiling, curve.median, np.nan)
+            seen = (curve.median <= ceiling) & (curve.median >= self.known_to)
+            drawn = np.where(seen, curve.median, np.nan)
             self.lines_ += ax.plot(steps, drawn, **{**style, **line_kw})
             if not (curve.lowest == curve.highest).all():
-                bars = (each[marked] for each in (steps, curve.lowest, curve.highest))
+                lowest = np.maximum(curve.lowest, self.known_to)
+                bars = (each[marked] for each in (steps, lowest, np.maximum(curve.highest, lowest)))
                 self.ranges_.append(ax.vlines(*bars, color=look.color, linewidth=0.9, alpha=0.7))
             self._mark_end(curve, look, ceiling)
         ax.axhline(self.tol, color="0.5", linestyle=(0, (1, 2)), linewidth=1)
@@ -180,6 +197,18 @@ class ConvergenceDisplay:
         )
         ax.set(xlabel="Step", ylabel=self.gap_name, yscale="log")
         ax.set_ylim(max(ax.get_ylim()[0], BELOW * self.tol), min(ax.get_ylim()[1], 2 * ceiling))
+        if self.known_to > self.tol:
+            ax.axhspan(ax.get_ylim()[0], self.known_to, color="0.93", zorder=0)
+            ax.annotate(
+                "not known: the best run still moves",
+                (0, self.known_to),
+                (4, -4),
+                xycoords=("axes fraction", "data"),
+                textcoords="offset points",
+                va="top",
+                fontsize="small",
+                color="0.3",
+            )
         ax.margins(x=0.01)
         ax.grid(alpha=0.25, linewidth=0.6)
         self.legend_ = legend_beside(ax)
@@ -188,7 +217,8 @@ class ConvergenceDisplay:
     def _mark_end(self, curve: Curve, look: Style, ceiling: float) -> None:
         """Enlarge the marker where a curve arrives at the tolerance; a cross where it diverges."""
         place = {"linestyle": "none", "zorder": 4}
-        gone, arrived = curve.median > ceiling, curve.median <= self.tol
+        gone = curve.median > ceiling
+        arrived = (curve.median <= self.tol) & (self.known_to <= self.tol)
         if gone.any():
             last = max(int(gone.argmax()) - 1, 0)
             cross = {"marker": "x", "color": look.color, "markersize": 9, "markeredgewidth": 2}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from skopt_dl.displays._axes import axes
+from skopt_dl.displays._checks import check_comparison
 from skopt_dl.displays._runs import BEST, groups
 from skopt_dl.displays._style import legend_beside, styles
 
@@ -84,10 +85,22 @@ class PerformanceProfileDisplay:
 
         Raises
         ------
+        TypeError
+            If `comparison` is not what `lab.compare` returns.
         ValueError
-            If comparisons do not have the same solvers, or solvers not the same problems.
+            If comparisons do not have the same solvers, or solvers not the same problems, or a
+            function has no smallest value.
         """
-        found = list(comparison) if isinstance(comparison, Sequence) else [comparison]
+        found: list[Any] = [comparison]
+        if isinstance(comparison, Sequence) and not isinstance(comparison, str):
+            found = list(comparison)
+        for each in found:
+            check_comparison(each, "PerformanceProfileDisplay")
+            if np.isneginf(each.objective.minimum):
+                raise ValueError(
+                    f"{each.objective.name} has no smallest value, so no run solves it. Leave it "
+                    "out; TrajectoryDisplay shows where the runs went."
+                )
         if not found:
             raise ValueError("comparison is empty; pass at least one result of lab.compare.")
         steps: dict[str, list[np.ndarray]] = {}
@@ -100,7 +113,12 @@ class PerformanceProfileDisplay:
                         f"{label} on {each.objective.name} has runs with several batch sizes; a "
                         "profile needs one. Compare each batch size by itself."
                     )
-                solvers[label] = each.table["steps_to_tolerance"][group.rows]
+                steps_needed = each.table["steps_to_tolerance"][group.rows]
+                if np.isnan(each.objective.minimum):
+                    # The gap is to the best run, which has always arrived where it ends.
+                    reached = each.table["outcome"][group.rows] == "reached"
+                    steps_needed = np.where(reached, steps_needed, np.inf)
+                solvers[label] = steps_needed
             if steps and set(solvers) != set(steps):
                 odd = sorted(set(solvers) ^ set(steps))[0]
                 raise ValueError(

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from skopt_dl.displays._axes import axes
-from skopt_dl.displays._runs import lasting_values, steps_to_stay
+from skopt_dl.displays._checks import check_function, check_numbers
+from skopt_dl.displays._runs import lasting_values, steps_to_stay, still_moves
 
 if TYPE_CHECKING:
     from skopt_dl.objectives import Function
@@ -115,14 +116,17 @@ class StabilityMapDisplay:
 
         Raises
         ------
+        TypeError
+            If `objective` is no Function.
         ValueError
             If the optimizer has no such parameter, or a value is none that it takes.
         """
         from skopt_dl.lab import compare
         from skopt_dl.plugins import make_optimizer
 
+        check_function(objective, "StabilityMapDisplay")
         made = make_optimizer(optimizer) if isinstance(optimizer, str) else optimizer
-        momenta = np.linspace(0.0, 0.98, 50) if momenta is None else np.sort(np.asarray(momenta))
+        momenta = _given(momenta, np.linspace(0.0, 0.98, 50), "momenta")
         variants = [_variant(made, parameter, float(momentum)) for momentum in momenta]
         curvature = largest_curvature(objective)
         limits = np.array([each.stability_limit() for each in variants]) / curvature
@@ -131,7 +135,7 @@ class StabilityMapDisplay:
             most = 1.15 * limits.max() if known else np.nan
             rates = np.linspace(most / 60, most, 60) if known else np.geomspace(1e-4, 10.0, 60)
         else:
-            rates = np.sort(np.asarray(learning_rates, dtype=float))
+            rates = check_numbers(learning_rates, "learning_rates")
         found = compare(
             objective,
             {str(k): each for k, each in enumerate(variants)},
@@ -141,11 +145,16 @@ class StabilityMapDisplay:
         )
         shape = len(momenta), len(rates)
         values = lasting_values(found)
-        smallest = values.min() if np.isnan(objective.minimum) else objective.minimum
+        smallest = objective.minimum
+        steps = steps_to_stay(values - smallest, tol)
+        if np.isnan(smallest):
+            # The best run has come nearest to itself; that it has arrived shows where it rests.
+            steps = steps_to_stay(values - values.min(), tol)
+            steps[still_moves(values) > tol] = np.inf
         return cls(
             rates,
             momenta,
-            steps_to_stay(values - smallest, tol).reshape(shape),
+            steps.reshape(shape),
             ~(found.table["final_value"] <= values[0, 0]).reshape(shape),
             limits if known else None,
             parameter,
@@ -166,18 +175,20 @@ class StabilityMapDisplay:
         from matplotlib.ticker import LogLocator
 
         rates, momenta = self.learning_rates, self.momenta
+        logarithmic = rates[-1] > 100 * rates[0] > 0
+        columns, rows = _edges(rates, logarithmic), _edges(momenta, False)
         reached = np.isfinite(self.steps) & ~self.diverged
         steps = np.where(reached, np.maximum(self.steps, 1.0), np.nan)
         handles = []
         ax.pcolormesh(
-            rates,
-            momenta,
+            columns,
+            rows,
             self.diverged,
             cmap=ListedColormap([NOT_REACHED, DIVERGED]),
             vmin=0,
             vmax=1,
         )
-        self.image_ = ax.pcolormesh(rates, momenta, steps, cmap="cividis_r", norm=LogNorm())
+        self.image_ = ax.pcolormesh(columns, rows, steps, cmap="cividis_r", norm=LogNorm())
         if reached.any():
             ticks = LogLocator(subs=(1, 2, 5))
             bar = self.figure_.colorbar(self.image_, ax=ax, ticks=ticks, format="%g")
@@ -185,28 +196,36 @@ class StabilityMapDisplay:
             bar.set_label("Steps to tolerance")
             style = {"color": "white", "markeredgecolor": "black", "linestyle": "none"}
             label = f"fewest steps: {self.best[0]:.3g}, {self.best[1]:.3g}"
-            handles += ax.plot(*self.best, marker="*", markersize=14, label=label, **style)
+            star = {"marker": "*", "markersize": 14, "clip_on": False, "zorder": 5}
+            handles += ax.plot(*self.best, label=label, **star, **style)
         self.boundary_line_ = None
         if self.boundary is not None:
-            ax.plot(self.boundary, momenta, color="white", linewidth=3.5)
+            # Of one momentum, as high as its cell.
+            one = len(momenta) == 1
+            limit = (np.repeat(self.boundary, 2), rows) if one else (self.boundary, momenta)
+            ax.plot(*limit, color="white", linewidth=3.5)
             (self.boundary_line_,) = ax.plot(
-                self.boundary, momenta, color="#D55E00", linewidth=1.8, label="limit of stability"
+                *limit, color="#D55E00", linewidth=1.8, label="limit of stability"
             )
-            handles.append(self.boundary_line_)
+            if ((limit[0] > columns[0]) & (limit[0] < columns[-1])).any():
+                handles.append(self.boundary_line_)
         waiting = ~reached & ~self.diverged
         if waiting.any():
             look: dict[str, Any] = {"facecolor": NOT_REACHED, "edgecolor": "0.5", "hatch": HATCH}
             handles.append(Patch(label="not there yet", linewidth=0, **look))
-            if min(waiting.shape) > 1:
-                ax.contourf(rates, momenta, waiting, [0.5, 1.5], colors="none", hatches=[HATCH])
+            # Both ends of each cell, which contours then follow.
+            x, y = (np.repeat(edges, 2)[1:-1] for edges in (columns, rows))
+            cells = np.repeat(np.repeat(waiting, 2, axis=0), 2, axis=1)
+            ax.contourf(x, y, cells, [0.5, 1.5], colors="none", hatches=[HATCH])
         if self.diverged.any():
             handles.append(Patch(color=DIVERGED, label="ended above its start"))
-        if rates[-1] > 100 * rates[0]:
+        if logarithmic:
             ax.set_xscale("log")
         # Of what diverges at every momentum, a margin is enough.
         alive = np.flatnonzero(~self.diverged.all(axis=0))
         last = alive[-1] + 1 + len(rates) // 8 if alive.size else len(rates)
-        ax.set_xlim(rates[0], rates[min(last, len(rates) - 1)])
+        ax.set_xlim(columns[0], columns[min(last + 1, len(rates))])
+        ax.set_ylim(rows[0], rows[-1])
         ax.set(xlabel="Learning rate", ylabel=self.parameter, title=self.title)
         below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.13), "ncols": 2}
         self.legend_ = ax.legend(handles=handles, fontsize="small", frameon=False, **below)
@@ -228,6 +247,22 @@ def largest_curvature(objective: Function) -> float:
     if eigenvalues[0] < 0 or size == 0 or not np.allclose(others, hessian, atol=1e-9 * size):
         return np.nan
     return float(eigenvalues[-1])
+
+
+def _edges(centers: np.ndarray, logarithmic: bool) -> np.ndarray:
+    """Where the cells around n values begin and end, ``(n + 1,)``."""
+    if len(centers) == 1:
+        half = 0.5 * abs(centers[0]) or 0.5
+        return np.array([centers[0] - half, centers[0] + half])
+    if logarithmic:
+        return np.exp(_edges(np.log(centers), False))
+    between = (centers[1:] + centers[:-1]) / 2
+    first, last = 2 * centers[0] - between[0], 2 * centers[-1] - between[-1]
+    return np.concatenate([[first], between, [last]])
+
+
+def _given(values: Any, otherwise: np.ndarray, name: str) -> np.ndarray:
+    return otherwise if values is None else check_numbers(values, name)
 
 
 def _variant(optimizer: Optimizer, parameter: str, value: float) -> Optimizer:

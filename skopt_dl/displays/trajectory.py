@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from skopt_dl.displays._axes import axes
+from skopt_dl.displays._checks import check_comparison
 from skopt_dl.displays._contours import draw_contours, draw_graph, draw_minima, grid
 from skopt_dl.displays._runs import groups
-from skopt_dl.displays._style import legend_beside, styles
+from skopt_dl.displays._style import Style, legend_beside, styles
 
 if TYPE_CHECKING:
     from skopt_dl.lab import Comparison
 
 # Markers along a path are this far apart, as a share of the figure's diagonal.
 BETWEEN_MARKERS = 0.07
-# Paths along one graph are this far above each other, as a share of its height.
-LANE = 0.025
+# Below a graph, each path has a lane of this height, as a share of the graph's.
+LANE = 0.05
 
 
 class Path(NamedTuple):
@@ -74,6 +75,13 @@ class TrajectoryDisplay:
         self.lower, self.upper = (
             np.broadcast_to(end, objective.n_dims).astype(float) for end in ends
         )
+        if not (self.lower < self.upper).all():
+            raise ValueError(
+                "bounds must be the lower and the upper ends of what is shown, and each lower one "
+                f"the smaller; got {self.lower.tolist()} and {self.upper.tolist()}."
+            )
+        if not paths:
+            raise ValueError("paths is empty; TrajectoryDisplay needs at least one run to show.")
 
     @classmethod
     def from_comparison(
@@ -101,9 +109,13 @@ class TrajectoryDisplay:
 
         Raises
         ------
+        TypeError
+            If `comparison` is not what `lab.compare` returns.
         ValueError
-            If the comparison has no paths, or the function more than two variables.
+            If the comparison has no paths, or no such runs, or the function more than two
+            variables.
         """
+        check_comparison(comparison, "TrajectoryDisplay")
         if comparison.paths is None:
             raise ValueError(
                 "TrajectoryDisplay needs the points of every step, which this comparison does not "
@@ -114,7 +126,7 @@ class TrajectoryDisplay:
         labels = {
             int(row): group.label for group in groups(comparison, "all") for row in group.rows
         }
-        chosen = [int(group.rows[0]) for group in best] if runs is None else list(runs)
+        chosen = [int(group.rows[0]) for group in best] if runs is None else _rows(runs, len(names))
         paths = []
         for run in chosen:
             points = comparison.paths[run]
@@ -126,8 +138,8 @@ class TrajectoryDisplay:
         """Draw the function and the paths.
 
         Starts are white circles, ends are the optimizer's marker, enlarged; global minima are
-        black stars and other minima white ones. What leaves the bounds is cut off. Paths along the
-        graph of one variable are drawn one above the other.
+        black stars and other minima white ones. What leaves the bounds is cut off. On a graph of
+        one variable are the starts and ends; paths have a lane each below it, where only x counts.
 
         Parameters
         ----------
@@ -145,16 +157,18 @@ class TrajectoryDisplay:
             ax.set(xlabel="x₁", ylabel="x₂")
         else:
             draw_graph(ax, function, lower[0], upper[0], resolution)
-            ax.set(xlabel="x", ylabel="f(x)")
+            ax.set(xlabel="x (below the line: the x of each step)", ylabel="f(x)")
         heights = ax.get_ylim()
-        # Several paths along one graph lie above each other.
-        shift = LANE * (heights[1] - heights[0]) if function.n_dims == 1 else 0.0
+        lane = LANE * (heights[1] - heights[0])
         looks = styles(path.optimizer for path in self.paths)
         self.lines_ = []
         labelled = set()
         for number, path in enumerate(self.paths):
             look = looks[path.optimizer]
-            at = self._drawn(path.points, number * shift)
+            at = path.points.T
+            if function.n_dims == 1:
+                self._mark_on_graph(path, look)
+                at = np.stack([at[0], np.full(at.shape[1], heights[0] - (number + 1) * lane)])
             style = {
                 **look._asdict(),
                 "label": path.label if path.label not in labelled else f"_{path.label}",
@@ -171,13 +185,39 @@ class TrajectoryDisplay:
             ax.plot(*at[:, -1:], **end, markersize=9, linestyle="none", zorder=6)
         draw_minima(ax, function, lower, upper)
         ax.set_xlim(lower[0], upper[0])
-        ax.set_ylim(*((lower[1], upper[1]) if function.n_dims == 2 else heights))
+        if function.n_dims == 2:
+            ax.set_ylim(lower[1], upper[1])
+        else:
+            ax.axhline(heights[0], color="black", linewidth=0.8)
+            # Below the graph, heights mean nothing.
+            ticks = ax.get_yticks()
+            ax.set_yticks(ticks[(ticks >= heights[0]) & (ticks <= heights[1])])
+            ax.set_ylim(heights[0] - (len(self.paths) + 1) * lane, heights[1])
         ax.set_title(function.name)
         self.legend_ = legend_beside(ax)
         return self
 
-    def _drawn(self, points: np.ndarray, shift: float) -> np.ndarray:
-        """Where points lie in the figure, ``(2, n)``."""
-        if self.objective.n_dims == 2:
-            return points.T
-        return np.stack([points[:, 0], self.objective.value(points) + shift])
+    def _mark_on_graph(self, path: Path, look: Style) -> None:
+        """Mark where a run begins and ends on the graph of one variable."""
+        ends = path.points[[0, -1]]
+        (x0, x1), (y0, y1) = ends[:, 0], self.objective.value(ends)
+        place: dict[str, Any] = {"linestyle": "none", "zorder": 4}
+        self.ax_.plot(x0, y0, "o", color="white", markeredgecolor="black", markersize=6, **place)
+        sign = {"marker": look.marker, "color": look.color, "markeredgecolor": "white"}
+        self.ax_.plot(x1, y1, **sign, markersize=8, **place)
+
+
+def _rows(runs: Any, n_runs: int) -> list[int]:
+    """Return rows of a table of `n_runs`, if they are such."""
+    several = isinstance(runs, Sequence | np.ndarray) and not isinstance(runs, str)
+    if not several or not len(runs):
+        raise ValueError(
+            "runs must be a sequence of at least one row of the comparison's table, such as [0]; "
+            f"got {runs!r}."
+        )
+    for run in runs:
+        if not isinstance(run, int | np.integer) or not 0 <= run < n_runs:
+            raise ValueError(
+                f"runs must be rows of the comparison's table, from 0 to {n_runs - 1}; got {run!r}."
+            )
+    return [int(run) for run in runs]

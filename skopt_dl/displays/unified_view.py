@@ -92,8 +92,27 @@ class UnifiedViewDisplay:
         reductions : Table
             Those that hold at every step are shown.
         ax : matplotlib Axes, default=None
+
+        Raises
+        ------
+        TypeError
+            If `rules` or `reductions` is something else.
+        ValueError
+            If no rule is a direction over a scale: there would be nothing to draw.
         """
+        for name, given in (("rules", rules), ("reductions", reductions)):
+            if not isinstance(given, Mapping):
+                raise TypeError(
+                    f"{name} of UnifiedViewDisplay must be what lab.{name}() returns; got "
+                    f"{given!r}."
+                )
         family = {n: r for n, r in rules.items() if r.direction and r.direction.label}
+        if not family:
+            raise ValueError(
+                "UnifiedViewDisplay shows rules that are a direction over a scale; none of "
+                f"{', '.join(map(repr, rules)) or 'no rules'} is. Pass others too, such as "
+                "lab.rules(['sgd', 'adam'])."
+            )
         cells: dict[tuple[str, str], list[str]] = {}
         for name, each in family.items():
             cells.setdefault((each.direction.label, each.scale.label), []).append(name)

@@ -196,13 +196,22 @@ def test_function_of_one_variable_shows_its_graph():
     )
     display = TrajectoryDisplay.from_comparison(comparison)
     first, second = display.lines_
-    points = comparison.paths[0]
-    np.testing.assert_allclose(first.get_ydata(), quartic.value(points))
-    # The second is drawn above the first, that both can be seen.
-    shift = second.get_ydata() - quartic.value(comparison.paths[1])
-    assert (shift > 0).all()
-    np.testing.assert_allclose(shift, shift[0])
+    graph = display.ax_.lines[0].get_ydata()
+    # Each path has a lane below the graph, where no number says what is not so.
+    lanes = []
+    for line, path in zip((first, second), comparison.paths, strict=True):
+        np.testing.assert_array_equal(line.get_xdata(), path[:, 0])
+        assert len(set(line.get_ydata())) == 1
+        lanes.append(line.get_ydata()[0])
+    assert display.ax_.get_ylim()[0] < lanes[1] < lanes[0] < graph.min()
+    assert display.ax_.get_yticks().min() >= graph.min() - 0.1 * np.ptp(graph)
     assert display.ax_.get_ylabel() == "f(x)"
+    assert "below the line: the x of each step" in display.ax_.get_xlabel()
+    # On the graph are the starts and ends of runs, where they are.
+    ends = [line for line in display.ax_.lines if line.get_markersize() == 8]
+    for line, path in zip(ends, comparison.paths, strict=True):
+        np.testing.assert_allclose(line.get_xdata(), path[-1])
+        np.testing.assert_allclose(line.get_ydata(), quartic.value(path[-1]))
 
 
 def test_bounds_choose_what_is_seen():

@@ -33,6 +33,23 @@ const ground = (element) => {
 };
 
 const probes = {
+  // As the page is when it has been loaded.
+  reset: () => {
+    secondsToPlay = 9;
+    Object.assign(state, {
+      rate: nearest(about.rates, 0.03),
+      momentum: nearest(about.momenta, 0.9),
+      best: false,
+      shown: new Set(about.optimizers.slice(0, about.nShown).map(({ name }) => name)),
+      selected: about.optimizers[about.nShown - 1].name,
+    });
+    for (const name of ["rate", "momentum"]) byId(name).value = state[name];
+    byId("best").checked = byId("rate").disabled = false;
+    document.activeElement.blur();
+    scrollTo(0, 0);
+    setFunction(about.functions[0].name);
+  },
+  showAll: () => all("[data-show]:not(:checked)").forEach((each) => each.click()),
   traces: () => mapped(state.traces, (trace) => mapped(trace, plain)),
   cells: () => mapped(numberCells, (cells) => cells.map((cell) => cell.textContent)),
   mapSize: () => [byId("map").clientWidth, byId("map").clientHeight],

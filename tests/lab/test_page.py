@@ -5,8 +5,6 @@ import http.client
 import json
 import re
 import signal
-import subprocess
-import sys
 import threading
 import zlib
 
@@ -20,6 +18,7 @@ from skopt_dl.lab.page.document import best_rates, document
 from skopt_dl.lab.page.offer import optimizers_at_work, served_offer, stored_offer
 from skopt_dl.lab.page.server import BadRequestError, Server, traces_for
 from skopt_dl.lab.page.traces import TOL, run
+from skopt_dl.objectives import Rosenbrock
 from skopt_dl.optimizers import Optimizer
 from skopt_dl.plugins import hookimpl, register, unregister
 
@@ -180,9 +179,29 @@ def test_nothing_in_the_data_can_end_its_element(page):
 def test_file_is_written_whole_and_replaces_one(tmp_path, offer):
     path = tmp_path / "lab.html"
     path.write_text("before")
-    small = offer._replace(functions={}, optimizers=())
+    small = offer._replace(optimizers=("sgd",), n_steps=1)
     assert write_page(path, small) == path.stat().st_size > 1000
     assert [each.name for each in tmp_path.iterdir()] == ["lab.html"]
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"functions": {}}, "functions of the offer is empty"),
+        ({"optimizers": ()}, "optimizers of the offer is empty"),
+        ({"learning_rates": ()}, "learning_rates of the offer is empty"),
+        ({"momenta": ()}, "momenta of the offer is empty"),
+        ({"functions": {"long": Rosenbrock(3)}}, "'long' of the offer has 3. Leave it out."),
+        ({"functions": {"text": "himmelblau"}}, "got str for 'text'"),
+        ({"n_starts": 0}, "n_starts of the offer must be an integer of at least 1; got 0"),
+        ({"n_starts": None}, "n_starts of the offer is None"),
+        ({"n_steps": 2.5}, "n_steps of the offer must be an integer of at least 1; got 2.5"),
+    ],
+)
+def test_offer_that_no_page_can_show_is_said(tmp_path, offer, change, what):
+    with pytest.raises((TypeError, ValueError), match=re.escape(what)):
+        write_page(tmp_path / "lab.html", offer._replace(**change))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(("where", "why"), [("", "is a folder"), ("no/lab.html", "no such folder")])
@@ -286,16 +305,19 @@ def test_port_that_is_taken_is_said(server):
         serve(server.server_port)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT to a process alone")
-def test_ctrl_c_ends_the_server(tmp_path):
-    command = [sys.executable, "-m", "skopt_dl", "lab", "--serve"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as served:
-        said = served.stdout.readline()
-        assert re.fullmatch(
-            r"The lab is at http://127\.0\.0\.1:\d+/ for this machine alone; .*\n", said
-        )
-        served.send_signal(signal.SIGINT)
-        output, errors = served.communicate(timeout=60)
-    assert (served.returncode, output, errors) == (0, "\nThe lab is closed.\n", "")
+def test_ctrl_c_ends_the_server(offer, monkeypatch, capsys):
+    monkeypatch.setattr("skopt_dl.lab.page.server.served_offer", lambda: offer)
+
+    def interrupt(server):
+        if threading.current_thread() is threading.main_thread():
+            signal.raise_signal(signal.SIGINT)
+
+    # What a server does between requests; another one runs in a thread.
+    monkeypatch.setattr(Server, "service_actions", interrupt)
+    with pytest.raises(SystemExit) as exit_:
+        cli.main(["lab", "--serve"])
+    assert exit_.value.code == 0
+    output, errors = capsys.readouterr()
+    begun = r"The lab is at http://127\.0\.0\.1:\d+/ for this machine alone; .*"
+    assert re.fullmatch(begun + r"\n\nThe lab is closed\.\n", output)
+    assert errors == ""

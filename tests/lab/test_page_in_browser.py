@@ -80,21 +80,25 @@ def served(offer):
 class Page:
     """The page as one who looks at it and uses it has it."""
 
-    def __init__(self, driver, url, size, scheme, motion):
+    def __init__(self, driver, url, size, scheme):
         self.driver = driver
+        self.shows = url, size, scheme
         width, height, mobile = size
         self.tell(
             "Emulation.setDeviceMetricsOverride",
             {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile},
         )
         self.tell("Emulation.setTouchEmulationEnabled", {"enabled": mobile})
-        features = {"prefers-color-scheme": scheme, "prefers-reduced-motion": motion}
+        self.set_motion("reduce")
+        driver.get(url)
+        self.rest()
+
+    def set_motion(self, motion):
+        features = {"prefers-color-scheme": self.shows[2], "prefers-reduced-motion": motion}
         self.tell(
             "Emulation.setEmulatedMedia",
             {"features": [{"name": name, "value": value} for name, value in features.items()]},
         )
-        driver.get(url)
-        self.rest()
 
     def tell(self, command, parameters):
         self.driver.execute_cdp_cmd(command, parameters)
@@ -108,12 +112,12 @@ class Page:
 
     def wait(self, condition, *arguments):
         """Wait until a JavaScript expression is true, and return it."""
-        wait = WebDriverWait(self.driver, 30, poll_frequency=0.02)
+        wait = WebDriverWait(self.driver, 30, poll_frequency=0.04)
         return wait.until(lambda driver: driver.execute_script(f"return {condition}", *arguments))
 
     def rest(self):
         """Wait until what was asked for is there, and drawn."""
-        self.wait("state.drawn && !fetching && (state.playing || !due)")
+        self.wait("state.drawn === state.f && !fetching && (state.playing || !due)")
 
     def find(self, selector):
         return self.driver.find_element(By.CSS_SELECTOR, selector)
@@ -156,20 +160,36 @@ class Page:
         return [entry["message"] for entry in self.driver.get_log("browser")]
 
 
+@pytest.fixture(scope="module")
+def opened():
+    """The page that is open, if there is one."""
+    return []
+
+
 @pytest.fixture
-def open_page(chromium):
-    """Open a page; nothing may be written to its console."""
-    pages = []
+def open_page(chromium, opened):
+    """Open a page, or reset the one that is open; nothing may be written to its console."""
     chromium.get_log("browser")
 
-    def open_with(url, size=DESKTOP, scheme="light", motion="no-preference"):
-        pages.append(Page(chromium, url, size, scheme, motion))
-        return pages[-1]
+    def open_with(url, size=DESKTOP, scheme="light", motion="reduce"):
+        if [page.shows for page in opened] == [(url, size, scheme)]:
+            opened[0].probe("reset")
+            opened[0].rest()
+        else:
+            opened[:] = [Page(chromium, url, size, scheme)]
+        opened[0].set_motion(motion)
+        return opened[0]
 
     yield open_with
-    for page in pages:
+    for page in opened:
+        page.js("setPlaying(false)")
         assert page.complaints() == []
-    chromium.get("about:blank")
+
+
+@pytest.fixture(scope="module", params=["stored", "served"])
+def either(request):
+    """The addresses of both pages; tests of one follow each other."""
+    return request.param, request.getfixturevalue(request.param)
 
 
 def compared(offer, function, name, start, rate, momentum):
@@ -191,15 +211,21 @@ def compared(offer, function, name, start, rate, momentum):
         )
 
 
-def show_all(page, offer):
-    for name in offer.optimizers:
-        box = page.find(f"[data-show='{name}']")
-        if not box.is_selected():
-            box.click()
+def show_all(page):
+    page.probe("showAll")
     page.rest()
 
 
-def test_offline_page_asks_no_network_for_anything(open_page, stored, chromium):
+def check_changes(trace, rounding, place):
+    """The change of each step is its rate times its direction, as far as both are kept."""
+    n = trace["n"]
+    change = np.diff(trace["points"])[:, :n]
+    product = np.nan_to_num(-trace["rates"] * trace["directions"])[:, :n]
+    assert (np.abs(change - product) <= rounding * np.abs(product) + 1.05 * place).all()
+
+
+def test_offline_page_asks_no_network_for_anything(open_page, opened, stored, chromium):
+    opened.clear()
     chromium.get_log("performance")
     page = open_page(stored)
     page.click_map(0.5, -1.0)
@@ -236,7 +262,7 @@ def test_click_on_the_map_starts_at_the_nearest_stored_point(open_page, stored):
 
 
 def test_click_on_the_map_plays_from_the_start(open_page, stored):
-    page = open_page(stored)
+    page = open_page(stored, motion="no-preference")
     page.js("secondsToPlay = 1e4")
     page.click_map(0.9, -0.7)
     page.wait("state.playing && state.step < 5")
@@ -247,7 +273,7 @@ def test_click_on_the_map_plays_from_the_start(open_page, stored):
 
 
 def test_playing_ends_with_the_last_step(open_page, stored):
-    page = open_page(stored)
+    page = open_page(stored, motion="no-preference")
     page.keys("#step", Keys.HOME)
     page.js("secondsToPlay = 0.1")
     page.find("#play").click()
@@ -263,11 +289,11 @@ def test_served_page_starts_exactly_where_one_clicks(open_page, served):
     assert "nearest" not in page.text("#shows")
 
 
-@pytest.mark.parametrize("function", ["rosenbrock", "himmelblau", "monkey_saddle"])
+@pytest.mark.parametrize("function", ["rosenbrock", "monkey_saddle"])
 def test_stored_traces_are_those_of_compare(open_page, stored, offer, function):
     page = open_page(stored, motion="reduce")
     Select(page.find("#function")).select_by_value(function)
-    show_all(page, offer)
+    show_all(page)
     width = offer.functions[function].upper - offer.functions[function].lower
     start = page.js("return state.start")
     found = page.traces()
@@ -279,13 +305,14 @@ def test_stored_traces_are_those_of_compare(open_page, stored, offer, function):
         assert off.max() <= 0.51 / packing.POINTS_PER_DOMAIN, name
         assert trace["outcome"] == run.table["outcome"][0]
         assert trace["gradients"].T[:n] == pytest.approx(run.gradients[0, :n], rel=0.05)
+        check_changes(trace, 0.07, (width / packing.POINTS_PER_DOMAIN).max())
 
 
 @pytest.mark.parametrize("function", ["rosenbrock", "monkey_saddle"])
 def test_served_traces_are_exactly_those_of_compare(open_page, served, offer, function):
     page = open_page(served, motion="reduce")
     Select(page.find("#function")).select_by_value(function)
-    show_all(page, offer)
+    show_all(page)
     start = page.js("return state.start")
     found = page.traces()
     assert set(found) == set(offer.optimizers)
@@ -295,6 +322,7 @@ def test_served_traces_are_exactly_those_of_compare(open_page, served, offer, fu
         assert (trace["points"].T[: n + 1] == run.paths[0, : n + 1]).all(), name
         assert (trace["values"][: n + 1] == run.values[0, : n + 1]).all()
         assert (trace["gradients"].T[:n] == run.gradients[0, :n]).all()
+        check_changes(trace, 1e-9, 1e-12)
         if not trace["followsRule"]:
             continue
         slots = lab.slots_of_steps(run.optimizers[0], run.paths[0], run.gradients[0])
@@ -302,23 +330,9 @@ def test_served_traces_are_exactly_those_of_compare(open_page, served, offer, fu
         assert trace["rates"].T[:n] == pytest.approx(slots.rate[:n], rel=1e-12, nan_ok=True)
 
 
-@pytest.mark.parametrize("kind", ["stored", "served"])
-def test_change_is_rate_times_direction(open_page, offer, kind, request):
-    page = open_page(request.getfixturevalue(kind), motion="reduce")
-    show_all(page, offer)
-    rounding, place = (0.07, 4.0 / packing.POINTS_PER_DOMAIN) if kind == "stored" else (1e-9, 1e-12)
-    for name, trace in page.traces().items():
-        n = trace["n"]
-        change = np.diff(trace["points"])[:, :n]
-        product = np.nan_to_num(-trace["rates"] * trace["directions"])[:, :n]
-        allowed = rounding * np.abs(product) + 1.05 * place
-        assert (np.abs(change - product) <= allowed).all(), name
-
-
-@pytest.mark.parametrize("kind", ["stored", "served"])
 @pytest.mark.parametrize("slider", ["rate", "momentum"])
-def test_sliders_change_the_runs(open_page, kind, slider, request):
-    page = open_page(request.getfixturevalue(kind), motion="reduce")
+def test_sliders_change_the_runs(open_page, either, slider):
+    page = open_page(either[1], motion="reduce")
     before, shown = page.traces()["adam"], page.text(f"#{slider}-shown")
     page.keys(f"#{slider}", Keys.ARROW_LEFT)
     after = page.traces()["adam"]
@@ -359,12 +373,12 @@ def test_map_changes_while_scrubbing(open_page, stored):
 
 def test_every_optimizer_can_be_shown_and_hidden(open_page, stored, offer):
     page = open_page(stored)
-    show_all(page, offer)
+    show_all(page)
     assert set(page.traces()) == set(offer.optimizers)
-    for name in offer.optimizers[1:]:
+    for name in offer.optimizers[-2:]:
         page.find(f"[data-show='{name}']").click()
     page.rest()
-    assert set(page.traces()) == {offer.optimizers[0]}
+    assert set(page.traces()) == set(offer.optimizers[:-2])
 
 
 def test_inside_of_another_optimizer(open_page, stored):
@@ -377,9 +391,8 @@ def test_inside_of_another_optimizer(open_page, stored):
     assert cells["rate"] == ["0.03", "0.03"]
 
 
-@pytest.mark.parametrize("kind", ["stored", "served"])
-def test_each_at_its_best_rate(open_page, kind, request):
-    page = open_page(request.getfixturevalue(kind), motion="reduce")
+def test_each_at_its_best_rate(open_page, either):
+    page = open_page(either[1], motion="reduce")
     common = {name: trace["values"][-1] for name, trace in page.traces().items()}
     page.find("#best").click()
     page.rest()
@@ -444,10 +457,9 @@ def test_reduced_motion_shows_the_end_at_once(open_page, stored):
     assert not page.js("return state.playing")
 
 
-@pytest.mark.parametrize("kind", ["stored", "served"])
-def test_page_fits_a_phone(open_page, offer, kind, request):
-    page = open_page(request.getfixturevalue(kind), PHONE)
-    show_all(page, offer)
+def test_page_fits_a_phone(open_page, either):
+    page = open_page(either[1], PHONE)
+    show_all(page)
     assert page.js("return document.documentElement.scrollWidth") == 360
     assert page.probe("beyond", 360) == []
     assert page.probe("small", 34) == []
@@ -480,10 +492,67 @@ def test_every_control_has_a_name(open_page, stored):
     assert page.probe("nameless") == []
 
 
-def test_server_that_is_gone_is_told(open_page, served):
+def test_server_that_is_gone_is_told(open_page, opened, served):
     page = open_page(served)
     page.js("window.fetch = () => Promise.reject(new Error('gone'))")
     page.keys("#rate", Keys.ARROW_LEFT)
     assert page.text("#shows") == "This could not be shown: gone"
     page.keys("#step", Keys.HOME)
     assert page.text("#shows") == "This could not be shown: gone"
+    opened.clear()
+
+
+# The page before its runs are there: the server's answers wait until `release` is called.
+HELD = """
+const send = window.fetch;
+window.fetch = (...asked) => new Promise((go) => (window.release = go)).then(() => send(...asked));
+"""
+
+
+def test_runs_of_another_function_or_start_are_never_seen(open_page, opened, served):
+    page = open_page(served)
+    page.js(HELD)
+    before = page.js("return byId('map').toDataURL()")
+    page.js("setFunction('himmelblau')")
+    page.wait("state.drawn === state.f && !due && state.f.name === 'himmelblau'")
+    assert page.js("return state.traces") == {}
+    # The contours are there, and that runs are to come is seen and said.
+    assert page.js("return byId('map').toDataURL()") != before
+    assert page.js("return ground.key").startswith("himmelblau")
+    assert page.text("#shows").startswith("The runs are being made.")
+    assert page.js("return rows.every(({ note }) => note.hidden)")
+    assert page.find("main").get_attribute("aria-busy") == "true"
+    page.wait("byId('says').textContent === 'The runs are being made.'")
+    page.js("setStart([1, 1])")
+    page.js("release()")
+    # The answer for the former start is not shown; that for this one is asked for.
+    page.js("window.former = window.release")
+    page.wait("window.release !== window.former")
+    assert page.js("return state.traces") == {}
+    page.js("release()")
+    page.rest()
+    assert page.js("return state.traces.adam.points.map((each) => each[0])") == [1, 1]
+    assert page.find("main").get_attribute("aria-busy") == "false"
+    page.js("state.rate = 0; refresh()")
+    assert page.find("main").get_attribute("class") == "waiting"
+    page.js("release()")
+    page.rest()
+    assert page.find("main").get_attribute("class") == ""
+    opened.clear()
+
+
+@pytest.mark.parametrize(
+    ("arrived", "outcome", "said"),
+    [
+        (149, "reached", "arrived: first within 0.001 after 149 steps"),
+        (1, "moving", "first within 0.001 after 1 step, left again"),
+        (None, "moving", "still moving"),
+        (149, "diverged", "diverged"),
+    ],
+)
+def test_first_touch_is_no_arrival(open_page, stored, arrived, outcome, said):
+    page = open_page(stored)
+    trace = {"n": 30, "arrived": arrived, "outcome": outcome}
+    found = page.js("const t = arguments[0]; t.arrived ??= Infinity; return outcomeOf(t)", trace)
+    assert found == said
+    assert page.text("#tolerance") == "Arrived: at the end within 0.001 of the smallest value."

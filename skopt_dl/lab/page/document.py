@@ -45,11 +45,16 @@ def write_page(path: str | Path, offer: Offer | None = None) -> int:
 
     Raises
     ------
-    ValueError
-        If no file can be written there.
+    TypeError, ValueError
+        If no file can be written there, or a page cannot show what is on offer.
     """
     target = replaceable(Path(path))
-    offer = stored_offer() if offer is None else offer
+    offer = stored_offer() if offer is None else offer.check()
+    if offer.n_starts is None:
+        raise ValueError(
+            "n_starts of the offer is None, for any starting point, which takes a server; a file "
+            "needs a number. stored_offer() has 5."
+        )
     page = document(offer, stored(offer), served=False).encode()
     write_whole(target, lambda file: file.write(page))
     return len(page)

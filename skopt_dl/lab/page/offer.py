@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -47,6 +48,38 @@ class Offer(NamedTuple):
     n_starts: int | None
     n_steps: int
     absent: Mapping[str, str]
+
+    def check(self) -> Offer:
+        """Return itself, if a page can show it.
+
+        Raises
+        ------
+        TypeError, ValueError
+            What cannot be shown, and what could.
+        """
+        for parameter in ("functions", "optimizers", "learning_rates", "momenta"):
+            if not len(getattr(self, parameter)):
+                raise ValueError(f"{parameter} of the offer is empty; the page needs at least one.")
+        for name, function in self.functions.items():
+            if not isinstance(function, Function):
+                raise TypeError(
+                    f"functions of the offer must be Function objects, as those of "
+                    f"skopt_dl.objectives are; got {type(function).__name__} for {name!r}."
+                )
+            if function.n_dims != 2:
+                raise ValueError(
+                    "The page shows functions of two variables; "
+                    f"{name!r} of the offer has {function.n_dims}. Leave it out."
+                )
+        for parameter in ("n_starts", "n_steps"):
+            number = getattr(self, parameter)
+            if parameter == "n_starts" and number is None:
+                continue
+            if not isinstance(number, numbers.Integral) or number < 1:
+                raise ValueError(
+                    f"{parameter} of the offer must be an integer of at least 1; got {number!r}."
+                )
+        return self
 
     def starts(self, name: str) -> np.ndarray:
         """Return the lattice of a function, ``(n_starts**2, 2)``; the first variable runs fastest.

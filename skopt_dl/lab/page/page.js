@@ -20,8 +20,11 @@ const state = {
   shown: new Set(about.optimizers.slice(0, about.nShown).map(({ name }) => name)),
   selected: about.optimizers[about.nShown - 1].name,
   traces: {},
+  // The function and the start of the traces.
+  of: null,
   step: about.steps,
   playing: false,
+  waiting: false,
 };
 
 // Traces for the present setting. While some are being fetched, only the last change waits.
@@ -29,9 +32,21 @@ const state = {
 let fetching = null;
 let changed = false;
 
+const isOf = (f, start) => f === state.f && start.every((value, axis) => value === state.start[axis]);
+
 function refresh() {
   changed = true;
-  fetching ||= fetchAll().finally(() => (fetching = null));
+  byId("shows").classList.remove("error");
+  // Those of another function or start are never seen under this one; of another rate, dimmed.
+  if (state.of && !isOf(state.of.f, state.of.start)) Object.assign(state, { traces: {}, of: null });
+  showGround();
+  setWaiting(true);
+  announce(() => "The runs are being made.");
+  fetching ||= fetchAll().finally(() => {
+    fetching = null;
+    setWaiting(false);
+    draw();
+  });
   return fetching;
 }
 
@@ -40,17 +55,33 @@ async function fetchAll() {
     changed = false;
     const { f, start } = state;
     try {
-      const heights = await heightsOf(f);
       const traces = await source.traces(f, start, state);
-      Object.assign(state, { drawn: f, heights, traces });
-      byId("shows").classList.remove("error");
+      if (!isOf(f, start)) continue;
+      Object.assign(state, { traces, of: { f, start } });
       draw();
-      announce();
+      announce(tellOutcomes);
     } catch (error) {
+      if (changed) continue;
+      Object.assign(state, { traces: {}, of: null });
       byId("shows").classList.add("error");
       byId("shows").textContent = `This could not be shown: ${error.message}`;
+      announce(() => byId("shows").textContent);
     }
   }
+}
+
+function setWaiting(waiting) {
+  state.waiting = waiting;
+  document.querySelector("main").classList.toggle("waiting", waiting);
+  document.querySelector("main").setAttribute("aria-busy", waiting);
+}
+
+// The map of a function is here before its runs are.
+async function showGround() {
+  const { f } = state;
+  const heights = await heightsOf(f);
+  if (f === state.f) Object.assign(state, { drawn: f, heights });
+  draw();
 }
 
 const maps = new Map();
@@ -68,7 +99,7 @@ let curveBox = null;
 function draw() {
   due ||= requestAnimationFrame(() => {
     due = 0;
-    if (state.drawn) drawNow();
+    if (state.drawn === state.f) drawNow();
   });
 }
 
@@ -76,10 +107,9 @@ function drawNow() {
   const trace = state.traces[state.selected];
   const index = about.optimizers.findIndex(({ name }) => name === state.selected);
   const inside = trace && insideOf(trace, state.step);
-  // Another function may have been chosen, whose traces are still to come.
-  const f = state.drawn;
-  drawMap(byId("map"), { ...state, f, inside, index });
-  curveBox = drawCurve(byId("curve"), { ...state, f });
+  const f = state.f;
+  drawMap(byId("map"), { ...state, inside, index });
+  curveBox = drawCurve(byId("curve"), state);
   drawCompass(byId("compass"), { f, inside, index }, byId("map"));
   drawRates(byId("rates"), { trace, step: state.step, index });
   for (const [i, row] of rows.entries()) tellRow(row, i);
@@ -114,7 +144,10 @@ function settingOf(optimizer, trace) {
 
 function outcomeOf(trace) {
   if (trace.outcome === "diverged") return trace.n < about.steps ? `left after ${steps(trace.n)}` : "diverged";
-  if (Number.isFinite(trace.arrived)) return `arrived after ${steps(trace.arrived)}`;
+  if (Number.isFinite(trace.arrived)) {
+    const first = `first within ${number(about.tol)} after ${steps(trace.arrived)}`;
+    return trace.outcome === "reached" ? `arrived: ${first}` : `${first}, left again`;
+  }
   if (trace.n < about.steps) return `ended after ${steps(trace.n)}`;
   return trace.outcome === "moving" ? "still moving" : trace.outcome;
 }
@@ -147,7 +180,7 @@ function tellSetting() {
   const moved = state.start.some((value, axis) => Math.abs(value - state.asked[axis]) > 1e-9);
   if (byId("shows").classList.contains("error")) return;
   byId("shows").textContent =
-    `Start ${place(state.start)}` +
+    `${state.waiting ? "The runs are being made. " : ""}Start ${place(state.start)}` +
     (moved ? `, the nearest one stored to ${place(state.asked)}` : "") +
     `; ${state.best ? "the best rate for each" : `learning rate ${number(rate)}`}; momentum ${number(momentum)}.`;
 }
@@ -157,7 +190,7 @@ function tellInside(trace, inside) {
     ? `${state.selected}, step ${inside.at + 1}: change = −rate × direction.` + (trace.followsRule ? "" :
       " As it is set, it is no direction over a scale: the gradient stands for the direction, and the " +
       "rate says what the change is of it; the plot leaves out its sign.")
-    : `Show ${state.selected} to look inside its steps.`;
+    : state.waiting ? "The runs are being made." : `Show ${state.selected} to look inside its steps.`;
   for (const [name, cells] of Object.entries(numberCells)) {
     cells.forEach((cell, axis) => (cell.textContent = inside ? number(inside[name][axis]) : ""));
   }
@@ -166,14 +199,16 @@ function tellInside(trace, inside) {
 let announcing = 0;
 
 // What screen readers say, once a setting has come to rest.
-function announce() {
+function announce(words) {
   clearTimeout(announcing);
-  announcing = setTimeout(() => {
-    const outcomes = Object.entries(state.traces).map(([name, trace]) => `${name} ${outcomeOf(trace)}`);
-    byId("says").textContent = `${byId("shows").textContent} ${outcomes.join("; ")}.`;
-    byId("map").setAttribute("aria-label", `Map of ${state.f.title}, start ${place(state.start)}`);
-    byId("curve").setAttribute("aria-label", `Loss curves: ${outcomes.join("; ")}`);
-  }, 400);
+  announcing = setTimeout(() => (byId("says").textContent = words()), 400);
+}
+
+function tellOutcomes() {
+  const outcomes = Object.entries(state.traces).map(([name, trace]) => `${name} ${outcomeOf(trace)}`);
+  byId("map").setAttribute("aria-label", `Map of ${state.f.title}, start ${place(state.start)}`);
+  byId("curve").setAttribute("aria-label", `Loss curves: ${outcomes.join("; ")}`);
+  return `${byId("shows").textContent} ${outcomes.join("; ")}.`;
 }
 
 // Playing
@@ -363,6 +398,7 @@ function begin() {
   });
   byId("play").addEventListener("click", () => setPlaying(!state.playing));
   byId("map-legend").textContent = (about.starts ? "Dots are the starting points that are stored; stars are minima." : "Stars are minima.");
+  byId("tolerance").textContent = `Arrived: at the end within ${number(about.tol)} of the smallest value.`;
   byId("made").textContent = about.made;
   const absent = Object.entries(about.absent).map(([name, why]) => `${name} (${why})`);
   if (absent.length) byId("absent").textContent = `Not here: ${absent.join("; ")}.`;

@@ -40,7 +40,7 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, port: int = 0, offer: Offer | None = None):
-        self.offer = served_offer() if offer is None else offer
+        self.offer = served_offer() if offer is None else offer.check()
         self.page = document(self.offer, (), served=True).encode()
         # Runs take turns: each may use all cores.
         self.lock = Lock()
