@@ -121,12 +121,12 @@ class BasinsDisplay:
         TypeError
             If `objective` is no Function.
         ValueError
-            If the function has more than two variables, or `resolution` is no positive integer.
+            If the function has more than two variables, or `resolution` is no integer from 2.
         """
         from skopt_dl.lab import compare
 
         check_function(objective, "BasinsDisplay")
-        check_number(resolution, "resolution", 1)
+        check_number(resolution, "resolution", 2)
         if objective.n_dims > 2:
             raise ValueError(
                 f"BasinsDisplay shows functions of one or two variables; {objective.name} has "

@@ -46,10 +46,11 @@ def stability(objective=None, **options):
         (lambda f, u: basins("himmelblau"), "got 'himmelblau'. objectives.FUNCTIONS['himmelblau']"),
         (lambda f, u: basins(3), "got an object of class int. objectives.from_callable makes one"),
         (lambda f, u: basins(ax="x"), "ax must be matplotlib Axes, as plt.subplots() makes them"),
-        (lambda f, u: basins(resolution=0), "resolution must be an integer of at least 1; got 0"),
+        (lambda f, u: basins(resolution=0), "resolution must be an integer of at least 2; got 0"),
+        (lambda f, u: basins(resolution=1), "resolution must be an integer of at least 2; got 1"),
         (
             lambda f, u: basins(resolution=4.5),
-            "resolution must be an integer of at least 1; got 4.",
+            "resolution must be an integer of at least 2; got 4.",
         ),
         (lambda f, u: stability("q"), "objective of StabilityMapDisplay must be a Function"),
         (
