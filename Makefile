@@ -26,5 +26,6 @@ lint: $(VENV)/.installed
 # Python compiles what is imported, a small part of what is installed.
 $(VENV)/.installed: pyproject.toml $(shell find plugins -name '*.py' -o -name '*.toml')
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-compile -e '.[dev]' $(PLUGINS:%=./%)
+	$(BIN)/python -m pip install --quiet --no-compile -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-compile $(PLUGINS:%=./%)
 	touch $@
