@@ -6,6 +6,11 @@ from process_state import differences, process_state
 from threadpoolctl import ThreadpoolController
 
 
+def pytest_collection_modifyitems(items):
+    """The longest come first: one worker would be busy with them in the end, and the other idle."""
+    items.sort(key=lambda item: item.path.name != "test_violence.py")
+
+
 @pytest.fixture(autouse=True, scope="session")
 def interrupts_interrupt():
     """Where tests run in the background of a shell, Python starts with SIGINT ignored."""
