@@ -27,6 +27,9 @@ distributed = pytest.importorskip("distributed")
 # Most of these trainings are short on purpose.
 pytestmark = pytest.mark.filterwarnings("ignore:Maximum iterations")
 
+# Seconds that only a hang takes.
+LONG = 120
+
 GRID = {"optimizer": ["adam", Momentum(0.1)], "alpha": np.logspace(-4, 0, 4)}
 
 
@@ -170,7 +173,7 @@ def test_killed_worker_changes_no_score(client, sizes, tmp_path):
         search.fit(X, Y)
     assert marker.exists()
     assert_same_search(search, clone(search).fit(X, Y))
-    client.wait_for_workers(2, timeout=20)
+    client.wait_for_workers(2, timeout=LONG)
     assert workers(client) != before
 
 
@@ -182,7 +185,7 @@ def test_stack_that_kills_every_worker_is_trained_here(client, tmp_path, monkeyp
     np.testing.assert_array_equal(
         there["test_score"], cross_validate(estimator, X, Y, cv=3)["test_score"]
     )
-    client.wait_for_workers(2, timeout=20)
+    client.wait_for_workers(2, timeout=LONG)
 
 
 def test_what_cannot_travel_is_trained_here(client):
