@@ -13,6 +13,7 @@ import numpy as np
 from skopt_dl._memory import in_words, n_bytes_of_memory
 from skopt_dl._params import BOOLEAN, Constraint, Interval, Options
 from skopt_dl.backends import backend_of, one_blas_thread
+from skopt_dl.lab.tables import Table
 from skopt_dl.objectives import Function
 from skopt_dl.optimizers import Minimizer, Optimizer
 from skopt_dl.plugins import make_optimizer
@@ -113,13 +114,7 @@ class Comparison:
         ImportError
             If pandas is missing.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError(
-                "to_frame needs pandas. Run `pip install pandas`, or use `table`, a dict of arrays."
-            ) from error
-        return pd.DataFrame(self.table)
+        return Table(self.table).to_frame()
 
     def __repr__(self) -> str:
         outcomes, counts = np.unique(self.table["outcome"], return_counts=True)
@@ -314,12 +309,15 @@ def _train(
     """Run one stack; a single epoch has all the steps."""
     seeds = [run.seed for run in stack]
     rngs = {seed: np.random.default_rng(seed) for seed in seeds}
+    first: dict[int, int] = {}
+    for model, seed in enumerate(seeds):
+        first.setdefault(seed, model)
     batches = Batches(
         objective.n_samples,
         stack[0].batch_size,
         sampling=sampling,
         rngs=[rngs[seed] for seed in seeds],
-        leaders=[seeds.index(seed) for seed in seeds],
+        leaders=[first[seed] for seed in seeds],
         steps=n_steps,
     )
     run_themselves = [isinstance(run.optimizer, Minimizer) for run in stack]

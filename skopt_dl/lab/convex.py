@@ -92,8 +92,8 @@ class Convexity:
     def __repr__(self) -> str:
         lines = [f"{self.function.name}: convexity is {self.verdict}. {self.reason}"]
         if self.verdict == "proved":
-            kind = {True: "strictly convex", False: "not strictly convex"}.get(self.strict)  # type: ignore[arg-type]
-            lines += [f"It is {kind}."] if kind else []
+            if self.strict is not None:
+                lines.append(f"It is {'' if self.strict else 'not '}strictly convex.")
             if self.strong > 0:
                 lines.append(f"It is strongly convex with constant {self.strong:.6g}.")
         c = self.counterexample

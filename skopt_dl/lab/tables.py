@@ -48,7 +48,10 @@ class Table(dict[str, np.ndarray]):
         try:
             import pandas as pd
         except ImportError as error:
-            raise ImportError("A frame needs pandas. Run `pip install pandas`.") from error
+            raise ImportError(
+                "to_frame needs pandas. Run `pip install pandas`, or use the columns by their "
+                "names: each is an array."
+            ) from error
         return pd.DataFrame(dict(self))
 
     def _lines(self) -> list[tuple[str, ...]]:

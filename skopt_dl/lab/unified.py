@@ -19,7 +19,7 @@ from skopt_dl.lab.formulas import (
 )
 from skopt_dl.lab.tables import Table
 from skopt_dl.lab.tracing import Untraceable, trace
-from skopt_dl.objectives import Layout, Objective
+from skopt_dl.objectives import GivenGradients
 from skopt_dl.optimizers import Formula, Minimizer, Optimizer
 from skopt_dl.plugins import available, make
 from skopt_dl.training import minimise
@@ -29,16 +29,16 @@ N_STEPS, N_WEIGHTS, TOLERANCE = 20, 50, 1e-12
 RATE = 0.125
 
 
-class Given(Objective):
+class Penalised(GivenGradients):
     """Gradients that are given, step by step, plus a share of the weights."""
 
     def __init__(self, gradients: np.ndarray, penalty: float):
-        super().__init__(Layout.from_shapes([("x", "hidden", (1, gradients.shape[1]))]), 1)
-        self.gradients = iter(gradients)
+        super().__init__(gradients)
         self.penalty = penalty
 
     def value_and_grad(self, params: Any, batch: Any = None) -> tuple[Any, Any]:
-        return np.zeros(len(params)), next(self.gradients) + self.penalty * params
+        loss, grad = super().value_and_grad(params)
+        return loss, grad + self.penalty * params
 
 
 def changes(
@@ -70,7 +70,7 @@ def changes(
 
     watched = copy.copy(optimizer)
     watched.__class__ = Watched
-    objective = Given(gradients, penalty)
+    objective = Penalised(gradients, penalty)
     minimise(objective, watched, start[None].copy(), max_epochs=len(gradients))
     return np.array([change[0] for change in seen])
 

@@ -157,8 +157,7 @@ class _Own(Function):
         b = backend_of(points)
         exact, step = self._steps(points, power)
         columns = []
-        for i in range(self.n_dims):
-            unit = b.asarray(np.eye(self.n_dims)[i], dtype=exact.dtype)
+        for i, unit in enumerate(b.asarray(np.eye(self.n_dims), dtype=exact.dtype)):
             high, low = exact + unit * step, exact - unit * step
             rise = self._call(what, high) - self._call(what, low)
             width = (high - low)[:, i]

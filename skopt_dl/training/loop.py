@@ -201,6 +201,7 @@ class Stack:
 
     def _prepare(self, states: Sequence[dict[str, Any]]) -> None:
         """Make what goes with the present rows, to go on from `states`."""
+        self.models = np.array([run.index for run in self.runs])
         self._make_groups([state.get("slots") for state in states])
         limits = np.array([[run.max_grad_norm] for run in self.runs])
         clips = bool(np.isfinite(limits).any())
@@ -278,7 +279,6 @@ class Stack:
         xp = self.b.xp
         total = first = norm = None
         batches, recorder = self.batches, self.recorder
-        models = np.array([run.index for run in self.runs])
         per_block = objective.batches_per_block(batches.batch_size, batches.n_orders)
         for block in batches.epoch(per_block):
             seen = []
@@ -292,7 +292,7 @@ class Stack:
                 if norm is None:
                     norm = self.b.row_dot(grad, grad)
                 if recorder is not None:
-                    recorder.see(models, params, loss, grad)
+                    recorder.see(self.models, params, loss, grad)
                 if self.limits is not None:
                     clip_norm(self.b, grad, self.limits)
                 for rows, group in groups:
