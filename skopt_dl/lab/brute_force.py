@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skopt_dl.lab.asking import AnyOptimizer
 from skopt_dl.lab.checks import as_numbers
-from skopt_dl.lab.comparing import AnyOptimizer, compare
+from skopt_dl.lab.comparing import compare
 from skopt_dl.objectives import Function
 
 # Points that are evaluated at a time, times their coordinates.

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-import copy
 import numbers
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from skopt_dl._memory import in_words, n_bytes_of_memory
-from skopt_dl._params import BOOLEAN, Constraint, Interval, Options
+from skopt_dl._params import Interval
 from skopt_dl.backends import backend_of, one_blas_thread
+from skopt_dl.lab.asking import (
+    ALLOWED,
+    AnyOptimizer,
+    batch_size_of,
+    check,
+    check_memory,
+    drawn,
+    given_starts,
+    labelled,
+    listed,
+    name_of,
+    stacks_of,
+    variants_of,
+)
 from skopt_dl.lab.tables import Table
 from skopt_dl.objectives import Function
 from skopt_dl.optimizers import Minimizer, Optimizer
-from skopt_dl.plugins import make_optimizer
 from skopt_dl.training import Batches, ModelRun, Recorder, Stopping, Trajectory, minimise
-from skopt_dl.training.batches import SAMPLING
 
 Array = Any
-AnyOptimizer = str | Optimizer | Minimizer
 
 # The share of the steps at the end of a run in which it has to come nearer, for not to be stalled,
 # and by which share of the gap it has left, or of the way it has come.
@@ -30,17 +39,6 @@ LAST, NEARER = 0.1, 0.01
 GRADIENT_TOL = 1e-10
 # How near a minimum a run ends for having reached it, as a share of the domain's diagonal.
 NEAR = 0.01
-# What a run has besides its steps, as measured: arrays of parameters, and bytes of objects.
-ARRAYS, RUN_BYTES = 10, 2500
-
-AT_LEAST_ONE = Interval(1, np.inf, "[)", integer=True)
-ALLOWED: Mapping[str, Constraint] = {
-    "sampling": SAMPLING,
-    "n_steps": AT_LEAST_ONE,
-    "tol": Interval(0, np.inf, "[)"),
-    "dtype": Options(("float64", "float32")),
-    "record": BOOLEAN,
-}
 
 
 class _Run(NamedTuple):
@@ -206,7 +204,7 @@ def compare(
             f"{type(objective).__name__}. objectives.from_callable makes one of any function in "
             "array code."
         )
-    dtype = _name_of(dtype)
+    dtype = name_of(dtype)
     for name, value in (
         ("sampling", sampling),
         ("n_steps", n_steps),
@@ -214,20 +212,20 @@ def compare(
         ("dtype", dtype),
         ("record", record),
     ):
-        _check(name, value, ALLOWED[name])
-    seeds = _listed("seeds", seeds, "(0, 1)")
+        check(name, value, ALLOWED[name])
+    seeds = listed("seeds", seeds, "(0, 1)")
     for seed in seeds:
-        _check("Each of seeds", seed, Interval(0, np.inf, "[)", integer=True))
+        check("Each of seeds", seed, Interval(0, np.inf, "[)", integer=True))
     sizes = [
-        _batch_size(objective, size) for size in _listed("batch_sizes", batch_sizes, "(8, None)")
+        batch_size_of(objective, size) for size in listed("batch_sizes", batch_sizes, "(8, None)")
     ]
-    variants = _variants(_labelled(optimizers), learning_rates)
-    stacks = _stacks(variants, dict.fromkeys(sizes), objective.n_samples)
+    variants = variants_of(labelled(optimizers), learning_rates)
+    stacks = stacks_of(variants, dict.fromkeys(sizes), objective.n_samples)
     n_variants = sum(map(len, stacks.values()))
-    given = _given_starts(objective, starts)
+    given = given_starts(objective, starts)
     n_starts = given if isinstance(given, int) else len(given)
-    _check_memory(n_variants, n_starts, len(seeds), int(n_steps), objective.n_dims, record)
-    points = _drawn(objective, given, seeds[0]) if isinstance(given, int) else given
+    check_memory(n_variants, n_starts, len(seeds), int(n_steps), objective.n_dims, record)
+    points = drawn(objective, given, seeds[0]) if isinstance(given, int) else given
     runs = [
         _Run(label, optimizer, start, seed, size)
         for size, those in stacks.items()
@@ -330,164 +328,6 @@ def _train(
         batches=batches,
         recorder=recorder,
     )
-
-
-# What was asked for
-
-
-def _check(name: str, value: Any, allowed: Constraint) -> None:
-    if not allowed.accepts(value):
-        raise ValueError(f"{name} must be {allowed}; got {value!r}.")
-
-
-def _name_of(dtype: Any) -> Any:
-    """A dtype by name; what is none as it is."""
-    try:
-        return dtype if dtype is None else np.dtype(dtype).name
-    except TypeError:
-        return dtype
-
-
-def _listed(name: str, values: Any, example: str) -> list[Any]:
-    """The values of a sequence, at least one."""
-    single = not isinstance(values, Iterable) or getattr(values, "ndim", 1) == 0
-    if single or isinstance(values, str | Mapping):
-        raise ValueError(f"{name} must be a sequence, such as {example}; got {values!r}.")
-    found = list(values)
-    if not found:
-        raise ValueError(f"{name} is empty; pass at least one, such as {example}.")
-    return found
-
-
-def _stacks(
-    variants: Sequence[tuple[str, Optimizer | Minimizer]], sizes: Iterable[int], n_samples: int
-) -> dict[int, list[tuple[str, Optimizer | Minimizer]]]:
-    """What runs with each batch size; methods that run themselves do with all samples."""
-    stacks: dict[int, list[tuple[str, Optimizer | Minimizer]]] = {
-        size: [
-            variant
-            for variant in variants
-            if size == n_samples or not isinstance(variant[1], Minimizer)
-        ]
-        for size in sizes
-    }
-    alone = [variant for variant in variants if isinstance(variant[1], Minimizer)]
-    stacks.setdefault(n_samples, alone)
-    return {size: those for size, those in stacks.items() if those}
-
-
-def _check_memory(
-    n_variants: int, n_starts: int, n_seeds: int, n_steps: int, n_dims: int, record: bool
-) -> None:
-    """Refuse runs that memory has no room for, before any of them is made."""
-    n_runs = n_variants * n_starts * n_seeds
-    # Values, and twice as many while the table is made; and points, gradients and losses.
-    of_a_step = 3 + (2 * n_dims + 1 if record else 0)
-    needed = n_runs * (8 * (of_a_step * (n_steps + 1) + ARRAYS * n_dims) + RUN_BYTES)
-    there_is = n_bytes_of_memory()
-    if needed > there_is:
-        raise MemoryError(
-            f"{n_runs:,} runs ({n_variants:,} of optimizers, learning rates and batch sizes, times "
-            f"{n_starts:,} starts and {n_seeds:,} seeds) of {n_steps:,} steps need "
-            f"{in_words(needed)} ({needed:,} bytes); there are {in_words(there_is)}. Lower "
-            f"n_steps or how many starts there are{', or leave record=False' if record else ''}."
-        )
-
-
-def _given_starts(objective: Function, starts: Any) -> np.ndarray | int:
-    """Points, or how many to draw."""
-    if starts is None:
-        return objective.check_points(objective.start, "start")
-    if isinstance(starts, numbers.Integral):
-        if not AT_LEAST_ONE.accepts(starts):
-            raise ValueError(
-                f"starts must be points, or how many to draw, {AT_LEAST_ONE}; got {starts!r}."
-            )
-        return int(starts)
-    return objective.check_points(starts, "starts")
-
-
-def _drawn(objective: Function, n_starts: int, seed: int) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    return rng.uniform(objective.lower, objective.upper, (n_starts, objective.n_dims))
-
-
-def _labelled(
-    optimizers: AnyOptimizer | Sequence[AnyOptimizer] | Mapping[str, AnyOptimizer],
-) -> dict[str, Optimizer | Minimizer]:
-    """Optimizers by label: their name, or how they print."""
-    if isinstance(optimizers, str | Optimizer | Minimizer):
-        optimizers = [optimizers]
-    if not isinstance(optimizers, Mapping):
-        if isinstance(optimizers, type) or not isinstance(optimizers, Iterable):
-            hint = f" Pass {optimizers.__name__}()." if isinstance(optimizers, type) else ""
-            raise ValueError(
-                "optimizers must be a name, an Optimizer, or a sequence or dict of these; got "
-                f"{optimizers!r}.{hint}"
-            )
-        optimizers = list(optimizers)
-        named = [each if isinstance(each, str) else repr(each) for each in optimizers]
-        twice = [label for label in named if named.count(label) > 1]
-        if twice:
-            raise ValueError(f"optimizers has {twice[0]} twice.")
-        optimizers = dict(zip(named, optimizers, strict=True))
-    if not optimizers:
-        raise ValueError("optimizers is empty; pass at least one, by name or as an object.")
-    found = {}
-    for label, each in optimizers.items():
-        optimizer = make_optimizer(each) if isinstance(each, str) else each
-        if not isinstance(optimizer, Optimizer | Minimizer):
-            hint = f" Pass {each.__name__}()." if isinstance(each, type) else ""
-            raise ValueError(
-                f"optimizers must be names or Optimizer objects; got {each!r} for {label!r}.{hint}"
-            )
-        optimizer.check_params()
-        found[label] = optimizer
-    return found
-
-
-def _variants(
-    optimizers: Mapping[str, Optimizer | Minimizer],
-    learning_rates: Sequence[float] | Mapping[str, Sequence[float]] | None,
-) -> list[tuple[str, Optimizer | Minimizer]]:
-    """Each optimizer with each of its rates."""
-    rates: Mapping[str, Any] = {}
-    if isinstance(learning_rates, Mapping):
-        unknown = sorted(set(learning_rates) - set(optimizers))
-        if unknown:
-            raise ValueError(
-                f"learning_rates has {unknown[0]!r}, which is none of the optimizers: "
-                f"{', '.join(map(repr, optimizers))}."
-            )
-        rates = {
-            label: _listed(f"learning_rates of {label!r}", each, "[0.01, 0.1]")
-            for label, each in learning_rates.items()
-        }
-    elif learning_rates is not None:
-        rates = dict.fromkeys(optimizers, _listed("learning_rates", learning_rates, "[0.01, 0.1]"))
-    variants = []
-    for label, optimizer in optimizers.items():
-        if label not in rates or "learning_rate" not in optimizer.get_params(deep=False):
-            variants.append((label, optimizer))
-            continue
-        for rate in rates[label]:
-            variant = copy.copy(optimizer).set_params(learning_rate=rate)
-            variant.check_params()
-            variants.append((label, variant))
-    return variants
-
-
-def _batch_size(objective: Function, size: int | None) -> int:
-    n = objective.n_samples
-    if size is None:
-        return n
-    if not Interval(1, n, "[]", integer=True).accepts(size):
-        terms = f"a sum of {n} terms" if n > 1 else "no sum of terms (see objectives.FiniteSum)"
-        raise ValueError(
-            f"batch_sizes must be None, for everything, or integers from 1 to {n}, since "
-            f"{objective.name} is {terms}; got {size!r}."
-        )
-    return int(size)
 
 
 # What became of it
