@@ -6,6 +6,8 @@ import warnings
 
 from joblib.parallel import get_active_backend
 
+from skopt_dl.plugins.manager import manager
+
 
 def process_state(thread_pools):
     """What there is now, by name; `thread_pools` is a ``ThreadpoolController``."""
@@ -17,6 +19,9 @@ def process_state(thread_pools):
         # pytest writes there what it is doing.
         "os.environ": {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"},
         "joblib's backend and n_jobs": (type(backend), n_jobs),
+        "plugins registered at run time": [
+            each.distribution for each in manager.plugins if not each.entry_point
+        ],
         "threads of BLAS and OpenMP": {
             each["filepath"]: each["num_threads"] for each in thread_pools.info()
         },

@@ -9,6 +9,9 @@ import pytest
 from process_state import differences, process_state
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
+from skopt_dl import hookimpl
+from skopt_dl.plugins import register, unregister
+
 POOLS = ThreadpoolController()
 
 
@@ -22,6 +25,15 @@ def filter_warnings():
 
 def show_warnings_elsewhere():
     warnings.showwarning = print
+
+
+def register_plugin():
+    class Plugin:
+        @hookimpl
+        def skopt_dl_optimizers(self):
+            return {"left_behind": "skopt_dl.optimizers:SGD"}
+
+    register(Plugin(), "left-behind")
 
 
 # What is left behind, and how it is taken back; joblib's acts when it is made.
@@ -39,6 +51,10 @@ LEAKS = {
     "joblib's backend and n_jobs": (
         lambda: joblib.parallel_config(backend="threading", n_jobs=2),
         lambda config: config.unregister(),
+    ),
+    "plugins registered at run time": (
+        register_plugin,
+        lambda _: unregister("left-behind"),
     ),
     "threads of BLAS and OpenMP": (
         lambda: threadpool_limits(3),

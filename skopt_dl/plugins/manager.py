@@ -80,11 +80,23 @@ class PluginManager:
             self.plugins = [*self.plugins, entered]
 
     def unregister(self, name: str) -> None:
-        """Forget a plugin that was registered at run time."""
+        """Forget a plugin that was registered at run time.
+
+        Raises
+        ------
+        ValueError
+            If none is registered by this name.
+        """
         with self._lock:
-            key = Plugin(name).key
-            self._pluggy.unregister(name=key)
-            self.plugins = [plugin for plugin in self.plugins if plugin.key != key]
+            left = [plugin for plugin in self.plugins if plugin.key != Plugin(str(name)).key]
+            if len(left) == len(self.plugins):
+                names = [plugin.distribution for plugin in self.plugins if not plugin.entry_point]
+                raise ValueError(
+                    f"Plugin {name!r} is not registered. Those registered at run time, by their "
+                    f"names: {', '.join(names) or 'none'}."
+                )
+            self._pluggy.unregister(name=Plugin(name).key)
+            self.plugins = left
 
     def load(self) -> None:
         """Load the installed plugins, once; one warning tells of all that is wrong."""

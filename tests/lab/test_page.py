@@ -144,18 +144,17 @@ class NeedsNetwork(Optimizer):
         raise ValueError("There is no output layer.")
 
 
-def test_optimizer_that_cannot_run_is_named_with_its_reason(monkeypatch):
+def test_optimizer_that_cannot_run_is_named_with_its_reason():
     class Plugin:
         @hookimpl
         def skopt_dl_optimizers(self):
             return {"needs_network": NeedsNetwork}
 
-    plugin = Plugin()
-    register(plugin, name="needy")
+    register(Plugin(), name="needy")
     try:
         names, absent = optimizers_at_work()
     finally:
-        unregister(plugin)
+        unregister("needy")
     assert "needs_network" not in names
     assert absent == {"needs_network": "ValueError: There is no output layer."}
 

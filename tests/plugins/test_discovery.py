@@ -7,7 +7,7 @@ import threading
 import pytest
 from distributions import hook
 
-from skopt_dl import MLPClassifier, available_optimizers, make_optimizer
+from skopt_dl import MLPClassifier, available_optimizers, hookimpl, make_optimizer
 from skopt_dl.plugins import PluginWarning, available, find, lookup, register, unregister
 
 GOOD = {"crawl": "good.optimizers:Crawl"}
@@ -240,7 +240,6 @@ def test_once_loaded_names_are_looked_up_without_pluggy(site, monkeypatch):
 
 
 def test_plugin_registered_at_run_time_works_until_it_is_unregistered():
-    from skopt_dl import hookimpl
     from skopt_dl.optimizers import SGD
 
     class Plugin:
@@ -254,6 +253,23 @@ def test_plugin_registered_at_run_time_works_until_it_is_unregistered():
     finally:
         unregister("notebook")
     assert "mine" not in lookup.available("optimizer")
+    with pytest.raises(ValueError, match=r"Plugin 'notebook' is not registered\. .*: none\."):
+        unregister("notebook")
+
+
+def test_only_names_unregister():
+    class Plugin:
+        @hookimpl
+        def skopt_dl_optimizers(self):
+            return {"mine": "skopt_dl.optimizers:SGD"}
+
+    plugin = Plugin()
+    register(plugin, "notebook")
+    try:
+        with pytest.raises(ValueError, match=r"is not registered\. .*: notebook\."):
+            unregister(plugin)
+    finally:
+        unregister("notebook")
 
 
 def test_broken_plugin_is_not_registered_at_run_time():
