@@ -8,14 +8,14 @@ import scipy.sparse
 
 import skopt_dl.optimizers
 from skopt_dl.backends import get_backend
+from skopt_dl.layers import activations
 from skopt_dl.networks import (
     Activation,
     DensePool,
-    Network,
+    DenseNetwork,
     NetworkObjective,
     SparsePool,
     TargetPool,
-    activations,
     losses,
 )
 from skopt_dl.optimizers import Optimizer
@@ -100,7 +100,7 @@ class Problem:
         self.y = draw_targets(loss, rng, n_samples)
         self.sample_weight = rng.uniform(0.2, 2.0, n_samples)
         self.loss, self.activation, self.seed, self.dtype = loss, activation, seed, dtype
-        self.network = Network(
+        self.network = DenseNetwork(
             [n_features, *hidden, self.y.shape[1]],
             [ACTIVATIONS[activation]] * len(hidden),
             LOSSES[loss],

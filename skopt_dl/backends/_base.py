@@ -11,6 +11,9 @@ import numpy as np
 
 Array = Any
 
+# Where the array API has another name than NumPy.
+_STANDARD_NAMES = {"power": "pow"}
+
 
 class Backend:
     """Operations written with the array API, plus ``out=``.
@@ -102,13 +105,48 @@ class Backend:
         xp = self.xp
         xp.multiply(delta, xp.astype(rectified > 0, delta.dtype), out=delta)
 
-    def row_max(self, x: Array) -> Array:
+    def row_max(self, x: Array, out: Array = None) -> Array:
         """Maximum over the last axis, which is kept with length 1."""
-        return self.xp.max(x, axis=-1, keepdims=True)
+        return self.xp.max(x, axis=-1, keepdims=True, out=out)
 
-    def row_sum(self, x: Array) -> Array:
+    def row_sum(self, x: Array, out: Array = None) -> Array:
         """Sum over the last axis, which is kept with length 1; of ``(K, n_rows, n)``."""
-        return self.xp.sum(x, axis=-1, keepdims=True)
+        return self.xp.sum(x, axis=-1, keepdims=True, out=out)
+
+    def function(self, name: str) -> Callable[..., Any]:
+        """The function for an elementwise instruction of `skopt_dl.programs`, with ``out=``."""
+        if name in ("relu", "erf"):
+            return self.rectify if name == "relu" else self.erf
+        return getattr(self.xp, _STANDARD_NAMES.get(name, name))
+
+    def copy(self, out: Array, array: Array) -> None:
+        """Write an array, broadcast where it is smaller, to `out`, in the dtype of that."""
+        if array.dtype != out.dtype:
+            array = self.xp.astype(array, out.dtype)
+        out[...] = array
+
+    def where(self, condition: Array, x: Array, y: Array, out: Array) -> None:
+        """Write `x` where the condition holds, and `y` elsewhere."""
+        out[...] = self.xp.where(condition, x, y)
+
+    def add_at(self, table: Array, indices: Array, rows: Array) -> None:
+        """Add each of the rows to that of a table, ``(n, m)``, which its index says."""
+        for place in range(rows.shape[0]):
+            table[int(indices[place]), :] += rows[place, :]
+
+    def memory(self, n_bytes: int, like: Array) -> Any:
+        """Return memory to `cut`, on the device of `like`."""
+        return {}
+
+    def cut(self, memory: Any, start: int, shape: tuple[int, ...], dtype: Any) -> Array:
+        """Return an array in `memory`, from the byte `start` on.
+
+        Without views of memory under another dtype, the same array for the same arguments.
+        """
+        key = start, shape, dtype
+        if key not in memory:
+            memory[key] = self.xp.empty(shape, dtype=dtype)
+        return memory[key]
 
     def sum_on(self, terms: Array, total: Array | None) -> Array:
         """Sum over the first axis, ``(n, K)``, added to the `total` of what came before, if any."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import cupy
+import cupyx
 import numpy as np
 from cupyx.scipy.special import erf
 
@@ -42,6 +44,19 @@ class CuPyBackend(Backend):
         if a.shape[0] == b.shape[0] == 1:
             a, b, out = a[0], b[0], out[0]
         return self.prepare(cupy.matmul, a, b, out=out)
+
+    def copy(self, out: Array, array: Array) -> None:
+        cupy.copyto(out, array, casting="unsafe")
+
+    def add_at(self, table: Array, indices: Array, rows: Array) -> None:
+        cupyx.scatter_add(table, indices, rows)
+
+    def memory(self, n_bytes: int, like: Array) -> Any:
+        return cupy.empty(n_bytes, cupy.uint8)
+
+    def cut(self, memory: Any, start: int, shape: tuple[int, ...], dtype: Any) -> Array:
+        n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+        return memory[start : start + n_bytes].view(dtype).reshape(shape)
 
     def rectify_gradient(self, delta: Array, rectified: Array) -> None:
         cupy.multiply(delta, rectified > 0, out=delta)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
@@ -35,7 +36,9 @@ class NumPyBackend(Backend):
     def prepare(
         self, function: Callable[..., Any], *inputs: Array, out: Array
     ) -> Callable[[], Any]:
-        # By position: a keyword would have partial make a dictionary at every call.
+        # By position: a keyword would have partial make a dictionary at every call. These two warn.
+        if function is np.maximum or function is np.minimum:
+            return partial(function, *inputs, out=out)
         return partial(function, *inputs, out)
 
     def product(self, a: Array, b: Array, out: Array) -> Callable[[], Any]:
@@ -67,16 +70,37 @@ class NumPyBackend(Backend):
         bits = delta.view(integer)
         np.bitwise_and(bits, mask, out=bits)
 
-    def row_max(self, x: Array) -> Array:
+    def row_max(self, x: Array, out: Array = None) -> Array:
         # The ufunc itself, without the microsecond that the function around it takes.
-        return np.maximum.reduce(x, axis=-1, keepdims=True)
+        return np.maximum.reduce(x, axis=-1, keepdims=True, out=out)
 
-    def row_sum(self, x: Array) -> Array:
+    def row_sum(self, x: Array, out: Array = None) -> Array:
         # One after the other, which is what reduce does where the rows are neighbours in memory,
         # but for a single one.
         if x.shape[-2] == 1:
-            return np.add.accumulate(x, axis=-1)[..., -1:]
-        return np.add.reduce(x, axis=-1, keepdims=True)
+            total = np.add.accumulate(x, axis=-1)[..., -1:]
+            return total if out is None else np.positive(total, out=out)
+        return np.add.reduce(x, axis=-1, keepdims=True, out=out)
+
+    def copy(self, out: Array, array: Array) -> None:
+        np.copyto(out, array, casting="unsafe")
+
+    def where(self, condition: Array, x: Array, y: Array, out: Array) -> None:
+        np.copyto(out, y)
+        np.copyto(out, x, where=condition)
+
+    def add_at(self, table: Array, indices: Array, rows: Array) -> None:
+        np.add.at(table, indices, rows)
+
+    def memory(self, n_bytes: int, like: Array) -> Any:
+        # Whole cache lines: vector instructions are slower across two of them.
+        block = np.empty(n_bytes + 64, np.uint8)
+        start = -block.ctypes.data % 64
+        return block[start : start + n_bytes]
+
+    def cut(self, memory: Any, start: int, shape: tuple[int, ...], dtype: Any) -> Array:
+        n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+        return memory[start : start + n_bytes].view(dtype).reshape(shape)
 
     def sum_on(self, terms: Array, total: Array | None) -> Array:
         # One after the other: reduce would add up one model's in pairs.

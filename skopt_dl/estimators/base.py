@@ -58,10 +58,10 @@ from skopt_dl.estimators.tabular import TabularPipeline, UpTo, on_class_only, ta
 from skopt_dl.jobs import FitJob, ValidationSet
 from skopt_dl.networks import (
     Activation,
+    DenseNetwork,
     DensePool,
     FromFitted,
     Loss,
-    Network,
     SparsePool,
     fold,
     hidden_outputs,
@@ -115,7 +115,7 @@ def _of_optimizer(parameter: str, example: str) -> str:
     )
 
 
-def _extras(network: Network) -> dict[str, bool]:
+def _extras(network: DenseNetwork) -> dict[str, bool]:
     """What a network has besides plain layers: weights are alike only where this is."""
     return {"batch_norm": network.batch_norm, "input_scaling": network.input_scaling}
 
@@ -442,12 +442,13 @@ class BaseMLP(
         form = self._loss_form(loss)
         y = self._encode_targets(labels, X.dtype)
         form.check_targets(y)
-        network = Network(
+        network = DenseNetwork(
             [X.shape[1], *hidden, y.shape[1]],
             activations,
             form,
             batch_norm=self.batch_norm,
             input_scaling=self.input_scaling,
+            dropout=dropout,
         )
         check_memory(self, network, optimizer, X.dtype)
         random_state = check_random_state(self.random_state)
@@ -457,7 +458,7 @@ class BaseMLP(
             self._rng = np.random.default_rng(seeds)
             params = np.zeros(network.layout.size + network.statistics.size, dtype=X.dtype)
             init.fill(
-                network.layout, params[: network.layout.size], self._rng, network.glorot_gains
+                network.layout, params[: network.layout.size], self._rng, network.gains
             )
             if isinstance(init, FromFitted):
                 self._scale_last_layer(network, params)
@@ -492,7 +493,6 @@ class BaseMLP(
             validation=validation,
             alpha=float(self.alpha),
             label_smoothing=float(self.label_smoothing),
-            dropout=dropout,
             batch_size=batch_size,
             max_epochs=1 if incremental else self.max_iter,
             horizon=self.max_iter,
@@ -652,7 +652,7 @@ class BaseMLP(
         self._resume = None
 
     def _attributes(
-        self, run: ModelRun, weights: np.ndarray, network: Network, dtype: Any
+        self, run: ModelRun, weights: np.ndarray, network: DenseNetwork, dtype: Any
     ) -> dict[str, Any]:
         """Return the attributes of a model that predicts with `weights`, ``(P + S,)``."""
         plain, folded = fold(get_backend("cpu"), network, weights[None])
@@ -686,7 +686,7 @@ class BaseMLP(
         }
 
     def _cut(
-        self, network: Network, params: np.ndarray
+        self, network: DenseNetwork, params: np.ndarray
     ) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Cut the parameters of a plain network, ``(P,)``, into weights and biases."""
         parts = network.parts(params[None])
@@ -695,7 +695,7 @@ class BaseMLP(
         coefs[-1], intercepts[-1] = self._in_target_units(coefs[-1], intercepts[-1])
         return coefs, intercepts
 
-    def _resumable(self, optimizer: Any, network: Network) -> dict[str, Any] | None:
+    def _resumable(self, optimizer: Any, network: DenseNetwork) -> dict[str, Any] | None:
         """The state to go on from, where it was left by an optimizer of the same kind."""
         state = getattr(self, "_resume", None)
         if state is None or type(self.optimizer_) is not type(optimizer):
@@ -705,7 +705,7 @@ class BaseMLP(
         sizes = {slot: len(array) for slot, array in state["slots"].items()}
         return state if sizes == dict.fromkeys(optimizer.slots, network.layout.size) else None
 
-    def _start(self, network: Network, resume: dict[str, Any] | None, dtype: Any) -> np.ndarray:
+    def _start(self, network: DenseNetwork, resume: dict[str, Any] | None, dtype: Any) -> np.ndarray:
         """The weights to go on from, ``(P + S,)``."""
         plain = self._pack(network.plain, dtype)
         trained = (resume or {}).get("params", self._trained)
@@ -716,12 +716,12 @@ class BaseMLP(
         self._scale_last_layer(network, params)
         return params
 
-    def _scale_last_layer(self, network: Network, params: np.ndarray) -> None:
+    def _scale_last_layer(self, network: DenseNetwork, params: np.ndarray) -> None:
         """Give weights that were made for the user's targets the units of the network's."""
         parts = network.parts(params[None, : network.layout.size])
         self._to_training_units(parts.weights[-1], parts.biases[-1])
 
-    def _pack(self, network: Network, dtype: Any) -> np.ndarray:
+    def _pack(self, network: DenseNetwork, dtype: Any) -> np.ndarray:
         """The fitted weights in one row, ``(P,)``."""
         params = np.empty(network.layout.size, dtype=dtype)
         tensors = network.layout.tensors(params[None])
@@ -744,7 +744,7 @@ class BaseMLP(
         model.__dict__.update(vars(self))
         model.__dict__.pop("feature_names_in_", None)
         sizes = [X.shape[1], *self._hidden_layer_sizes(), raw.shape[1]]
-        network = Network(sizes, self._fitted_activations, self._fitted_loss)
+        network = DenseNetwork(sizes, self._fitted_activations, self._fitted_loss)
         model.coefs_, model.intercepts_ = self._cut(network, params)
         model._known_output = X, self._in_target_units(raw)[0]
         return model
@@ -760,7 +760,7 @@ class BaseMLP(
         with b.quiet(), one_blas_thread():
             return b.to_numpy(raw_output(b, *inputs)[0, ...])
 
-    def _prediction_inputs(self, X: Any) -> tuple[Backend, Network, Any, DensePool | SparsePool]:
+    def _prediction_inputs(self, X: Any) -> tuple[Backend, DenseNetwork, Any, DensePool | SparsePool]:
         """The backend, the plain network, its parameters and the samples."""
         network = self._plain_network()
         b = backend_for_prediction(X, self.device)
@@ -769,11 +769,11 @@ class BaseMLP(
         pool = SparsePool(b.sparse(X.tocsr())) if sparse.issparse(X) else DensePool(b, b.asarray(X))
         return b, network, params, pool
 
-    def _plain_network(self) -> Network:
+    def _plain_network(self) -> DenseNetwork:
         """The network that predicts: of weights, biases and activations alone."""
         check_is_fitted(self, "coefs_")
         sizes = [self.coefs_[0].shape[0], *(weights.shape[1] for weights in self.coefs_)]
-        return Network(sizes, self._fitted_activations, self._fitted_loss)
+        return DenseNetwork(sizes, self._fitted_activations, self._fitted_loss)
 
     def _plain_params(self) -> np.ndarray:
         """The parameters of that network, for targets in the units of training, ``(P,)``."""

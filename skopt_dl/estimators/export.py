@@ -15,7 +15,8 @@ from sklearn.base import is_classifier
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.validation import check_is_fitted
 
-from skopt_dl.networks import activations, losses
+from skopt_dl.layers import activations
+from skopt_dl.networks import losses
 from skopt_dl.optimizers import LBFGS, SGD, Adam, Momentum, Nesterov
 from skopt_dl.schedules import Constant, InverseScaling, Progress, ReduceOnPlateau
 

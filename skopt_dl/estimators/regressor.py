@@ -280,7 +280,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return self._as_input(y[:, 0] if y.shape[1] == 1 else y, X)
 
     def _predictions(self, raw: np.ndarray) -> np.ndarray:
-        OUTPUT_ACTIVATIONS[self.out_activation_](get_backend("cpu"), raw)
+        raw = OUTPUT_ACTIVATIONS[self.out_activation_](np, raw)
         return raw
 
     def _prepare_targets(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Sequence
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -25,11 +26,7 @@ def kind(job: FitJob) -> Hashable:
     network = job.network
     alone = object() if isinstance(job.optimizer, Minimizer) else None
     return (
-        network.layer_sizes,
-        tuple(map(_form, network.activations)),
-        _form(network.loss),
-        network.batch_norm,
-        network.input_scaling,
+        network.key,
         job.params.dtype,
         # A sum over more rows, or with weights of 1, may round otherwise.
         job.n_samples,
@@ -47,15 +44,9 @@ def kind(job: FitJob) -> Hashable:
     )
 
 
-def _form(component: Any) -> Hashable:
-    """What makes two activations or losses the same; much faster than scikit-learn's ``repr``."""
-    return type(component), repr(component.get_params(deep=False))
-
-
 def width(job: FitJob) -> int:
     """How many models like this one a stack should have."""
-    sizes = job.network.layer_sizes
-    rows = 2 * sum(sizes[1:]) + sizes[0]
+    rows = 2 * job.network.n_numbers + math.prod(job.network.input_shape)
     numbers = ARRAYS_OF_PARAMS * len(job.params) + job.batch_size * rows
     return max(1, WORKING_SET // (numbers * job.params.dtype.itemsize))
 

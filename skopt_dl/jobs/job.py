@@ -110,7 +110,7 @@ class FitJob:
     rows : ndarray of int or None
         Samples to train on; None means all.
     validation : ValidationSet or None
-    alpha, label_smoothing, dropout : float, float, float or sequence of float
+    alpha, label_smoothing : float
         As for `NetworkObjective`.
     batch_size, shuffle, sampling
         As for `Batches`.
@@ -148,7 +148,6 @@ class FitJob:
     rng: np.random.Generator
     alpha: float = 0.0
     label_smoothing: float = 0.0
-    dropout: float | Sequence[float] = 0.0
     batch_size: int = 200
     max_epochs: int = 200
     horizon: int | None = None

@@ -225,7 +225,7 @@ def restore(job: FitJob, data: dict[str, Any], index: int = 0) -> Outcome:
 
 def _description(job: FitJob, run: ModelRun) -> dict[str, Any]:
     return {
-        "network": "-".join(map(str, job.network.layer_sizes)),
+        "network": job.network.describe(),
         "dtype": str(job.params.dtype),
         "optimizer": type(job.optimizer).__name__,
         "epochs": run.n_epochs,

@@ -76,8 +76,7 @@ def key_of(job: FitJob, digester: Digester | None = None) -> bytes:
 def _content(name: str, value: Any) -> Any:
     """What matters of a field."""
     if name == "network":
-        kinds = value.batch_norm, value.input_scaling
-        return type(value), value.layer_sizes, value.activations, value.loss, kinds
+        return type(value), value.layers, value.input_shape, value.loss
     if name == "rng":
         return type(value), value.bit_generator.state
     if isinstance(value, ValidationSet):

@@ -12,8 +12,8 @@ import numpy as np
 
 from skopt_dl.backends import Backend, get_backend, one_blas_thread
 from skopt_dl.jobs.job import FitJob, StackState, ValidationSet
+from skopt_dl.layers.batch_norm import WINDOW
 from skopt_dl.networks import DensePool, NetworkObjective, SparsePool, TargetPool
-from skopt_dl.networks.batch_norm import WINDOW
 from skopt_dl.optimizers import Minimizer
 from skopt_dl.training import Batches, ModelRun, Validation, minimise
 
@@ -97,7 +97,7 @@ def _train(
             alpha=[each.alpha for each in jobs],
             sample_weight=_weights(b, jobs, dtype),
             label_smoothing=[each.label_smoothing for each in jobs],
-            dropout=np.stack([np.broadcast_to(each.dropout, _n_hidden(job)) for each in jobs]),
+            per_model=[each.network.per_model for each in jobs],
             rngs=[each.rng for each in jobs],
             statistics=b.xp.asarray(params[:, n_params:], copy=True),
             window=_window(job),
@@ -126,10 +126,6 @@ def _train(
 def _window(job: FitJob) -> int:
     """Samples that statistics of batch normalisation are averaged over."""
     return job.n_samples if isinstance(job.optimizer, Minimizer) else WINDOW * job.batch_size
-
-
-def _n_hidden(job: FitJob) -> int:
-    return len(job.network.activations)
 
 
 def _guarded(
@@ -209,7 +205,7 @@ def _leaders(jobs: Sequence[FitJob]) -> list[int]:
     for k, job in enumerate(jobs):
         draws = job.sampling == "replacement" or (job.shuffle and job.n_batches > 1)
         # Dropout draws from the same generator, between the batches, and callbacks may look at it.
-        if draws and (np.any(job.dropout) or job.on_epoch_end is not None):
+        if draws and (job.network.is_random or job.on_epoch_end is not None):
             key: Hashable = k
         else:
             state = pickle.dumps(job.rng.bit_generator.state) if draws else None

@@ -248,7 +248,7 @@ class FittedLoss:
                 stack = b.asarray(np.ascontiguousarray(params[part], dtype=self.dtype))
                 # Losses reduce over the outputs, faster where each output's samples are neighbours.
                 raw = b.contiguous(raw_output(b, network, stack, self._x).mT).mT
-                values = b.row_dot(network.loss.value(b, raw, y), self._shares)
+                values = b.row_dot(network.loss.value(b.xp, raw, y), self._shares)
                 if self._alpha:
                     weights = stack[:, : network.n_weights]
                     values = values + 0.5 * self._alpha * b.row_dot(weights, weights)

@@ -235,7 +235,7 @@ def _drawn(loss: FittedLoss, n_points: int, rng: np.random.RandomState) -> np.nd
     rows = np.zeros((n_points, loss.n_params))
     generator = np.random.default_rng(rng.randint(2**31))
     for row in rows:
-        GlorotUniform().fill(loss.network.layout, row, generator, loss.network.glorot_gains)
+        GlorotUniform().fill(loss.network.layout, row, generator, loss.network.gains)
     return rows
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from skopt_dl.backends import Backend
-from skopt_dl.networks.batch_norm import EPSILON
-from skopt_dl.networks.input_scaling import factors
+from skopt_dl.layers.batch_norm import EPSILON
+from skopt_dl.layers.input_scaling import factors
 from skopt_dl.networks.network import Network
 
 Array = Any

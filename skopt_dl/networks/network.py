@@ -1,16 +1,227 @@
-"""A dense network, for a whole stack of models at once."""
+"""Networks: graphs of layers, for a whole stack of models at once."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections import Counter
+from collections.abc import Hashable, Iterator, Sequence
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from skopt_dl.networks.activations import Activation
+from skopt_dl.layers import Activation, BatchNorm, Dense, Dropout, InputScaling, Layer, Pass
+from skopt_dl.layers.base import Parameter, Shape
 from skopt_dl.networks.losses import Loss
 from skopt_dl.objectives import Layout
 
 Array = Any
+
+# The order of tensors in the buffer: what the L2 penalty applies to is then one slice of it.
+_ORDER = ("weight", "bias", "norm")
+
+
+class Network:
+    """Layers, one after the other, and a loss of the raw output.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        Some may hold others: branches.
+    input_shape : tuple of int
+        Of one sample.
+    loss : Loss
+
+    Attributes
+    ----------
+    layout : Layout
+        Weights of all layers, then their biases, then what belongs to normalisation. All zeros are
+        neutral.
+    statistics : Layout
+        What training learns besides parameters: means and variances of batch normalisation, and
+        how many samples they come from.
+    n_weights : int
+        Parameters that are weights: the first of each row.
+    gains : list of float
+        What the initializer multiplies the scale of each tensor of weights by.
+    n_outputs : int
+    """
+
+    def __init__(self, layers: Sequence[Layer], input_shape: Shape, loss: Loss):
+        self.layers, self.input_shape, self.loss = tuple(layers), tuple(input_shape), loss
+        found = list(_walk(self.layers, self.input_shape, ()))
+        parameters = [(path, each) for path, layer, shape in found for each in layer.tensors(shape)]
+        kept = [(path, each) for path, layer, shape in found for each in layer.statistics(shape)]
+        self._places = _number(parameters), _number(kept)
+        ordered = sorted(parameters, key=lambda pair: _ORDER.index(pair[1].role))
+        weights = [each for _, each in ordered if each.role == "weight"]
+        self.gains = [each.gain for each in weights]
+        roles = iter(["input", *["hidden"] * (len(weights) - 2), "output"][-len(weights) :])
+        self.layout = Layout.from_shapes(
+            [
+                (
+                    self._places[0][path, each.name],
+                    next(roles) if each.role == "weight" else each.role,
+                    each.shape,
+                )
+                for path, each in ordered
+            ]
+        )
+        shapes = [(self._places[1][path, each.name], "norm", each.shape) for path, each in kept]
+        self.statistics = Layout.from_shapes(
+            [*shapes, ("n_samples", "norm", (1, 1))] if shapes else []
+        )
+        self.n_weights = sum(math.prod(each.shape) for each in weights)
+        self._found = found
+        self.output_shape = _shape_after(self.layers, self.input_shape)
+        if len(self.output_shape) != 1:
+            raise ValueError(
+                f"The last layer returns samples of shape {self.output_shape}; what predicts needs "
+                "one axis. Put Flatten() or GlobalAveragePool2d() before the last Dense."
+            )
+
+    @property
+    def n_outputs(self) -> int:
+        """Numbers that a sample's raw output has."""
+        return self.output_shape[0]
+
+    def forward(self, x: Array, tensors: dict[str, Array], run: Pass, path: Path = ()) -> Array:
+        """Return the raw output, ``(K, n_rows, n_outputs)``, in array code.
+
+        Parameters
+        ----------
+        x : array of shape (K or 1, n_rows, *input_shape)
+        tensors : dict of str to array
+            Views of parameters and statistics, by their names in the layouts.
+        run : Pass
+        """
+        for place, layer in enumerate(self.layers):
+            x = self.layer_forward((place,), layer, x, tensors, run)
+        return x
+
+    def layer_forward(
+        self, path: Path, layer: Layer, x: Array, tensors: dict[str, Array], run: Pass
+    ) -> Array:
+        """Return what comes out of one layer, which may hold others."""
+        own = SimpleNamespace()
+        for places in self._places:
+            for (where, name), full in places.items():
+                if where == path:
+                    setattr(own, name, tensors[full])
+        branches = layer.branches
+        if branches:
+            own.branches = [
+                lambda x, branch=branch, b=b: self._branch((*path, b), branch, x, tensors, run)
+                for b, branch in enumerate(branches)
+            ]
+        return layer.forward(x, own, run)
+
+    def _branch(
+        self, path: Path, branch: Sequence[Layer], x: Array, tensors: dict[str, Array], run: Pass
+    ) -> Array:
+        for place, layer in enumerate(branch):
+            x = self.layer_forward((*path, place), layer, x, tensors, run)
+        return x
+
+    def flops(self, n_rows: int) -> float:
+        """Floating-point operations of the products of one step over `n_rows` rows."""
+        first, *rest = [layer.flops(shape) for _, layer, shape in self._found] or [0.0]
+        return n_rows * (3 * (first + sum(rest)) - first)
+
+    @property
+    def n_numbers(self) -> int:
+        """Numbers in the results of all layers with weights, for one sample."""
+        return sum(
+            math.prod(layer.output_shape(shape))
+            for _, layer, shape in self._found
+            if layer.tensors(shape)
+        )
+
+    @property
+    def n_widest(self) -> int:
+        """Numbers in the largest result of a layer, for one sample."""
+        return max(math.prod(layer.output_shape(shape)) for _, layer, shape in self._found)
+
+    @property
+    def key(self) -> Hashable:
+        """Equal for networks that can share a stack."""
+        layers = tuple(_form(layer) for _, layer, _ in self._found)
+        return layers, self.input_shape, _form(self.loss)
+
+    @property
+    def per_model(self) -> list[float]:
+        """The values of parameters in which models of a stack may differ."""
+        return [
+            float(getattr(layer, name)) for _, layer, _ in self._found for name in layer.per_model
+        ]
+
+    @property
+    def drawing(self) -> list[Layer]:
+        """The layer of each value in `per_model`."""
+        return [layer for _, layer, _ in self._found for _ in layer.per_model]
+
+    @property
+    def is_random(self) -> bool:
+        """Whether a step draws anything."""
+        pairs = zip(self.drawing, self.per_model, strict=True)
+        return any(layer.draws(rate) for layer, rate in pairs)
+
+    def describe(self) -> str:
+        """What it is in a few words, for lists and progress."""
+        sizes = [math.prod(self.input_shape)]
+        sizes += [
+            math.prod(layer.output_shape(shape))
+            for _, layer, shape in self._found
+            if layer.tensors(shape) and layer.flops(shape)
+        ]
+        return "-".join(map(str, sizes))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether what predicts has the parameters that are trained, and no others."""
+        return True
+
+    @property
+    def plain(self) -> Network:
+        """The network that predicts."""
+        return self
+
+
+Path = tuple[int, ...]
+
+
+def _walk(
+    layers: Sequence[Layer], shape: Shape, path: Path
+) -> Iterator[tuple[Path, Layer, Shape]]:
+    """Each layer, with where it is and the shape of what goes in."""
+    for place, layer in enumerate(layers):
+        yield (*path, place), layer, shape
+        for b, branch in enumerate(layer.branches):
+            yield from _walk(branch, shape, (*path, place, b))
+        shape = layer.output_shape(shape)
+
+
+def _shape_after(layers: Sequence[Layer], shape: Shape) -> Shape:
+    for layer in layers:
+        shape = layer.output_shape(shape)
+    return shape
+
+
+def _number(parameters: Sequence[tuple[Path, Parameter]]) -> dict[tuple[Path, str], str]:
+    """A name of its own for each tensor: ``coefs_0``, ``coefs_1``, …"""
+    counts: Counter[str] = Counter()
+    names = {}
+    for path, each in parameters:
+        alone = each.name == "input_scale"
+        names[path, each.name] = each.name if alone else f"{each.name}_{counts[each.name]}"
+        counts[each.name] += 1
+    return names
+
+
+def _form(component: Any) -> Hashable:
+    """What makes two layers or losses the same; much faster than scikit-learn's ``repr``."""
+    params = component.get_params(deep=False)
+    differing = getattr(component, "per_model", ())
+    return type(component), repr({k: v for k, v in params.items() if k not in differing})
 
 
 class Parts(NamedTuple):
@@ -24,7 +235,7 @@ class Parts(NamedTuple):
         Scales of batch normalisation, as their difference from 1; one for each hidden layer, or
         none.
     input_scale : array of shape (K, n_features, 1) or None
-        See `skopt_dl.networks.input_scaling`.
+        See `skopt_dl.layers.input_scaling`.
     """
 
     weights: list[Array]
@@ -33,8 +244,8 @@ class Parts(NamedTuple):
     input_scale: Array | None
 
 
-class Network:
-    """Dense layers, an activation after each hidden one, and a loss of the raw output.
+class DenseNetwork(Network):
+    """Dense layers, with an activation after each hidden one: a multilayer perceptron.
 
     Parameters
     ----------
@@ -47,17 +258,8 @@ class Network:
         Whether each hidden layer normalises its pre-activations.
     input_scaling : bool, default=False
         Whether each feature has a factor that is learnt.
-
-    Attributes
-    ----------
-    layout : Layout
-        Weights ``(n_in, n_out)`` of all layers, then their biases ``(1, n_out)``, then what
-        belongs to normalisation. All zeros are neutral.
-    statistics : Layout
-        What training learns besides parameters: means and variances of batch normalisation, and
-        how many samples they come from.
-    n_weights : int
-        Parameters that are weights: the first of each row.
+    dropout : sequence of float, default=()
+        The share of units that each hidden layer leaves out; empty for none.
     """
 
     def __init__(
@@ -68,36 +270,23 @@ class Network:
         *,
         batch_norm: bool = False,
         input_scaling: bool = False,
+        dropout: Sequence[float] = (),
     ):
         self.layer_sizes = tuple(layer_sizes)
         self.activations = tuple(activations)
-        self.loss = loss
         self.batch_norm = batch_norm and bool(self.activations)
         self.input_scaling = input_scaling
-        n_layers = len(self.layer_sizes) - 1
-        roles = ["input", *["hidden"] * (n_layers - 2), "output"][-n_layers:]
-        weights, biases, norms, statistics = [], [], [], []
-        for i, (n_in, n_out) in enumerate(pairwise(self.layer_sizes)):
-            weights.append((f"coefs_{i}", roles[i], (n_in, n_out)))
-            biases.append((f"intercepts_{i}", "bias", (1, n_out)))
-            if self.batch_norm and i < n_layers - 1:
-                norms.append((f"batch_norm_{i}", "norm", (1, n_out)))
-                statistics.append((f"mean_{i}", "norm", (1, n_out)))
-                statistics.append((f"variance_{i}", "norm", (1, n_out)))
-        if input_scaling:
-            norms.append(("input_scale", "norm", (self.layer_sizes[0], 1)))
-        if self.batch_norm:
-            statistics.append(("n_samples", "norm", (1, 1)))
-        # Weights first: what the L2 penalty applies to is then one slice of the buffer.
-        self.layout = Layout.from_shapes([*weights, *biases, *norms])
-        self.statistics = Layout.from_shapes(statistics)
-        self.n_weights = sum(n_in * n_out for _, _, (n_in, n_out) in weights)
-
-    @property
-    def glorot_gains(self) -> list[float]:
-        """The gain of each layer's weights: its activation's, or the last one's for the output."""
-        gains = [activation.glorot_gain for activation in self.activations]
-        return [*gains, gains[-1] if gains else 1.0]
+        rates = dropout or [0.0] * len(self.activations)
+        layers: list[Layer] = [InputScaling()] if input_scaling else []
+        gain = 1.0
+        for n_units, activation, rate in zip(self.layer_sizes[1:-1], activations, rates, strict=True):
+            gain = activation.glorot_gain
+            layers.append(Dense(n_units, bias=not self.batch_norm, gain=gain))
+            layers += [BatchNorm()] if self.batch_norm else []
+            layers += [activation, Dropout(rate)]
+        # The output layer has the gain of the last hidden one.
+        layers.append(Dense(self.layer_sizes[-1], gain=gain))
+        super().__init__(layers, self.layer_sizes[:1], loss)
 
     @property
     def is_plain(self) -> bool:
@@ -105,19 +294,19 @@ class Network:
         return not (self.batch_norm or self.input_scaling)
 
     @property
-    def plain(self) -> Network:
+    def plain(self) -> DenseNetwork:
         """The same layers without anything else."""
-        return Network(self.layer_sizes, self.activations, self.loss)
+        return DenseNetwork(self.layer_sizes, self.activations, self.loss)
 
     def flops(self, n_rows: int) -> float:
-        """Floating-point operations of the matrix products of one step over `n_rows` rows."""
         products = sum(n * m for n, m in pairwise(self.layer_sizes))
         return 2.0 * n_rows * (3 * products - self.layer_sizes[0] * self.layer_sizes[1])
 
     def parts(self, array: Array) -> Parts:
         """Cut parameters, a gradient or the like, ``(K, P)``, into views."""
-        views = [tensor.array for tensor in self.layout.tensors(array)]
-        n_layers = len(self.layer_sizes) - 1
-        norms = views[2 * n_layers :]
-        input_scale = norms.pop() if self.input_scaling else None
-        return Parts(views[:n_layers], views[n_layers : 2 * n_layers], norms, input_scale)
+        views = {tensor.name: tensor.array for tensor in self.layout.tensors(array)}
+        named = {
+            name: [view for key, view in views.items() if key.rpartition("_")[0] == name]
+            for name in ("coefs", "intercepts", "batch_norm")
+        }
+        return Parts(*named.values(), views.get("input_scale"))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from skopt_dl.backends import Backend
-from skopt_dl.networks.backprop import Backprop, Operation, Training, Workspace
-from skopt_dl.networks.batch_norm import RunningStatistics
 from skopt_dl.networks.network import Network
+from skopt_dl.networks.passes import FEW, Case, case_of, gradient_program, value_program
 from skopt_dl.networks.rows import (
     DensePool,
     DenseRows,
@@ -20,50 +20,38 @@ from skopt_dl.networks.rows import (
     TargetPool,
 )
 from skopt_dl.objectives import Block, Objective
+from skopt_dl.programs import Binding, Memory
 
 Array = Any
+Call = Callable[[], Any]
 
 # Several small batches are gathered at once, up to about the size of a second-level cache.
 BLOCK_BYTES = 1024 * 1024
-# Parameters of a model up to which the penalty takes them all, biases by a factor of zero: rows
-# without gaps are one loop, where those of the weights alone would be a short one for each model.
-FEW = 4096
 
 
 @dataclass(slots=True, eq=False)
 class _Batch:
-    """One step's samples, the places for its raw output and L2 penalty, and its operations.
+    """One step's samples, the places for what is left of its loss, and its calls.
 
     Attributes
     ----------
-    weight : array of shape () or (K or 1, n_rows, 1)
-        Each sample's share in the batch.
-    shares : array of shape (K or 1, 1, n_rows)
-        The same, along the other axis.
-    weight_sum : array of shape (K or 1, 1) or None
-        The sum of the weights, where they are not all 1.
+    arrays : dict of str to array
+        Inputs of `gradient_program` that belong to this batch.
+    x : DenseRows or SparseRows
+    binding : Binding or None
+        What `calls` were made by.
+    calls, value : list of callable
+        What computes the gradient; and then the loss of each sample.
     """
 
     n_rows: int
-    y: Array
-    raw: Array
-    l2: Array
-    weight: Array
-    shares: Array
-    weight_sum: Array = None
-    x: DenseRows | SparseRows | None = None
-    backprop: Backprop | None = None
-    forward: list[Operation] = field(default_factory=list)
-    backward: list[Operation] = field(default_factory=list)
-
-    def set_weight(self, b: Backend, weight: Array) -> None:
-        """Give the samples weights, ``(K or 1, n_rows, 1)``."""
-        xp = b.xp
-        total = xp.sum(weight, axis=1, keepdims=True)
-        # A batch whose weights are all zero has no loss and no gradient.
-        total = xp.where(total > 0, total, xp.ones_like(total))
-        self.weight, self.weight_sum = weight / total, total[:, :, 0]
-        self.shares = self.weight.mT
+    arrays: dict[str, Array]
+    x: DenseRows | SparseRows
+    is_weighted: bool = False
+    binding: Binding | None = None
+    calls: list[Call] = field(default_factory=list)
+    values: Array = None
+    value_calls: list[Call] = field(default_factory=list)
 
 
 @dataclass(slots=True, eq=False)
@@ -72,9 +60,11 @@ class _Loaded:
 
     sizes: tuple[int, ...]
     y: Array
-    raw: Array
+    rest: Array
     l2: Array
     batches: list[_Batch]
+    values: Array = None
+    value_calls: list[Call] = field(default_factory=list)
 
 
 class NetworkObjective(Objective):
@@ -99,8 +89,8 @@ class NetworkObjective(Objective):
     label_smoothing : float or sequence of K floats, default=0.0
         The share of each target that goes to all classes equally (Szegedy et al., 2016,
         arXiv:1512.00567).
-    dropout : array-like of shape (n_hidden,) or (K, n_hidden), default=0.0
-        The share of units that each hidden layer leaves out.
+    per_model : array-like of shape (K, n), default=None
+        `Network.per_model` of each model; None means that of `network` for all.
     rngs : sequence of K numpy.random.Generator, default=()
         What dropout is drawn from.
     statistics : array of shape (K, S), default=None
@@ -120,7 +110,7 @@ class NetworkObjective(Objective):
         alpha: float | Sequence[float] | np.ndarray = 0.0,
         sample_weight: TargetPool | None = None,
         label_smoothing: float | Sequence[float] | np.ndarray = 0.0,
-        dropout: float | Sequence[Any] | np.ndarray = 0.0,
+        per_model: Sequence[Sequence[float]] | np.ndarray | None = None,
         rngs: Sequence[np.random.Generator] = (),
         statistics: Array = None,
         window: int | None = None,
@@ -132,21 +122,23 @@ class NetworkObjective(Objective):
         self.label_smoothing = np.broadcast_to(
             np.asarray(label_smoothing, dtype=np.float64), (n_models,)
         )
-        self.dropout = np.broadcast_to(
-            np.asarray(dropout, dtype=np.float64), (n_models, len(network.activations))
-        )
+        own = [network.per_model] * n_models if per_model is None else per_model
+        self.per_model = np.asarray(own, dtype=np.float64).reshape(n_models, -1)
         self.rngs = list(rngs)
         self._window = y.n_rows if window is None else window
         self._b = b
         self._x, self._y, self._weight = x, y, sample_weight
         self._grad = y.empty((n_models, self.layout.size))
         self.scratch = b.xp.empty_like(self._grad)
-        self._training = self._make_training(statistics)
+        if network.statistics.size:
+            shape = n_models, network.statistics.size
+            fresh = b.zeros(shape, like=self._grad) if statistics is None else statistics
+            self.statistics = fresh
         self._smoothing = self._make_smoothing()
         self._params: Array = None
-        self._backprop: dict[int, Backprop] = {}
-        self._workspace: Workspace | None = None
-        self._prepared: dict[tuple[int, ...], _Loaded] = {}
+        self._memory = Memory(b, self._grad)
+        self._bindings: dict[int, Binding] = {}
+        self._prepared: dict[Hashable, _Loaded] = {}
         self._loaded: _Loaded
 
     def select(self, models: Sequence[int]) -> NetworkObjective:
@@ -159,25 +151,13 @@ class NetworkObjective(Objective):
             alpha=self.alpha[list(models)],
             sample_weight=None if self._weight is None else self._weight.select(models),
             label_smoothing=self.label_smoothing[list(models)],
-            dropout=self.dropout[list(models)],
+            per_model=self.per_model[list(models)],
             rngs=[self.rngs[k] for k in models] if self.rngs else [],
             statistics=None
             if self.statistics is None
             else self._b.xp.take(self.statistics, self._b.asarray(np.asarray(models)), axis=0),
             window=self._window,
         )
-
-    def _make_training(self, statistics: Array) -> Training:
-        """Give batch normalisation and dropout what they work with."""
-        kept, running = [], None
-        if self.network.batch_norm:
-            shape = self.n_models, self.network.statistics.size
-            fresh = self._b.zeros(shape, like=self._grad) if statistics is None else statistics
-            self.statistics = fresh
-            views = [tensor.array for tensor in self.network.statistics.tensors(fresh)]
-            kept = list(zip(views[:-1:2], views[1:-1:2], strict=True))
-            running = RunningStatistics(views[-1], self._window)
-        return Training(self.dropout.tolist(), self.rngs, kept, running)
 
     def _make_smoothing(self) -> tuple[Array, Array] | None:
         """What targets are multiplied with, and what is added to them."""
@@ -206,118 +186,157 @@ class NetworkObjective(Objective):
 
     def load(self, block: Block) -> list[_Batch]:
         """Gather the samples of a block of batches."""
+        lie = isinstance(block.rows, slice)
+        key: Hashable = (block.rows.start, block.rows.stop) if lie else None
+        found = self._prepared.get((key, block.sizes))
+        if found is not None and lie:
+            self._loaded = found
+            return found.batches
         xs: Sequence[DenseRows | SparseRows] = self._x.batches(block)
         y = self._targets(block)
-        if isinstance(block.rows, slice):
-            loaded = self._prepare(block, y)
-        else:
-            # Blocks of the same sizes use the same buffers, and so the same views of them.
-            found = self._prepared.get(block.sizes)
-            loaded = found if found is not None and found.y is y else self._prepare(block, y)
-            self._prepared[block.sizes] = loaded
+        # Blocks of the same sizes use the same buffers, and so the same views of them.
+        loaded = found if found is not None and found.y is y else self._prepare(block, y, xs)
+        self._prepared[key, block.sizes] = loaded
         for batch, x in zip(loaded.batches, xs, strict=True):
             if batch.x is not x:
-                batch.x, batch.backprop = x, None
+                batch.x, batch.binding = x, None
         if self._weight is not None:
             weight = self._weight.block(block)
             for batch, rows in zip(loaded.batches, block.slices, strict=True):
-                batch.set_weight(self._b, weight[:, rows, :])
+                self._weigh(batch, weight[:, rows, :])
         self._loaded = loaded
         return loaded.batches
 
-    def _prepare(self, block: Block, y: Array) -> _Loaded:
+    def _prepare(
+        self, block: Block, y: Array, xs: Sequence[DenseRows | SparseRows]
+    ) -> _Loaded:
         """Make the places for a block's results and cut them into batches."""
         b, n_models = self._b, self.n_models
-        raw = b.empty((n_models, self._y.n_columns, block.n_rows), like=self._grad).mT
+        rest = b.empty((n_models, self._y.n_columns, block.n_rows), like=self._grad).mT
         l2 = b.zeros((len(block.sizes), n_models), like=self._grad)
-        batches = [
-            _Batch(
-                n_rows=size,
-                y=y[:, rows, :],
-                raw=raw[:, rows, :],
-                l2=l2[i, :],
-                weight=b.scalar(1.0 / size, like=self._grad),
-                shares=b.ones((1, 1, size), like=self._grad) / size,
-            )
-            for i, (size, rows) in enumerate(zip(block.sizes, block.slices, strict=True))
-        ]
-        return _Loaded(block.sizes, y, raw, l2, batches)
+        batches = []
+        for i, (size, rows, x) in enumerate(zip(block.sizes, block.slices, xs, strict=True)):
+            arrays = {"y": y[:, rows, :], "rest": rest[:, rows, :], "l2": l2[i, :]}
+            arrays["weight"] = b.scalar(1.0 / size, like=self._grad)
+            arrays["shares"] = b.ones((1, 1, size), like=self._grad) / size
+            batches.append(_Batch(size, arrays, x))
+        return _Loaded(block.sizes, y, rest, l2, batches)
 
-    def _prepare_operations(self, params: Array, batch: _Batch) -> Backprop:
-        """Bind a batch's operations to these parameters and to the buffers of its size."""
-        b, n_rows = self._b, batch.n_rows
-        if self._workspace is None or self._workspace.max_rows < n_rows:
-            self._workspace = Workspace(b, self.n_models, n_rows, like=self._grad)
-            self._params = None
+    def _weigh(self, batch: _Batch, weight: Array) -> None:
+        """Give a batch's samples weights, ``(K or 1, n_rows, 1)``."""
+        xp, arrays = self._b.xp, batch.arrays
+        total = xp.sum(weight, axis=1, keepdims=True)
+        # A batch whose weights are all zero has no loss and no gradient.
+        total = xp.where(total > 0, total, xp.ones_like(total))
+        if not batch.is_weighted:
+            batch.is_weighted, batch.binding = True, None
+            arrays["weight"], arrays["weight_sum"] = weight / total, total[:, :, 0]
+            arrays["shares"] = arrays["weight"].mT
+        xp.divide(weight, total, out=arrays["weight"])
+        arrays["weight_sum"][...] = total[:, :, 0]
+
+    def _case(self, batch: _Batch) -> Case:
+        """What a program for this batch is made for."""
+        alpha = self.alpha
+        penalty = ""
+        if alpha.any():
+            penalty = "number" if (alpha == alpha[0]).all() else "column"
+        drawing = self.network.drawing
+        draws = tuple(
+            any(map(layer.draws, rates))
+            for layer, rates in zip(drawing, self.per_model.T.tolist(), strict=True)
+        )
+        return case_of(
+            self.network,
+            self.n_models,
+            batch.n_rows,
+            self._grad.dtype,
+            x_models=batch.x.n_models(self.n_models),
+            y_models=batch.arrays["y"].shape[0],
+            weight_models=batch.arrays["weight"].shape[0] if batch.is_weighted else 0,
+            penalty=penalty,
+            draws=draws,
+            window=self._window,
+        )
+
+    def _bind(self, params: Array, batch: _Batch) -> None:
+        """Bind a batch's calls to these parameters and to the memory of its size."""
         if self._params is not params:
             self._params = params
-            self._backprop.clear()
-        if n_rows not in self._backprop:
-            self._backprop[n_rows] = Backprop(
-                b, self.network, params, self._grad, n_rows, self._workspace, self._training
+            self._bindings.clear()
+        binding = self._bindings.get(batch.n_rows)
+        if binding is None:
+            arrays = {"params": params, "grad": self._grad, "statistics": self.statistics}
+            if self.alpha.any():
+                arrays["alpha"] = self._alpha(batch)
+            binding = self._bindings[batch.n_rows] = Binding(
+                self._b,
+                gradient_program(self._case(batch)),
+                arrays,
+                self._memory,
+                {
+                    f"mask {number}": partial(self._draw, number, layer)
+                    for number, layer in enumerate(self.network.drawing)
+                },
             )
-        backprop = self._backprop[n_rows]
-        if batch.backprop is not backprop:
-            assert batch.x is not None
-            batch.backprop = backprop
-            batch.forward = backprop.forward(batch.x, batch.raw)
-            batch.backward = [*backprop.backward(batch.x), *self._penalty(params, batch)]
-        return backprop
+        if batch.binding is not binding:
+            batch.binding = binding
+            batch.calls = binding.calls(x=batch.x, **batch.arrays)
+
+    def _alpha(self, batch: _Batch) -> Array:
+        """What weights are multiplied with for the gradient of the penalty."""
+        b, alpha, n_weights = self._b, self.alpha, self.network.n_weights
+        equal = bool((alpha == alpha[0]).all())
+        factor = alpha[0] if equal else alpha[:, None]
+        factor = b.asarray(factor if batch.is_weighted else factor / batch.n_rows, dtype=self._grad.dtype)
+        if self.layout.size >= FEW:
+            return factor
+        factors = b.zeros((self.n_models, self.layout.size), like=self._grad)
+        factors[:, :n_weights] = factor
+        return factors
+
+    def _draw(self, number: int, layer: Any, mask: Array) -> None:
+        """Write what a layer draws for each model, 1 for those that draw nothing."""
+        on_host = mask if isinstance(mask, np.ndarray) else np.empty(mask.shape, _host_dtype(mask))
+        for k, rate in enumerate(self.per_model[:, number].tolist()):
+            if layer.draws(rate):
+                layer.draw(self.rngs[k], rate, on_host[k])
+            else:
+                on_host[k] = 1.0
+        if on_host is not mask:
+            mask[...] = self._b.asarray(on_host)
 
     def grad(self, params: Array, batch: Any = None) -> Array:
         batch = self._everything() if batch is None else batch
-        backprop = batch.backprop
-        if (
-            backprop is None
-            or self._params is not params
-            or backprop is not self._backprop.get(batch.n_rows)
+        if batch.binding is None or self._params is not params or (
+            batch.binding is not self._bindings.get(batch.n_rows)
         ):
-            backprop = self._prepare_operations(params, batch)
-        b, delta = self._b, backprop.output_delta
-        if self.network.batch_norm:
-            training = self._training
-            training.shares, training.n_rows = batch.shares, batch.n_rows
-        for operation in batch.forward:
-            operation()
-        self.network.loss.gradient(b, batch.raw, batch.y, delta)
-        b.xp.multiply(delta, batch.weight, out=delta)
-        for operation in batch.backward:
-            operation()
+            self._bind(params, batch)
+        for call in batch.calls:
+            call()
         return self._grad
 
-    def _penalty(self, params: Array, batch: _Batch) -> list[Operation]:
-        """The operations that add the L2 penalty to the gradient and keep (twice) its value."""
-        if not self.alpha.any():
-            return []
-        b, xp = self._b, self._b.xp
-        n_weights, n_params = self.network.n_weights, params.shape[1]
-        weighted = batch.weight_sum is not None
-        equal = bool((self.alpha == self.alpha[0]).all())
-        alpha = self.alpha[0] if equal else self.alpha[:, None]
-        factor = b.asarray(alpha if weighted else alpha / batch.n_rows, dtype=params.dtype)
-        part = slice(0, n_weights)
-        if n_params < FEW:
-            factors = b.zeros((self.n_models, n_params), like=params)
-            factors[:, part] = factor
-            part, factor = slice(0, n_params), factors
-        weights, grad, penalty = params[:, part], self._grad[:, part], self.scratch[:, part]
-        operations: list[Operation] = [
-            b.prepare(xp.multiply, weights, factor, out=penalty),
-            b.prepare(b.row_dot, weights, penalty, out=batch.l2),
-            b.prepare(xp.add, grad, penalty, out=grad),
-        ]
-        if weighted:
-            operations.insert(1, lambda: xp.divide(penalty, batch.weight_sum, out=penalty))
-        return operations
+    def _values(self, place: _Batch | _Loaded, rest: Array, y: Array) -> Array:
+        """The loss of each sample, ``(K, n_rows)``, of what gradients have left."""
+        if not place.value_calls:
+            program = value_program(
+                self.network.loss, rest.shape, y.shape[0], self._grad.dtype, True
+            )
+            place.values = self._b.empty(rest.shape[:2], like=self._grad)
+            arrays = {"raw": rest, "y": y, "value": place.values}
+            place.value_calls = Binding(self._b, program, arrays, self._memory).calls()
+        for call in place.value_calls:
+            call()
+        return place.values
 
     def losses(self) -> Array:
-        # `grad` has kept the raw outputs, so the losses of all batches are computed at once.
+        # `grad` has kept what is left of the losses, so those of all batches are computed at once.
         xp, loaded = self._b.xp, self._loaded
-        values = self.network.loss.value_after_gradient(self._b, loaded.raw, loaded.y)
-        weighted = any(batch.weight_sum is not None for batch in loaded.batches)
+        values = self._values(loaded, loaded.rest, loaded.y)
+        weighted = self._weight is not None
         if weighted:
             shares = [
-                xp.broadcast_to(batch.shares[:, 0, :], (self.n_models, batch.n_rows))
+                xp.broadcast_to(batch.arrays["shares"][:, 0, :], (self.n_models, batch.n_rows))
                 for batch in loaded.batches
             ]
             values = values * xp.concat(shares, axis=1)
@@ -331,14 +350,18 @@ class NetworkObjective(Objective):
 
     def value_and_grad(self, params: Array, batch: Any = None) -> tuple[Array, Array]:
         batch = self._everything() if batch is None else batch
-        grad = self.grad(params, batch)
-        values, xp = self.network.loss.value_after_gradient(self._b, batch.raw, batch.y), self._b.xp
+        grad, xp, arrays = self.grad(params, batch), self._b.xp, batch.arrays
+        values = self._values(batch, arrays["rest"], arrays["y"])
         # As `losses` does it, to the last bit.
-        if batch.weight_sum is None:
+        if not batch.is_weighted:
             loss = xp.sum(values, axis=1) / batch.n_rows
         else:
-            loss = xp.sum(values * batch.shares[:, 0, :], axis=1)
-        return loss + 0.5 * batch.l2, grad
+            loss = xp.sum(values * arrays["shares"][:, 0, :], axis=1)
+        return loss + 0.5 * arrays["l2"], grad
 
     def _everything(self) -> _Batch:
         return self.load(Block(slice(0, self.n_samples), (self.n_samples,)))[0]
+
+
+def _host_dtype(array: Array) -> Any:
+    return np.dtype(str(array.dtype).rpartition(".")[2])

@@ -32,8 +32,12 @@ class DenseRows:
 
     def __init__(self, b: Backend, array: Array, runs: Sequence[slice] = ()):
         self._b = b
-        self._array = array
+        self.array = array
         self._runs = runs
+
+    def n_models(self, n_models: int) -> int:
+        """How many models the rows are different for, out of so many."""
+        return n_models if self._runs else self.array.shape[0]
 
     def product(self, weights: Array, out: Array) -> Callable[[], Any]:
         """Prepare the product with ``weights``, ``(K, n, n_out)``."""
@@ -47,9 +51,9 @@ class DenseRows:
         self, product: Callable[..., Callable[[], Any]], right: Array, out: Array
     ) -> Callable[[], Any]:
         if not self._runs:
-            return product(self._array, right, out)
+            return product(self.array, right, out)
         products = [
-            product(self._array[i : i + 1, :, :], right[run, :, :], out[run, :, :])
+            product(self.array[i : i + 1, :, :], right[run, :, :], out[run, :, :])
             for i, run in enumerate(self._runs)
         ]
 
@@ -65,6 +69,10 @@ class SparseRows:
 
     def __init__(self, matrices: Sequence[Any]):
         self._matrices = matrices
+
+    def n_models(self, n_models: int) -> int:
+        """How many models the rows are different for, out of so many."""
+        return len(self._matrices)
 
     def product(self, weights: Array, out: Array) -> Callable[[], Any]:
         """Prepare the product with ``weights``, ``(K, n, n_out)``."""

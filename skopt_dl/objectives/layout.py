@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -14,20 +15,20 @@ ROLES = ("input", "hidden", "output", "bias", "norm")
 
 
 class TensorSpec(NamedTuple):
-    """One tensor of a model: its name, role, shape ``(n_in, n_out)`` and place in the buffer."""
+    """One tensor of a model: its name, role, shape and place in the buffer."""
 
     name: str
     role: str
-    shape: tuple[int, int]
+    shape: tuple[int, ...]
     offset: int
 
     @property
     def size(self) -> int:
-        return self.shape[0] * self.shape[1]
+        return math.prod(self.shape)
 
 
 class Tensor(NamedTuple):
-    """A view ``(K, n_in, n_out)`` of one tensor of every model, with its name and role."""
+    """A view ``(K, *shape)`` of one tensor of every model, with its name and role."""
 
     name: str
     role: str
@@ -57,7 +58,7 @@ class Layout:
     specs: tuple[TensorSpec, ...]
 
     @classmethod
-    def from_shapes(cls, tensors: Iterable[tuple[str, str, tuple[int, int]]]) -> Layout:
+    def from_shapes(cls, tensors: Iterable[tuple[str, str, tuple[int, ...]]]) -> Layout:
         """Lay out ``(name, role, shape)`` triples one after the other."""
         specs: list[TensorSpec] = []
         offset = 0
@@ -74,8 +75,8 @@ class Layout:
         return self.specs[-1].offset + self.specs[-1].size if self.specs else 0
 
     def tensors(self, array: Array) -> list[Tensor]:
-        """Views ``(K, n_in, n_out)`` into `array`, ``(K, P)``: writing to one writes the buffer."""
-        xp, n_models = backend_of(array).xp, array.shape[0]
+        """Views ``(K, *shape)`` into `array`, ``(K, P)``: writing to one writes the buffer."""
+        xp, n_models = _functions_of(array), array.shape[0]
         return [
             Tensor(
                 spec.name,
@@ -86,3 +87,10 @@ class Layout:
             )
             for spec in self.specs
         ]
+
+
+def _functions_of(array: Array) -> Any:
+    """The array functions for an array, those that record for one that stands for others."""
+    if hasattr(array, "__array_namespace__"):
+        return array.__array_namespace__()
+    return backend_of(array).xp

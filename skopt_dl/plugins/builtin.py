@@ -75,7 +75,7 @@ def skopt_dl_activations() -> Names:
         "mish": "Mish",
         "softplus": "Softplus",
     }
-    return {name: f"skopt_dl.networks.activations:{cls}" for name, cls in classes.items()}
+    return {name: f"skopt_dl.layers.activations:{cls}" for name, cls in classes.items()}
 
 
 @hookimpl

@@ -155,7 +155,7 @@ def _summary(found: Sequence[Sequence[FitJob]]) -> str:
     groups: dict[str, list[int]] = {}
     for jobs in found:
         job = jobs[0]
-        sizes = "-".join(map(str, job.network.layer_sizes))
+        sizes = job.network.describe()
         what = f"{sizes}, {job.params.dtype}, batches of {job.batch_size}"
         if isinstance(job.optimizer, Minimizer):
             what += f"; {type(job.optimizer).__name__} minimises one model at a time"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from skopt_dl.backends import Backend
-from skopt_dl.networks import DensePool, Network, SparsePool, fold, raw_output
+from skopt_dl.networks import DensePool, Network, SparsePool, fold, raw_output, sample_losses
 
 Array = Any
 
@@ -49,7 +49,7 @@ class Validation:
         b = self._b
         network, params = fold(b, self._network, params)
         raw = raw_output(b, network, params, self._x, self._rows)
-        values = network.loss.value(b, raw, self._device_y)
+        values = sample_losses(b, network.loss, raw, self._device_y)
         host_raw, host_values, host_params = b.fetch(raw, values, params)
         return {
             "validation_loss": np.average(host_values, axis=1, weights=self._weight),

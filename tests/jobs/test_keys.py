@@ -20,7 +20,7 @@ from skopt_dl.jobs import FitJob, ValidationSet, keys
 from skopt_dl.jobs.content import Digester, UnstableError
 from skopt_dl.jobs.keys import key_of, keys_of
 from skopt_dl.networks import Network
-from skopt_dl.networks.activations import Tanh
+from skopt_dl.layers.activations import Tanh
 from skopt_dl.optimizers import Adam, Optimizer
 from skopt_dl.schedules import Cosine
 from skopt_dl.training import Stopping

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from problems import ACTIVATIONS, NUMPY
 
-from skopt_dl.networks.activations import ELU, LeakyReLU
+from skopt_dl.layers.activations import ELU, LeakyReLU
 
 DTYPES = [np.float32, np.float64]
 

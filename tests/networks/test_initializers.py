@@ -6,7 +6,7 @@ from sklearn.datasets import make_classification
 from sklearn.neural_network import MLPClassifier
 
 from skopt_dl.networks import FromFitted, Layout, Network, initializers
-from skopt_dl.networks.activations import Logistic, ReLU
+from skopt_dl.layers.activations import Logistic, ReLU
 from skopt_dl.networks.losses import LogisticLogLoss
 
 SHAPE = N_IN, N_OUT = 300, 200

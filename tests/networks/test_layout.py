@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skopt_dl.networks import Layout, Network
-from skopt_dl.networks.activations import ReLU
+from skopt_dl.layers.activations import ReLU
 from skopt_dl.networks.losses import SoftmaxLogLoss
 
 LAYOUT = Layout.from_shapes(

@@ -14,8 +14,8 @@ from skopt_dl.networks import (
     fold,
     raw_output,
 )
-from skopt_dl.networks.batch_norm import EPSILON, WINDOW
-from skopt_dl.networks.input_scaling import SPEED
+from skopt_dl.layers.batch_norm import EPSILON, WINDOW
+from skopt_dl.layers.input_scaling import SPEED
 
 H = 1e-3
 HIDDEN = (4, 3)

@@ -57,7 +57,7 @@ def test_list_has_every_name_with_its_distribution_and_class(site):
     rows = list_names()
     assert ("optimizer", "crawl", "zoo", "1.0", "zoo.optimizers:Crawl") in rows
     relu = ("activation", "relu", "skopt-dl", skopt_dl.__version__)
-    assert (*relu, "skopt_dl.networks.activations:ReLU") in rows
+    assert (*relu, "skopt_dl.layers.activations:ReLU") in rows
     assert {row.kind for row in rows} == {
         "optimizer",
         "schedule",

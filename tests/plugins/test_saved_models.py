@@ -197,7 +197,7 @@ def forged_model(state):
 
 def test_list_of_activations_and_a_plugin_within_a_built_in_are_saved_alike(site, uninstall):
     kinds = """
-    from skopt_dl.networks.activations import Tanh
+    from skopt_dl.layers.activations import Tanh
     from skopt_dl.schedules import ExponentialDecay
     class Bend(Tanh): pass
     class Fade(ExponentialDecay): pass

@@ -27,7 +27,7 @@ INSTALL = re.escape("Run `pip install zoo-optimizers`.")
 
 KINDS = """
 from skopt_dl.networks import losses
-from skopt_dl.networks.activations import Tanh
+from skopt_dl.layers.activations import Tanh
 from skopt_dl.networks.initializers import Normal
 from skopt_dl.schedules import ExponentialDecay
 

@@ -1,0 +1,136 @@
+"""What a layer is: its tensors, the shape it returns, and its forward pass in array code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from skopt_dl._params import Configurable
+
+Array = Any
+Shape = tuple[int, ...]
+
+
+class Parameter(NamedTuple):
+    """A tensor that a layer learns, or keeps statistics in.
+
+    Attributes
+    ----------
+    name : str
+        What `Layer.forward` finds it by.
+    shape : tuple of int
+        Of one model. Weights of a product are ``(n_in, n_out)``.
+    role : {"weight", "bias", "norm"}
+        Weights are drawn by the initializer and have the L2 penalty; others start at zero, so zero
+        has to be neutral.
+    gain : float, default=1.0
+        What the initializer multiplies the scale of weights by.
+    """
+
+    name: str
+    shape: Shape
+    role: str
+    gain: float = 1.0
+
+
+class Pass:
+    """What a layer is told of the pass that it is traced in.
+
+    Attributes
+    ----------
+    xp : namespace
+        The array functions, which record what is done.
+    training : bool
+        Whether this is a step of a training, or a prediction.
+    shares : array of shape (K or 1, 1, n_rows)
+        While training, each sample's share in the batch: 1 in sum, or all zero.
+    """
+
+    xp: Any
+    training: bool
+    shares: Array
+
+    def custom(self, forward: Any, backward: Any, *inputs: Array) -> Array:
+        """Call `forward` with `inputs`, whose derivative `backward` knows.
+
+        ``backward(delta, out, *inputs)`` returns the gradient at each input.
+        """
+        raise NotImplementedError
+
+    def mask(self, layer: Layer, x: Array) -> Array | None:
+        """Return an array like `x` that the layer's ``draw`` fills anew in each step.
+
+        None where it has nothing to draw, for any model.
+        """
+        raise NotImplementedError
+
+    def keep(self, average: Array, value: Array) -> None:
+        """While training, move a kept average towards the value of this batch."""
+        raise NotImplementedError
+
+
+class Layer(Configurable):
+    """Base class of layers.
+
+    A subclass stores the arguments of its ``__init__`` verbatim and implements `forward`, in array
+    code: functions of ``run.xp`` and operators, no branch on values. Arrays are ``(K, n_rows, …)``:
+    the models of a stack, and the samples of a batch, which do not see each other. The gradient
+    follows by reverse mode.
+
+    Attributes
+    ----------
+    per_model : tuple of str
+        Parameters that may differ between the models of a stack.
+
+    Examples
+    --------
+    >>> from skopt_dl.layers import Layer, Parameter
+    >>> class Scale(Layer):
+    ...     def tensors(self, shape):
+    ...         return [Parameter("scale", (1, shape[-1]), "norm")]
+    ...
+    ...     def forward(self, x, tensors, run):
+    ...         return x * (1.0 + tensors.scale)
+    """
+
+    per_model: tuple[str, ...] = ()
+
+    @property
+    def branches(self) -> Sequence[Sequence[Layer]]:
+        """Layers that this one holds, in branches that all get its input."""
+        return ()
+
+    def tensors(self, shape: Shape) -> Sequence[Parameter]:
+        """The tensors to learn, for input of this shape (of one sample)."""
+        return ()
+
+    def statistics(self, shape: Shape) -> Sequence[Parameter]:
+        """What is kept for predictions besides, and learnt by other means than the gradient."""
+        return ()
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """The shape of a sample that comes out.
+
+        Raises
+        ------
+        ValueError
+            If samples of this shape cannot go in.
+        """
+        return shape
+
+    def forward(self, x: Array, tensors: Any, run: Pass) -> Array:
+        """Return what comes out for `x`, ``(K, n_rows, *shape)``.
+
+        Parameters
+        ----------
+        x : array of shape (K or 1, n_rows, *shape)
+        tensors : namespace
+            The layer's tensors and statistics as attributes, ``(K, *shape)`` each; where there are
+            branches, ``tensors.branches`` has a function of `x` for each.
+        run : Pass
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not implement forward.")
+
+    def flops(self, shape: Shape) -> float:
+        """Floating-point operations of the products, for one sample."""
+        return 0.0

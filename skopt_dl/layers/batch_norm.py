@@ -1,0 +1,75 @@
+"""Batch normalisation (Ioffe & Szegedy, 2015, arXiv:1502.03167)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from skopt_dl.layers.base import Array, Layer, Parameter, Pass, Shape
+
+EPSILON = 1e-5
+# The batches that kept statistics come from, where an epoch has as many.
+WINDOW = 10
+
+
+class BatchNorm(Layer):
+    """Mean 0 and variance 1 over the batch for each feature, then a scale and a shift.
+
+    Samples count with their weights, so that weight 2 is the same as a sample that is there twice.
+    For predictions, the mean and variance of about the last ten batches are kept. The scale is
+    stored as its difference from 1.
+    """
+
+    def tensors(self, shape: Shape) -> Sequence[Parameter]:
+        n = shape[-1]
+        return [
+            Parameter("batch_norm", (1, n), "norm"),
+            Parameter("intercepts", (1, n), "bias"),
+        ]
+
+    def statistics(self, shape: Shape) -> Sequence[Parameter]:
+        n = shape[-1]
+        return [Parameter("mean", (1, n), "norm"), Parameter("variance", (1, n), "norm")]
+
+    def forward(self, x: Array, tensors: Any, run: Pass) -> Array:
+        xp, n = run.xp, x.shape[-1]
+        rows = x if x.ndim == 3 else xp.reshape(x, (x.shape[0], -1, n))
+        if run.training:
+            result = self._over_batch(rows, tensors, run, rows.shape[1] // x.shape[1])
+        else:
+            factor = (1.0 + tensors.batch_norm) / xp.sqrt(tensors.variance + EPSILON)
+            result = (rows - tensors.mean) * factor + tensors.intercepts
+        return result if x.ndim == 3 else xp.reshape(result, x.shape)
+
+    def _over_batch(self, z: Array, tensors: Any, run: Pass, n_places: int) -> Array:
+        """Normalise rows of which each sample has `n_places`, one after the other."""
+        xp, shares = run.xp, run.shares
+        if n_places > 1:
+            spread = xp.broadcast_to(
+                xp.expand_dims(shares, -1) / float(n_places), (*shares.shape, n_places)
+            )
+            shares = xp.reshape(spread, (*shares.shape[:2], -1))
+        # What the backward pass needs of the forward pass.
+        known: list[Array] = []
+
+        def forward(z: Array, scale: Array, shift: Array) -> Array:
+            mean = shares @ z
+            z = z - mean
+            variance = shares @ (z * z)
+            run.keep(tensors.mean, mean)
+            run.keep(tensors.variance, variance)
+            inverse = 1.0 / xp.sqrt(variance + EPSILON)
+            z = z * inverse
+            scale = 1.0 + scale
+            known[:] = z, scale * inverse
+            return z * scale + shift
+
+        def backward(delta: Array, out: Array, *_: Array) -> tuple[Array, Array, Array]:
+            z, factor = known
+            grad_shift = xp.sum(delta, axis=1, keepdims=True)
+            grad_scale = xp.sum(delta * z, axis=1, keepdims=True)
+            # Mean and variance depend on every sample: each sample's share of their gradients.
+            share = (z * grad_scale + grad_shift) * shares.mT
+            return (delta - share) * factor, grad_scale, grad_shift
+
+        return run.custom(forward, backward, z, tensors.batch_norm, tensors.intercepts)

@@ -1,0 +1,58 @@
+"""Layers whose units see all of a sample."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from skopt_dl._params import BOOLEAN, Interval
+from skopt_dl.layers.base import Array, Layer, Parameter, Pass, Shape
+
+
+class Dense(Layer):
+    """A product with weights and a sum with biases, over the last axis.
+
+    Parameters
+    ----------
+    n_units : int
+    bias : bool, default=True
+    gain : float, default=1.0
+        What the initializer multiplies the scale of the weights by.
+    """
+
+    constraints = {"n_units": Interval(1, math.inf, "[)", integer=True), "bias": BOOLEAN}
+
+    def __init__(self, n_units: int, bias: bool = True, gain: float = 1.0):
+        self.n_units = n_units
+        self.bias = bias
+        self.gain = gain
+
+    def tensors(self, shape: Shape) -> Sequence[Parameter]:
+        weights = Parameter("coefs", (shape[-1], self.n_units), "weight", self.gain)
+        return [weights, Parameter("intercepts", (1, self.n_units), "bias")][: 1 + self.bias]
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return (*shape[:-1], self.n_units)
+
+    def forward(self, x: Array, tensors: Any, run: Pass) -> Array:
+        rows = x
+        if x.ndim > 3:
+            rows = run.xp.reshape(x, (x.shape[0], -1, x.shape[-1]))
+        product = rows @ tensors.coefs
+        if self.bias:
+            product = product + tensors.intercepts
+        return run.xp.reshape(product, (product.shape[0], *x.shape[1:-1], self.n_units))
+
+    def flops(self, shape: Shape) -> float:
+        return 2.0 * math.prod(shape) * self.n_units
+
+
+class Flatten(Layer):
+    """All numbers of a sample in one row."""
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return (math.prod(shape),)
+
+    def forward(self, x: Array, tensors: Any, run: Pass) -> Array:
+        return run.xp.reshape(x, (*x.shape[:2], math.prod(x.shape[2:])))

@@ -1,0 +1,230 @@
+"""Networks as programs: a step's gradient, and predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from skopt_dl.layers import Activation, Layer, Pass
+from skopt_dl.networks.network import Network
+from skopt_dl.objectives import Layout
+from skopt_dl.programs import Program, Symbol, Tracer, differentiate
+from skopt_dl.programs.values import pattern
+
+Array = Any
+
+# Axes of raw outputs and targets, from the outermost in memory: losses reduce over a sample's few
+# outputs, which array libraries do several times faster where each output's samples are neighbours.
+OUTPUT_MAJOR = (0, 2, 1)
+# Parameters of a model up to which the penalty takes them all, biases by a factor of zero: rows
+# without gaps are one loop, where those of the weights alone would be a short one for each model.
+FEW = 4096
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a program is made for.
+
+    Attributes
+    ----------
+    network : Network
+    n_models, n_rows : int
+        Of the stack, and of a batch.
+    dtype : str
+    x_models, y_models, weight_models : int
+        K, or 1 where all models have the same; ``weight_models`` is 0 without sample weights.
+    penalty : str
+        ``""``, ``"number"`` for one L2 penalty, ``"column"`` for one of each model.
+    draws : tuple of bool
+        Of the network's ``per_model``: whether any model has something to draw.
+    window : int
+        Samples that statistics are averaged over.
+    """
+
+    network: Network = field(hash=False, compare=False)
+    key: Any
+    n_models: int
+    n_rows: int
+    dtype: str
+    x_models: int = 1
+    y_models: int = 1
+    weight_models: int = 0
+    penalty: str = ""
+    draws: tuple[bool, ...] = ()
+    window: int = 1
+
+
+class _Tracing(Pass):
+    """The pass of a network that is traced."""
+
+    def __init__(self, tracer: Tracer, case: Case, training: bool):
+        self.tracer, self.case = tracer, case
+        self.xp, self.training = tracer.xp, training
+        # Results of all activations, for those who ask.
+        self.activations: list[Symbol] = []
+        self._share: Symbol | None = None
+        self._n_samples: Symbol | None = None
+        self._draws = iter(enumerate(case.draws))
+
+    def begin(self, tensors: dict[str, Symbol], shares: Symbol | None) -> None:
+        self.shares, self._n_samples = shares, tensors.get("n_samples")
+
+    def custom(self, forward: Any, backward: Any, *inputs: Array) -> Array:
+        return self.tracer.custom(forward, backward, *inputs)
+
+    def mask(self, layer: Layer, x: Array) -> Array | None:
+        number, draws = next(self._draws)
+        if not draws:
+            return None
+        like = pattern((self.case.n_models, *x.shape[1:]), x.dtype)
+        return self.tracer.write("external", like, (), None, {"name": f"mask {number}"})
+
+    def keep(self, average: Array, value: Array) -> None:
+        if self._share is None:
+            xp, seen = self.xp, self._n_samples
+            assert seen is not None
+            # A batch counts as much as it has samples; until the window is full, all count equally.
+            counted = float(self.case.n_rows) * xp.sum(self.shares, axis=2, keepdims=True)
+            window = xp.maximum(counted, float(self.case.window))
+            seen[...] = xp.minimum(seen + counted, window)
+            self._share = counted / xp.maximum(seen, 1.0)
+        average += self._share * (value - average)
+
+
+def views(layout: Layout, buffer: Symbol) -> dict[str, Symbol]:
+    """The tensors in a buffer ``(K, P)``, by name."""
+    return {tensor.name: tensor.array for tensor in layout.tensors(buffer)}
+
+
+@lru_cache(maxsize=256)
+def gradient_program(case: Case) -> Program:
+    """The gradient of a batch's loss, and what remains to be computed of the loss itself.
+
+    Inputs
+    ------
+    params, grad : array of shape (K, P)
+    statistics : array of shape (K, S)
+    x : rows of samples, (K or 1, n_rows, *input_shape)
+    y, rest : array of shape (K or 1, n_rows, n_outputs)
+        Targets; and what `Loss.value_of_rest` needs, which is written.
+    weight : array of shape () or (K or 1, n_rows, 1)
+        Each sample's share in the batch.
+    shares : array of shape (K or 1, 1, n_rows)
+        The same, along the other axis.
+    weight_sum : array of shape (K or 1, 1)
+    alpha : array of shape () or (K, 1) or (K, P)
+    l2 : array of shape (K,)
+        Twice the penalty, which is written.
+    """
+    network, loss = case.network, case.network.loss
+    n_models, n_rows = case.n_models, case.n_rows
+    tracer = Tracer(case.dtype)
+    xp = tracer.xp
+    params = tracer.given("params", (n_models, network.layout.size))
+    grad = tracer.given("grad", (n_models, network.layout.size))
+    tensors, gradients = views(network.layout, params), views(network.layout, grad)
+    if network.statistics.size:
+        statistics = tracer.given("statistics", (n_models, network.statistics.size))
+        tensors |= views(network.statistics, statistics)
+    x = tracer.given("x", (case.x_models, n_rows, *network.input_shape))
+    like_y = (n_rows, network.n_outputs)
+    y = tracer.given("y", (case.y_models, *like_y), order=OUTPUT_MAJOR)
+    rest = tracer.given("rest", (n_models, *like_y), order=OUTPUT_MAJOR)
+    weights = case.weight_models or 1
+    weight = tracer.given("weight", (weights, n_rows, 1) if case.weight_models else ())
+    run = _Tracing(tracer, case, training=True)
+    run.begin(tensors, tracer.given("shares", (weights, 1, n_rows)))
+    raw = network.forward(x, tensors, run)
+    tracer.lay_out(raw, OUTPUT_MAJOR)
+    if loss.knows_gradient:
+        with tracer.untaped():
+            delta, left = loss.gradient_and_rest(xp, raw, y)
+            tracer.assign(rest, left)
+            seed = raw, delta * weight
+    else:
+        value = loss.value(xp, raw, y)
+        with tracer.untaped():
+            tracer.assign(rest, raw)
+            each = xp.reshape(weight, weight.shape[:2]) if case.weight_models else weight
+            seed = value, xp.broadcast_to(each, value.shape)
+    differentiate(tracer, [seed], [(tensors[name], gradients[name]) for name in gradients])
+    if case.penalty:
+        with tracer.untaped():
+            _penalise(tracer, case, params, grad)
+    return tracer.program()
+
+
+def _penalise(tracer: Tracer, case: Case, params: Symbol, grad: Symbol) -> None:
+    """Add the gradient of the L2 penalty, and keep (twice) its value."""
+    xp, n_models = tracer.xp, case.n_models
+    n_weights, n_params = case.network.n_weights, case.network.layout.size
+    if n_params < FEW:
+        factor = tracer.given("alpha", (n_models, n_params))
+        weights = params
+    else:
+        factor = tracer.given("alpha", () if case.penalty == "number" else (n_models, 1))
+        weights, grad = params[:, :n_weights], grad[:, :n_weights]
+    penalty = weights * factor
+    if case.weight_models:
+        penalty /= tracer.given("weight_sum", (case.weight_models, 1))
+    xp.vecdot(weights, penalty, out=tracer.given("l2", (n_models,)))
+    grad += penalty
+
+
+@lru_cache(maxsize=256)
+def prediction_program(case: Case, hidden: bool = False) -> Program:
+    """The raw output, or the results of the hidden layers' activations.
+
+    Inputs
+    ------
+    params : array of shape (K, P)
+    statistics : array of shape (K, S)
+    x : rows of samples, (1, n_rows, *input_shape)
+    raw : array of shape (K, n_rows, n_outputs)
+        Written.
+    hidden 0, hidden 1, … : array of shape (K, n_rows, …)
+        Written instead, if asked for.
+    """
+    network, tracer = case.network, Tracer(case.dtype)
+    n_models = case.n_models
+    params = tracer.given("params", (n_models, network.layout.size))
+    tensors = views(network.layout, params)
+    if network.statistics.size:
+        statistics = tracer.given("statistics", (n_models, network.statistics.size))
+        tensors |= views(network.statistics, statistics)
+    x = tracer.given("x", (case.x_models, case.n_rows, *network.input_shape))
+    run = _Tracing(tracer, case, training=False)
+    run.begin(tensors, None)
+    if not hidden:
+        raw = network.forward(x, tensors, run)
+        tracer.assign(tracer.given("raw", raw.shape), raw)
+        return tracer.program()
+    for place, layer in enumerate(network.layers):
+        x = network.layer_forward((place,), layer, x, tensors, run)
+        if isinstance(layer, Activation):
+            number = len(run.activations)
+            run.activations.append(x)
+            target = tracer.given(f"hidden {number}", x.shape)
+            tracer.copy(x, target)
+    return tracer.program()
+
+
+def value_program(
+    loss: Any, shape: Sequence[int], y_models: int, dtype: str, of_rest: bool
+) -> Program:
+    """The loss of each sample, ``value``, of ``raw`` outputs and targets ``y``."""
+    tracer = Tracer(dtype)
+    raw = tracer.given("raw", shape, order=OUTPUT_MAJOR)
+    y = tracer.given("y", (y_models, *shape[1:]), order=OUTPUT_MAJOR)
+    function: Callable[..., Symbol] = loss.value_of_rest if of_rest else loss.value
+    tracer.assign(tracer.given("value", tuple(shape[:2])), function(tracer.xp, raw, y))
+    return tracer.program()
+
+
+def case_of(network: Network, n_models: int, n_rows: int, dtype: Any, **options: Any) -> Case:
+    """A case, with the network's key."""
+    return Case(network, network.key, n_models, n_rows, np.dtype(str(dtype).rpartition(".")[2]).name, **options)

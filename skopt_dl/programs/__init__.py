@@ -1,0 +1,22 @@
+"""Array code, traced once into a straight-line program, and run by an engine."""
+
+from skopt_dl.programs.engine import Binding, Memory
+from skopt_dl.programs.instructions import Instruction, Program
+from skopt_dl.programs.reverse import differentiate
+from skopt_dl.programs.tracing import HostScalar, Namespace, Symbol, Tracer, TracingError
+from skopt_dl.programs.values import Buffer, Value
+
+__all__ = [
+    "Binding",
+    "Buffer",
+    "HostScalar",
+    "Instruction",
+    "Memory",
+    "Namespace",
+    "Program",
+    "Symbol",
+    "Tracer",
+    "TracingError",
+    "Value",
+    "differentiate",
+]
