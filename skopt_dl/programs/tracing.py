@@ -193,6 +193,8 @@ class Tracer:
 
     def view(self, symbol: Symbol, name: str, argument: Any) -> Symbol:
         """Return a view of an array, or a copy with a view where there can be no view."""
+        if name in ("reshape", "broadcast") and argument == symbol.shape:
+            return symbol
         try:
             value = symbol.value.view((name, argument))
         except (IndexError, TypeError) as error:
