@@ -11,8 +11,8 @@ from skopt_dl.backends import get_backend
 from skopt_dl.layers import activations
 from skopt_dl.networks import (
     Activation,
-    DensePool,
     DenseNetwork,
+    DensePool,
     NetworkObjective,
     SparsePool,
     TargetPool,

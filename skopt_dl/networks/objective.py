@@ -21,6 +21,7 @@ from skopt_dl.networks.rows import (
 )
 from skopt_dl.objectives import Block, Objective
 from skopt_dl.programs import Binding, Memory
+from skopt_dl.programs.values import host_dtype
 
 Array = Any
 Call = Callable[[], Any]
@@ -208,9 +209,7 @@ class NetworkObjective(Objective):
         self._loaded = loaded
         return loaded.batches
 
-    def _prepare(
-        self, block: Block, y: Array, xs: Sequence[DenseRows | SparseRows]
-    ) -> _Loaded:
+    def _prepare(self, block: Block, y: Array, xs: Sequence[DenseRows | SparseRows]) -> _Loaded:
         """Make the places for a block's results and cut them into batches."""
         b, n_models = self._b, self.n_models
         rest = b.empty((n_models, self._y.n_columns, block.n_rows), like=self._grad).mT
@@ -286,7 +285,9 @@ class NetworkObjective(Objective):
         b, alpha, n_weights = self._b, self.alpha, self.network.n_weights
         equal = bool((alpha == alpha[0]).all())
         factor = alpha[0] if equal else alpha[:, None]
-        factor = b.asarray(factor if batch.is_weighted else factor / batch.n_rows, dtype=self._grad.dtype)
+        factor = b.asarray(
+            factor if batch.is_weighted else factor / batch.n_rows, dtype=self._grad.dtype
+        )
         if self.layout.size >= FEW:
             return factor
         factors = b.zeros((self.n_models, self.layout.size), like=self._grad)
@@ -295,7 +296,9 @@ class NetworkObjective(Objective):
 
     def _draw(self, number: int, layer: Any, mask: Array) -> None:
         """Write what a layer draws for each model, 1 for those that draw nothing."""
-        on_host = mask if isinstance(mask, np.ndarray) else np.empty(mask.shape, _host_dtype(mask))
+        on_host = (
+            mask if isinstance(mask, np.ndarray) else np.empty(mask.shape, host_dtype(mask.dtype))
+        )
         for k, rate in enumerate(self.per_model[:, number].tolist()):
             if layer.draws(rate):
                 layer.draw(self.rngs[k], rate, on_host[k])
@@ -370,7 +373,3 @@ class NetworkObjective(Objective):
 
     def _everything(self) -> _Batch:
         return self.load(Block(slice(0, self.n_samples), (self.n_samples,)))[0]
-
-
-def _host_dtype(array: Array) -> Any:
-    return np.dtype(str(array.dtype).rpartition(".")[2])

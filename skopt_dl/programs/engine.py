@@ -70,9 +70,7 @@ class Binding:
             if name in program.inputs:
                 self._arrays[program.inputs[name]] = array
         self._found: dict[Value, Any] = {}
-        self._varying = {
-            buffer for buffer in program.inputs.values() if buffer not in self._arrays
-        }
+        self._varying = {buffer for buffer in program.inputs.values() if buffer not in self._arrays}
         self._fixed = [
             None if self._varies(each) else self._prepare(each) for each in program.instructions
         ]
@@ -271,7 +269,9 @@ def _corners(large: Array, small: Array, stride: tuple[int, int]) -> list[tuple[
     down, across, high, wide = small.shape[-5:-1]
     return [
         (
-            large[..., i : i + stride[0] * down : stride[0], j : j + stride[1] * across : stride[1], :],
+            large[
+                ..., i : i + stride[0] * down : stride[0], j : j + stride[1] * across : stride[1], :
+            ],
             small[..., i, j, :],
         )
         for i in range(high)

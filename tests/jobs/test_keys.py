@@ -19,8 +19,8 @@ from skopt_dl import MLPClassifier, MLPRegressor
 from skopt_dl.jobs import FitJob, ValidationSet, keys
 from skopt_dl.jobs.content import Digester, UnstableError
 from skopt_dl.jobs.keys import key_of, keys_of
-from skopt_dl.networks import DenseNetwork
 from skopt_dl.layers.activations import Tanh
+from skopt_dl.networks import DenseNetwork
 from skopt_dl.optimizers import Adam, Optimizer
 from skopt_dl.schedules import Cosine
 from skopt_dl.training import Stopping

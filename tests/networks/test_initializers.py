@@ -5,8 +5,8 @@ from sklearn.base import clone
 from sklearn.datasets import make_classification
 from sklearn.neural_network import MLPClassifier
 
-from skopt_dl.networks import DenseNetwork, FromFitted, Layout, initializers
 from skopt_dl.layers.activations import Logistic, ReLU
+from skopt_dl.networks import DenseNetwork, FromFitted, Layout, initializers
 from skopt_dl.networks.losses import LogisticLogLoss
 
 SHAPE = N_IN, N_OUT = 300, 200
@@ -82,9 +82,7 @@ def test_same_seed_draws_same_weights(name):
 def test_fill_starts_biases_at_zero_and_weights_layer_by_layer():
     network = DenseNetwork([3, 4, 2], [ReLU()], LogisticLogLoss())
     row = np.full(network.layout.size, np.nan)
-    initializers.HeNormal().fill(
-        network.layout, row, np.random.default_rng(0), network.gains
-    )
+    initializers.HeNormal().fill(network.layout, row, np.random.default_rng(0), network.gains)
     first, second, first_bias, second_bias = (t.array[0] for t in network.layout.tensors(row[None]))
     rng = np.random.default_rng(0)
     np.testing.assert_array_equal(first, rng.normal(0.0, np.sqrt(2 / 3), (3, 4)))

@@ -3,8 +3,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from skopt_dl.networks import DenseNetwork, Layout
 from skopt_dl.layers.activations import ReLU
+from skopt_dl.networks import DenseNetwork, Layout
 from skopt_dl.networks.losses import SoftmaxLogLoss
 
 LAYOUT = Layout.from_shapes(

@@ -2,7 +2,6 @@ import naive
 import numpy as np
 import pytest
 from problems import LOSSES, NUMPY, draw_targets, subclasses_in
-from traced_code import traced
 from scipy import special
 from sklearn._loss import HuberLoss
 from sklearn.metrics import (
@@ -13,6 +12,7 @@ from sklearn.metrics import (
     mean_poisson_deviance,
     mean_squared_error,
 )
+from traced_code import traced
 
 from skopt_dl.networks import Loss, losses
 

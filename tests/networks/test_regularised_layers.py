@@ -5,17 +5,17 @@ import numpy as np
 import pytest
 from problems import ACTIVATIONS, LOSSES, NUMPY, Problem
 
+from skopt_dl.layers.batch_norm import EPSILON, WINDOW
+from skopt_dl.layers.input_scaling import SPEED
 from skopt_dl.networks import (
     Block,
-    DensePool,
     DenseNetwork,
+    DensePool,
     NetworkObjective,
     TargetPool,
     fold,
     raw_output,
 )
-from skopt_dl.layers.batch_norm import EPSILON, WINDOW
-from skopt_dl.layers.input_scaling import SPEED
 
 H = 1e-3
 HIDDEN = (4, 3)

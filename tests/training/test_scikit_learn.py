@@ -9,8 +9,8 @@ from sklearn.preprocessing import LabelBinarizer, scale
 from skopt_dl.backends import get_backend
 from skopt_dl.layers import activations
 from skopt_dl.networks import (
-    DensePool,
     DenseNetwork,
+    DensePool,
     NetworkObjective,
     TargetPool,
     losses,
