@@ -188,10 +188,11 @@ class NetworkObjective(Objective):
 
     def load(self, block: Block) -> list[_Batch]:
         """Gather the samples of a block of batches."""
-        lie = isinstance(block.rows, slice)
-        key: Hashable = (block.rows.start, block.rows.stop) if lie else None
+        key: Hashable = None
+        if isinstance(block.rows, slice):
+            key = block.rows.start, block.rows.stop
         found = self._prepared.get((key, block.sizes))
-        if found is not None and lie:
+        if found is not None and key is not None:
             self._loaded = found
             return found.batches
         xs: Sequence[DenseRows | SparseRows] = self._x.batches(block)
