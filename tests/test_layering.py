@@ -15,7 +15,9 @@ ROOT = Path(skopt_dl.__file__).parent
 LAYERS = [
     {"plugins"},
     {"backends"},
+    {"programs"},
     {"objectives"},
+    {"layers"},
     {"networks"},
     {"schedules"},
     {"optimizers", "plugins.constraints"},

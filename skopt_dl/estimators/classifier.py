@@ -13,8 +13,9 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skopt_dl._params import FRACTION, NOT_NEGATIVE, InstanceOf, Options
-from skopt_dl.estimators.base import BaseMLP, can_partial_fit
+from skopt_dl.estimators.base import can_partial_fit
 from skopt_dl.estimators.conduct import one_at_a_time
+from skopt_dl.estimators.mlp import BaseMLP
 from skopt_dl.estimators.targets import (
     MULTILABEL,
     JointEncoding,

@@ -10,8 +10,9 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.metaestimators import available_if
 
 from skopt_dl._params import BOOLEAN
-from skopt_dl.estimators.base import BaseMLP, can_partial_fit
+from skopt_dl.estimators.base import can_partial_fit
 from skopt_dl.estimators.conduct import one_at_a_time
+from skopt_dl.estimators.mlp import BaseMLP
 from skopt_dl.jobs import FitJob
 from skopt_dl.networks import Loss
 from skopt_dl.networks.losses import OUTPUT_ACTIVATIONS
