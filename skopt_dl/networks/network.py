@@ -199,9 +199,7 @@ class Network:
 Path = tuple[int, ...]
 
 
-def _walk(
-    layers: Sequence[Layer], shape: Shape, path: Path
-) -> Iterator[tuple[Path, Layer, Shape]]:
+def _walk(layers: Sequence[Layer], shape: Shape, path: Path) -> Iterator[tuple[Path, Layer, Shape]]:
     """Each layer, with where it is and the shape of what goes in."""
     for place, layer in enumerate(layers):
         yield (*path, place), layer, shape
@@ -293,7 +291,9 @@ class DenseNetwork(Network):
         rates = dropout or [0.0] * len(self.activations)
         layers: list[Layer] = [InputScaling()] if input_scaling else []
         gain = 1.0
-        for n_units, activation, rate in zip(self.layer_sizes[1:-1], activations, rates, strict=True):
+        for n_units, activation, rate in zip(
+            self.layer_sizes[1:-1], activations, rates, strict=True
+        ):
             gain = activation.glorot_gain
             layers.append(Dense(n_units, bias=not self.batch_norm, gain=gain))
             layers += [BatchNorm()] if self.batch_norm else []
