@@ -70,6 +70,8 @@ class Binding:
             if name in program.inputs:
                 self._arrays[program.inputs[name]] = array
         self._found: dict[Value, Any] = {}
+        self._dense: dict[Buffer, Any] = {}
+        self._before: list[Call] = []
         self._varying = {buffer for buffer in program.inputs.values() if buffer not in self._arrays}
         self._fixed = [
             None if self._varies(each) else self._prepare(each) for each in program.instructions
@@ -92,6 +94,7 @@ class Binding:
         self._found = {
             value: each for value, each in self._found.items() if value.buffer not in self._varying
         }
+        self._before = []
         prepared = [
             self._prepare(instruction) if calls is None else calls
             for instruction, calls in zip(self.program.instructions, self._fixed, strict=True)
@@ -101,7 +104,7 @@ class Binding:
         self._found = {
             value: each for value, each in self._found.items() if value.buffer not in self._varying
         }
-        return [call for calls in prepared for call in calls]
+        return [*self._before, *(call for calls in prepared for call in calls)]
 
     def array(self, value: Operand, dtype: Any = None) -> Any:
         """The array, or the view of one, that an operand is."""
@@ -112,17 +115,24 @@ class Binding:
             if buffer not in self._arrays:
                 self._arrays[buffer] = self._own(buffer)
             array = self._arrays[buffer]
-            array = getattr(array, "array", array)
+            if hasattr(array, "product"):
+                array = self._values(buffer, array)
             self._found[value] = resolve(self._b.xp, value.steps, array)
         return self._found[value]
+
+    def _values(self, buffer: Buffer, rows: Any) -> Array:
+        """Rows of samples as an array; they are written to one first where they are in none."""
+        if rows.values is not None:
+            return rows.values
+        if buffer not in self._dense:
+            self._dense[buffer] = self._b.empty(buffer.like.shape, like=self._like)
+        self._before.append(partial(rows.write, self._dense[buffer]))
+        return self._dense[buffer]
 
     def _own(self, buffer: Buffer) -> Array:
         like = buffer.like
         if buffer.array is not None:
-            array = buffer.array
-            if isinstance(array, float):
-                return self._b.asarray(array, dtype=_dtype(self._b, like.dtype))
-            return array
+            return self._b.asarray(buffer.array, dtype=_dtype(self._b, like.dtype))
         start, dtype = self.program.places[buffer], _dtype(self._b, like.dtype)
         if like.flags.c_contiguous:
             return self._b.cut(self._block, start, like.shape, dtype)
@@ -169,7 +179,8 @@ def _matmul(binding: Binding, instruction: Instruction) -> list[Call]:
     if hasattr(rows, "product"):
         if not first.steps:
             return [rows.product(right, out)]
-        return [rows.transposed_product(right, out)]
+        if first.steps == (("permute", (0, 2, 1)),):
+            return [rows.transposed_product(right, out)]
     left = binding.array(first)
     if left.ndim == right.ndim == out.ndim == 3:
         return [b.product(left, right, out)]
@@ -232,7 +243,8 @@ def _pad(binding: Binding, instruction: Instruction) -> list[Call]:
     x, out = binding.array(instruction.inputs[0]), binding.array(instruction.out)
     pairs = zip(instruction.attributes["widths"], x.shape, strict=True)
     inner = out[tuple(slice(before, before + n) for (before, _), n in pairs)]
-    return [partial(out.__setitem__, ..., 0.0), partial(binding._b.copy, inner, x)]
+    around = instruction.attributes["value"]
+    return [partial(out.__setitem__, ..., around), partial(binding._b.copy, inner, x)]
 
 
 def _take(binding: Binding, instruction: Instruction) -> list[Call]:
@@ -244,7 +256,7 @@ def _take(binding: Binding, instruction: Instruction) -> list[Call]:
     def call() -> None:
         for k in range(n_models):
             rows = b.xp.reshape(indices[k % indices.shape[0], ...], (-1,))
-            flat[k, ...] = b.xp.take(table[k % table.shape[0], ...], rows, axis=0)
+            b.take(table[k % table.shape[0], ...], rows, flat[k, ...])
 
     return [call]
 
