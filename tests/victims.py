@@ -215,9 +215,12 @@ def _close_after_each_write():
 
 def searching_on_a_cluster(journal, result, **options):
     """Run a program of searches whose stacks a cluster of two processes trains."""
+    import dask
     from distributed import Client, LocalCluster
 
     with (
+        # One that was killed twice comes back as well.
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"}),
         LocalCluster(2, threads_per_worker=1, dashboard_address=None) as cluster,
         Client(cluster) as client,
     ):
