@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import warnings
 
-import joblib
 import numpy as np
 from claim import Claim, Finding, main, panels, train
 from sklearn.datasets import load_digits
@@ -33,11 +32,13 @@ def model(seed, epochs, init="glorot_uniform"):
 
 def scores(inits):
     """Test accuracy after each epoch, ``(n_seeds, n_epochs)``."""
-    models = [model(seed, EPOCHS, init) for seed, init in zip(SEEDS, inits, strict=True)]
-    with warnings.catch_warnings(), joblib.parallel_config(backend="skopt_dl", n_jobs=64):
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        fits = (joblib.delayed(each.fit)(X, Y, X_val=X_TEST, y_val=Y_TEST) for each in models)
-        return np.array([fitted.validation_scores_ for fitted in joblib.Parallel()(fits)])
+    kept = []
+    for seed, init in zip(SEEDS, inits, strict=True):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            fitted = model(seed, EPOCHS, init).fit(X, Y, X_val=X_TEST, y_val=Y_TEST)
+        kept.append(fitted.validation_scores_)
+    return np.array(kept)
 
 
 def pretrained(inputs, labels):
