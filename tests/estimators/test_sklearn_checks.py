@@ -8,7 +8,6 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from skopt_dl import MLPClassifier, MLPRegressor
 from skopt_dl.optimizers import SGD
 
-
 # As small and short as the checks of what is learnt allow: the defaults are the expensive ones.
 SMALL = {"hidden_layer_sizes": 10, "max_iter": 30}
 
