@@ -69,12 +69,16 @@ class Binding:
         for name, array in arrays.items():
             if name in program.inputs:
                 self._arrays[program.inputs[name]] = array
+        # Views of what is the same in every run, and of what `calls` was given.
         self._found: dict[Value, Any] = {}
+        self._found_now: dict[Value, Any] = {}
         self._dense: dict[Buffer, Any] = {}
         self._before: list[Call] = []
         self._varying = {buffer for buffer in program.inputs.values() if buffer not in self._arrays}
-        self._fixed = [
-            None if self._varies(each) else self._prepare(each) for each in program.instructions
+        # What prepares an instruction whose inputs vary, and the calls of those that do not.
+        self._parts: list[Callable[[], list[Call]] | list[Call]] = [
+            self._recipe(each) if self._varies(each) else self._prepare(each)
+            for each in program.instructions
         ]
 
     def _varies(self, instruction: Instruction) -> bool:
@@ -91,34 +95,28 @@ class Binding:
         """
         inputs = self.program.inputs
         self._arrays.update({inputs[name]: each for name, each in arrays.items() if name in inputs})
-        self._found = {
-            value: each for value, each in self._found.items() if value.buffer not in self._varying
-        }
+        self._found_now.clear()
         self._before = []
-        prepared = [
-            self._prepare(instruction) if calls is None else calls
-            for instruction, calls in zip(self.program.instructions, self._fixed, strict=True)
-        ]
-        for buffer in self._varying:
-            self._arrays.pop(buffer, None)
-        self._found = {
-            value: each for value, each in self._found.items() if value.buffer not in self._varying
-        }
-        return [*self._before, *(call for calls in prepared for call in calls)]
+        calls: list[Call] = []
+        for part in self._parts:
+            calls += part if isinstance(part, list) else part()
+        return [*self._before, *calls]
 
     def array(self, value: Operand, dtype: Any = None) -> Any:
         """The array, or the view of one, that an operand is."""
         if not isinstance(value, Value):
             return self._b.asarray(value, dtype=dtype or self._like.dtype)
-        if value not in self._found:
-            buffer = value.buffer
+        buffer = value.buffer
+        found = self._found_now if buffer in self._varying else self._found
+        array = found.get(value)
+        if array is None:
             if buffer not in self._arrays:
                 self._arrays[buffer] = self._own(buffer)
             array = self._arrays[buffer]
             if hasattr(array, "product"):
                 array = self._values(buffer, array)
-            self._found[value] = resolve(self._b.xp, value.steps, array)
-        return self._found[value]
+            array = found[value] = resolve(self._b.xp, value.steps, array)
+        return array
 
     def _values(self, buffer: Buffer, rows: Any) -> Array:
         """Rows of samples as an array; they are written to one first where they are in none."""
@@ -143,18 +141,32 @@ class Binding:
 
     def _prepare(self, instruction: Instruction) -> list[Call]:
         """The calls that carry out an instruction."""
+        return self._recipe(instruction)()
+
+    def _recipe(self, instruction: Instruction) -> Callable[[], list[Call]]:
+        """What prepares these calls, from the arrays that there are when it is called."""
         special = _SPECIAL.get(instruction.op)
         if special is not None:
-            return special(self, instruction)
-        b, out = self._b, self.array(instruction.out)
-        values = instruction.values
+            return partial(special, self, instruction)
+        b, function, values = self._b, self._b.function(instruction.op), instruction.values
         dtype = None
         if len(values) < len(instruction.inputs):
             # Numbers take the dtype of the arrays they meet.
             kinds = [value.dtype for value in values if value.dtype.kind != "b"]
             dtype = _dtype(b, np.result_type(*kinds)) if kinds else None
-        inputs = [self.array(each, dtype) for each in instruction.inputs]
-        return [b.prepare(b.function(instruction.op), *inputs, out=out)]
+        fixed = [
+            self.array(each, dtype)
+            if not isinstance(each, Value) or each.buffer not in self._varying
+            else None
+            for each in instruction.inputs
+        ]
+
+        def prepare() -> list[Call]:
+            pairs = zip(fixed, instruction.inputs, strict=True)
+            inputs = [self.array(each) if known is None else known for known, each in pairs]
+            return [b.prepare(function, *inputs, out=self.array(instruction.out))]
+
+        return prepare
 
 
 @cache
