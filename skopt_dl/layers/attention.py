@@ -70,7 +70,9 @@ class Attention(Layer):
 
         def heads(weights: Array) -> Array:
             """A product, ``(K, n_rows, n_heads, length, units of a head)``."""
-            parts = xp.reshape(rows @ weights, (-1, n_rows, length, self.n_heads, n // self.n_heads))
+            parts = xp.reshape(
+                rows @ weights, (-1, n_rows, length, self.n_heads, n // self.n_heads)
+            )
             return xp.permute_dims(parts, (0, 1, 3, 2, 4))
 
         queries = heads(tensors.queries) * (1.0 / math.sqrt(n // self.n_heads))

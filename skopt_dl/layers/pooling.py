@@ -33,7 +33,9 @@ class _Pool2d(Sliding):
 
     def windows(self, shape: Shape) -> Windows:
         windows = super().windows(shape)
-        if any(2 * max(around) > k for around, k in zip(windows.padding, windows.size, strict=True)):
+        if any(
+            2 * max(around) > k for around, k in zip(windows.padding, windows.size, strict=True)
+        ):
             raise ValueError(
                 f"{type(self).__name__} has padding={self.padding!r}, more than half of its "
                 f"windows of size {windows.size}: some would lie outside of the images. Use a "

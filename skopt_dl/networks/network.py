@@ -226,7 +226,7 @@ def _number(parameters: Sequence[tuple[Path, Parameter]]) -> dict[tuple[Path, st
     return names
 
 
-def _form(component: Any) -> tuple[Hashable, ...]:
+def _form(component: Any) -> tuple[type[Any], str]:
     """What makes two layers or losses the same; much faster than scikit-learn's ``repr``."""
     params = component.get_params(deep=False)
     differing = getattr(component, "per_model", ())

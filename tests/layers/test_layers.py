@@ -23,7 +23,7 @@ from skopt_dl.layers import (
     Residual,
 )
 from skopt_dl.layers.activations import ReLU, Tanh
-from skopt_dl.networks import Block, DensePool
+from skopt_dl.networks import Block
 from skopt_dl.networks.initializers import GlorotUniform, LecunNormal, Orthogonal
 
 H = 1e-4
@@ -66,7 +66,11 @@ def traced(name, dtype=np.float64, n_samples=4, **options):
     shape, layers = LAYERS[name]
     rng = np.random.default_rng(7)
     tokens = isinstance(layers[0], Embedding)
-    x = rng.integers(5, size=(n_samples, *shape)) if tokens else rng.normal(size=(n_samples, *shape))
+    x = (
+        rng.integers(5, size=(n_samples, *shape))
+        if tokens
+        else rng.normal(size=(n_samples, *shape))
+    )
     return Traced(layers, x.astype(dtype), **options)
 
 
@@ -144,7 +148,9 @@ def test_models_may_see_different_samples(name, n_models):
     for k, order in enumerate(orders):
         single = case.objective(1, delta)
         (batch,) = single.load(Block(rows[order : order + 1], (5,)))
-        for ours, theirs in zip(together, single.value_and_grad(params[k : k + 1], batch)):
+        for ours, theirs in zip(
+            together, single.value_and_grad(params[k : k + 1], batch), strict=True
+        ):
             np.testing.assert_allclose(ours[k], theirs[0], rtol=1e-12, atol=1e-14)
 
 
@@ -170,9 +176,7 @@ def test_flattened_images_are_multiplied_as_rows_of_a_table_are():
     table = Traced([Dense(3)], images.x.reshape(len(images.x), -1))
     params = images.random_params(2)
     assert np.array_equal(images.outputs(params), table.outputs(params))
-    assert np.array_equal(
-        images.outputs(params, sparse=True), table.outputs(params, sparse=True)
-    )
+    assert np.array_equal(images.outputs(params, sparse=True), table.outputs(params, sparse=True))
 
 
 def test_embedding_counts_a_token_as_often_as_it_is_there():
@@ -339,7 +343,7 @@ WRONG = {
 
 @pytest.mark.parametrize("message", WRONG)
 def test_parameters_that_are_not_allowed_are_refused(message):
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match=" must be ") as error:
         WRONG[message].check_params()
     assert str(error.value) == message
 

@@ -102,9 +102,7 @@ def average(x):
 @case((5, 6, 2))
 def average_of_overlapping_windows(x):
     x = channels_first(x)
-    return channels_last(
-        functional.avg_pool2d(x, 3, stride=2, padding=1, count_include_pad=False)
-    )
+    return channels_last(functional.avg_pool2d(x, 3, stride=2, padding=1, count_include_pad=False))
 
 
 @case((3, 4, 2))
@@ -149,7 +147,7 @@ def attend(x, queries, keys, values, coefs, intercepts, n_heads, causal=False):
     )[0].transpose(0, 1)
 
 
-HEADS = {name: (6, 6) for name in ("queries", "keys", "values", "coefs")}
+HEADS = dict.fromkeys(("queries", "keys", "values", "coefs"), (6, 6))
 
 
 @case((5, 6), **HEADS, intercepts=(1, 6))
@@ -208,9 +206,7 @@ def transformer(x, **p):
         6, 2, 8, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
     )
     own = {
-        "self_attn.in_proj_weight": torch.cat(
-            [p["queries_0"].T, p["keys_0"].T, p["values_0"].T]
-        ),
+        "self_attn.in_proj_weight": torch.cat([p["queries_0"].T, p["keys_0"].T, p["values_0"].T]),
         "self_attn.in_proj_bias": torch.zeros(18),
         "self_attn.out_proj.weight": p["coefs_0"].T,
         "self_attn.out_proj.bias": p["intercepts_1"][0],
