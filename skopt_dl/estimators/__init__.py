@@ -5,4 +5,10 @@ from skopt_dl.estimators.conversion import from_sklearn
 from skopt_dl.estimators.neural_nets import NeuralNetClassifier, NeuralNetRegressor
 from skopt_dl.estimators.regressor import MLPRegressor
 
-__all__ = ["MLPClassifier", "MLPRegressor", "NeuralNetClassifier", "NeuralNetRegressor", "from_sklearn"]
+__all__ = [
+    "MLPClassifier",
+    "MLPRegressor",
+    "NeuralNetClassifier",
+    "NeuralNetRegressor",
+    "from_sklearn",
+]

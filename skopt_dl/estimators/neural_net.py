@@ -24,12 +24,13 @@ class BaseAnyNetwork(BaseNeuralNet):
     constraints: ClassVar[Constraints] = BaseNeuralNet.constraints
     network: Any
     input_shape: Any
+    _sample_shape: tuple[int, ...] | None
     network_: Network
     params_: np.ndarray
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
+        tags.input_tags.sparse = tags.input_tags.three_d_array = True
         return tags
 
     # Parameters of layers

@@ -9,6 +9,8 @@ from skopt_dl.estimators.neural_net import BaseAnyNetwork
 from skopt_dl.estimators.regression import Regression
 from skopt_dl.layers import Dense
 
+DEFAULT = (Dense(100), "relu")
+
 
 class NeuralNetClassifier(Classification, BaseAnyNetwork):
     """Classifier with a network of any layers, trained by any optimizer.
@@ -149,7 +151,7 @@ class NeuralNetClassifier(Classification, BaseAnyNetwork):
 
     def __init__(
         self,
-        network: Any = (Dense(100), "relu"),
+        network: Any = DEFAULT,
         *,
         input_shape: Any = None,
         optimizer: Any = "adam",
@@ -338,7 +340,7 @@ class NeuralNetRegressor(Regression, BaseAnyNetwork):
 
     def __init__(
         self,
-        network: Any = (Dense(100), "relu"),
+        network: Any = DEFAULT,
         *,
         input_shape: Any = None,
         optimizer: Any = "adam",

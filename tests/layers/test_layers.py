@@ -1,4 +1,4 @@
-"""What holds for every layer: its gradient, stacks, precision, kinds of samples, other libraries."""
+"""What holds for every layer: gradient, stacks, precision, kinds of samples, other libraries."""
 
 import numpy as np
 import pytest
