@@ -41,4 +41,5 @@ def test_convolutional_network_is_compared_with_a_perceptron(capsys):
         warnings.simplefilter("ignore")
         best = load("convolutional_network_on_digits").main(["--epochs", "12", "--folds", "2"])
     assert min(best["convolutional"], best["perceptron"]) > 0.9
-    assert all(name in capsys.readouterr().out for name in best)
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in best)
