@@ -70,9 +70,8 @@ class Binding:
             if name in program.inputs:
                 self._arrays[program.inputs[name]] = array
         self._found: dict[Value, Any] = {}
-        self._varying = {
-            buffer for buffer in program.inputs.values() if buffer not in self._arrays
-        }
+        self._ones: dict[Any, Any] = {}
+        self._varying = {buffer for buffer in program.inputs.values() if buffer not in self._arrays}
         self._fixed = [
             None if self._varies(each) else self._prepare(each) for each in program.instructions
         ]
@@ -118,19 +117,27 @@ class Binding:
             self._found[value] = resolve(self._b.xp, value.steps, array)
         return self._found[value]
 
+    def ones(self, shape: tuple[int, ...], like: Array) -> Array:
+        """Ones, the same for all instructions that need as many."""
+        key = shape, str(like.dtype)
+        if key not in self._ones:
+            self._ones[key] = self._b.ones(shape, like=like)
+        return self._ones[key]
+
     def _own(self, buffer: Buffer) -> Array:
         like = buffer.like
         if buffer.array is not None:
-            array = buffer.array
-            if isinstance(array, float):
-                return self._b.asarray(array, dtype=_dtype(self._b, like.dtype))
-            return array
+            return self._b.asarray(buffer.array, dtype=_dtype(self._b, like.dtype))
         order = order_of(like)
         shape = tuple(like.shape[axis] for axis in order)
         start = self.program.places[buffer]
         array = self._b.cut(self._block, start, shape, _dtype(self._b, like.dtype))
         back = tuple(int(axis) for axis in np.argsort(order))
-        return array if back == order == tuple(range(like.ndim)) else self._b.xp.permute_dims(array, back)
+        return (
+            array
+            if back == order == tuple(range(like.ndim))
+            else self._b.xp.permute_dims(array, back)
+        )
 
     def _prepare(self, instruction: Instruction) -> list[Call]:
         """The calls that carry out an instruction."""
@@ -179,19 +186,18 @@ def _matmul(binding: Binding, instruction: Instruction) -> list[Call]:
 
 def _sum(binding: Binding, instruction: Instruction) -> list[Call]:
     b, axes = binding._b, instruction.attributes["axes"]
-    x, out = binding.array(instruction.inputs[0]), binding.array(instruction.out)
-    if x.ndim == 3 and axes == (1,):
+    x, out = binding.array(instruction.inputs[0]), _kept(binding, instruction)
+    if x.ndim == 3 and axes == (1,) and instruction.out.dtype.kind == "f":
         # A product with ones: in a fraction of the time that a sum over such an axis takes.
-        ones = b.ones((x.shape[0], 1, x.shape[1]), like=x)
-        return [b.product(ones, x, out)]
+        return [b.product(binding.ones((x.shape[0], 1, x.shape[1]), x), x, out)]
     if x.ndim == 3 and axes == (2,):
-        return [partial(b.row_sum, x, out)]
+        return [b.row_sum(x, out)]
     return [partial(b.xp.sum, x, axis=axes, keepdims=True, out=out)]
 
 
 def _extreme(binding: Binding, instruction: Instruction) -> list[Call]:
     b, axes, op = binding._b, instruction.attributes["axes"], instruction.op
-    x, out = binding.array(instruction.inputs[0]), binding.array(instruction.out)
+    x, out = binding.array(instruction.inputs[0]), _kept(binding, instruction)
     if x.dtype == b.xp.bool:
         op = {"max": "any", "min": "all"}[op]
     elif op == "max" and axes == (x.ndim - 1,):
@@ -199,23 +205,30 @@ def _extreme(binding: Binding, instruction: Instruction) -> list[Call]:
     return [partial(getattr(b.xp, op), x, axis=axes, keepdims=True, out=out)]
 
 
+def _kept(binding: Binding, instruction: Instruction) -> Array:
+    """The result of a reduction, with the axes that are summed over of length 1."""
+    out, (x,) = binding.array(instruction.out), instruction.values
+    if out.ndim == x.like.ndim:
+        return out
+    for axis in instruction.attributes["axes"]:
+        out = binding._b.xp.expand_dims(out, axis=axis)
+    return out
+
+
+def _vecdot(binding: Binding, instruction: Instruction) -> list[Call]:
+    b, out = binding._b, binding.array(instruction.out)
+    return [b.prepare(b.row_dot, *map(binding.array, instruction.inputs), out=out)]
+
+
 def _relu_gradient(binding: Binding, instruction: Instruction) -> list[Call]:
-    b = binding._b
     delta, rectified = (binding.array(each) for each in instruction.inputs)
-    out = binding.array(instruction.out)
-    call = partial(b.rectify_gradient, out, rectified)
-    return [call] if out is delta or _is_same(out, delta) else [partial(b.copy, out, delta), call]
-
-
-def _is_same(a: Array, b: Array) -> bool:
-    """Whether two arrays are the same memory, seen in the same way."""
-    return type(a) is np.ndarray and a.__array_interface__ == b.__array_interface__
+    return [partial(binding._b.rectify_gradient, delta, rectified, binding.array(instruction.out))]
 
 
 def _where(binding: Binding, instruction: Instruction) -> list[Call]:
     condition, *given = instruction.inputs
     out = binding.array(instruction.out)
-    arrays = [binding.array(each, out.dtype) for each in given]
+    arrays = [binding.array(each, dtype=out.dtype) for each in given]
     return [partial(binding._b.where, binding.array(condition), *arrays, out)]
 
 
@@ -239,30 +252,25 @@ def _pad(binding: Binding, instruction: Instruction) -> list[Call]:
 def _take(binding: Binding, instruction: Instruction) -> list[Call]:
     table, indices = (binding.array(each) for each in instruction.inputs)
     out = binding.array(instruction.out)
-    b, n_models = binding._b, out.shape[0]
-    flat = b.xp.reshape(out, (n_models, -1, out.shape[-1]))
-
-    def call() -> None:
-        for k in range(n_models):
-            rows = b.xp.reshape(indices[k % indices.shape[0], ...], (-1,))
-            flat[k, ...] = b.xp.take(table[k % table.shape[0], ...], rows, axis=0)
-
-    return [call]
+    return [
+        partial(
+            binding._b.take,
+            table[k % table.shape[0], ...],
+            indices[k % indices.shape[0], ...],
+            out[k, ...],
+        )
+        for k in range(out.shape[0])
+    ]
 
 
 def _add_at(binding: Binding, instruction: Instruction) -> list[Call]:
     indices, rows = (binding.array(each) for each in instruction.inputs)
     out = binding.array(instruction.out)
-    b, n_models = binding._b, rows.shape[0]
-    flat = b.xp.reshape(rows, (n_models, -1, rows.shape[-1]))
-
-    def call() -> None:
-        out[...] = 0.0
-        for k in range(n_models):
-            places = b.xp.reshape(indices[k % indices.shape[0], ...], (-1,))
-            b.add_at(out[k % out.shape[0], ...], places, flat[k, ...])
-
-    return [call]
+    adding = [
+        partial(binding._b.add_at, out[k, ...], indices[k % indices.shape[0], ...], rows[k, ...])
+        for k in range(out.shape[0])
+    ]
+    return [partial(out.__setitem__, ..., 0.0), *adding]
 
 
 def _corners(large: Array, small: Array, stride: tuple[int, int]) -> list[tuple[Array, Array]]:
@@ -270,7 +278,9 @@ def _corners(large: Array, small: Array, stride: tuple[int, int]) -> list[tuple[
     down, across, high, wide = small.shape[-5:-1]
     return [
         (
-            large[..., i : i + stride[0] * down : stride[0], j : j + stride[1] * across : stride[1], :],
+            large[
+                ..., i : i + stride[0] * down : stride[0], j : j + stride[1] * across : stride[1], :
+            ],
             small[..., i, j, :],
         )
         for i in range(high)
@@ -313,6 +323,7 @@ def _opaque(binding: Binding, instruction: Instruction) -> list[Call]:
 _SPECIAL: dict[str, Callable[[Binding, Instruction], list[Call]]] = {
     "copy": _copy,
     "matmul": _matmul,
+    "vecdot": _vecdot,
     "sum": _sum,
     "max": _extreme,
     "min": _extreme,

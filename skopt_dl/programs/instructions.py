@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from skopt_dl.programs.values import Buffer, Value
 
@@ -20,13 +22,38 @@ BINARY = frozenset(
     "not_equal logical_and logical_or relu_gradient".split()
 )
 ELEMENTWISE = UNARY | BINARY | {"where", "clip"}
-BOOLEAN = frozenset(
-    "isfinite logical_not greater greater_equal less less_equal equal not_equal logical_and "
-    "logical_or".split()
-)
+# Those that are no ufunc of NumPy's.
+_OWN = {"erf", "relu", "relu_gradient", "clip"}
+# Of these the result may lie where an input lies, if both are seen in the same way.
+IN_PLACE = ELEMENTWISE - {"where", "relu_gradient"}
 REDUCTIONS = frozenset({"sum", "max", "min"})
 # What moves numbers and computes nothing.
 MOVEMENTS = frozenset({"copy", "concat", "pad", "take", "patches"})
+
+
+def dtypes(op: str, kinds: Sequence[Any]) -> tuple[np.dtype[Any], ...]:
+    """Dtypes of the inputs of an elementwise operation, after conversion, and of its result.
+
+    Parameters
+    ----------
+    op : str
+    kinds : sequence of dtype or number
+        Of the inputs; a number takes the dtype of the arrays that it meets, as in NumPy.
+
+    Raises
+    ------
+    TypeError
+        If NumPy has no such operation for them.
+    """
+    if op == "where":
+        common = np.result_type(*kinds[1:])
+        return np.dtype(bool), common, common, common
+    if op in _OWN:
+        common = np.result_type(*kinds, *([] if op == "clip" else [1.0]))
+        return (common,) * (len(kinds) + 1)
+    given = [each if isinstance(each, np.dtype) else type(each) for each in kinds]
+    given = [np.dtype(bool) if each is bool else each for each in given]
+    return getattr(np, op).resolve_dtypes((*given, None))
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from skopt_dl.programs.instructions import ELEMENTWISE, Instruction
+from skopt_dl.programs.instructions import IN_PLACE, Instruction
 from skopt_dl.programs.values import Buffer, Value
 
 # What vector instructions like the start of an array to be a multiple of.
@@ -64,9 +64,8 @@ def _in_place(
     shared: dict[Buffer, Buffer] = {}
     for number, instruction in enumerate(instructions):
         out = instruction.out
-        if instruction.op not in ELEMENTWISE or instruction.op == "where" or not out.is_whole:
-            continue
-        if not out.buffer.is_own or lives[out.buffer][0] != number:
+        is_new = out.buffer.is_own and lives[out.buffer][0] == number
+        if instruction.op not in IN_PLACE or not is_new or not out.is_whole:
             continue
         for value in instruction.values:
             others = [each for each in instruction.values if each.buffer is value.buffer]

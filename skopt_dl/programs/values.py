@@ -75,7 +75,9 @@ class Value:
 
     __slots__ = ("buffer", "like", "steps")
 
-    def __init__(self, buffer: Buffer, steps: tuple[Step, ...] = (), like: np.ndarray | None = None):
+    def __init__(
+        self, buffer: Buffer, steps: tuple[Step, ...] = (), like: np.ndarray | None = None
+    ):
         self.buffer, self.steps = buffer, steps
         self.like = buffer.like if like is None else like
 
@@ -95,7 +97,7 @@ class Value:
     def view(self, step: Step) -> Value | None:
         """The view after one more step; None where it takes a copy."""
         try:
-            like = _VIEWS[step[0]](self.like, step[1])
+            like = VIEWS[step[0]](self.like, step[1])
         except ValueError:
             return None
         return Value(self.buffer, (*self.steps, step), like)
@@ -105,7 +107,7 @@ def _reshape(array: Any, shape: tuple[int, ...]) -> Any:
     return array.reshape(shape, copy=False) if type(array) is np.ndarray else array.reshape(shape)
 
 
-_VIEWS = {
+VIEWS = {
     "slice": lambda array, key: array[key],
     "reshape": _reshape,
     "permute": lambda array, axes: array.transpose(axes),
@@ -129,5 +131,5 @@ def resolve(xp: Any, steps: Sequence[Step], array: Array) -> Array:
         elif name == "reshape" and type(array) is not np.ndarray:
             array = xp.reshape(array, argument)
         else:
-            array = _VIEWS[name](array, argument)
+            array = VIEWS[name](array, argument)
     return array
