@@ -134,7 +134,7 @@ class Backend:
         out[...] = self.xp.where(condition, x, y)
 
     def add_at(self, table: Array, indices: Array, rows: Array) -> None:
-        """Add each of the rows, ``(…, m)``, to that of a table, ``(n, m)``, which its index says."""
+        """Add rows, ``(…, m)``, each to that of a table, ``(n, m)``, which its index says."""
         xp = self.xp
         indices, rows = xp.reshape(indices, (-1,)), xp.reshape(rows, (-1, rows.shape[-1]))
         for place in range(rows.shape[0]):

@@ -136,6 +136,7 @@ class NetworkObjective(Objective):
             self.statistics = fresh
         self._smoothing = self._make_smoothing()
         self._params: Array = None
+        self._has_own_params = False
         self._memory = Memory(b, self._grad)
         self._bindings: dict[int, Binding] = {}
         self._prepared: dict[Hashable, _Loaded] = {}
@@ -261,9 +262,6 @@ class NetworkObjective(Objective):
 
     def _bind(self, params: Array, batch: _Batch) -> None:
         """Bind a batch's calls to these parameters and to the memory of its size."""
-        if self._params is not params:
-            self._params = params
-            self._bindings.clear()
         binding = self._bindings.get(batch.n_rows)
         if binding is None:
             arrays = {"params": params, "grad": self._grad, "statistics": self.statistics}
@@ -308,13 +306,24 @@ class NetworkObjective(Objective):
 
     def grad(self, params: Array, batch: Any = None) -> Array:
         batch = self._everything() if batch is None else batch
-        if batch.binding is None or self._params is not params or (
-            batch.binding is not self._bindings.get(batch.n_rows)
-        ):
+        if self._params is not params:
+            params = self._take(params)
+        if batch.binding is None or batch.binding is not self._bindings.get(batch.n_rows):
             self._bind(params, batch)
         for call in batch.calls:
             call()
         return self._grad
+
+    def _take(self, params: Array) -> Array:
+        """The parameters to compute with: the given ones, copied where they keep changing place."""
+        if self._params is None:
+            self._params = params
+        else:
+            if not self._has_own_params:
+                self._params, self._has_own_params = self._b.xp.empty_like(self._grad), True
+                self._bindings.clear()
+            self._params[...] = params
+        return self._params
 
     def _values(self, place: _Batch | _Loaded, rest: Array, y: Array) -> Array:
         """The loss of each sample, ``(K, n_rows)``, of what gradients have left."""

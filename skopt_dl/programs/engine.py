@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -128,16 +128,13 @@ class Binding:
         like = buffer.like
         if buffer.array is not None:
             return self._b.asarray(buffer.array, dtype=_dtype(self._b, like.dtype))
+        start, dtype = self.program.places[buffer], _dtype(self._b, like.dtype)
+        if like.flags.c_contiguous:
+            return self._b.cut(self._block, start, like.shape, dtype)
         order = order_of(like)
         shape = tuple(like.shape[axis] for axis in order)
-        start = self.program.places[buffer]
-        array = self._b.cut(self._block, start, shape, _dtype(self._b, like.dtype))
-        back = tuple(int(axis) for axis in np.argsort(order))
-        return (
-            array
-            if back == order == tuple(range(like.ndim))
-            else self._b.xp.permute_dims(array, back)
-        )
+        array = self._b.cut(self._block, start, shape, dtype)
+        return self._b.xp.permute_dims(array, tuple(np.argsort(order).tolist()))
 
     def _prepare(self, instruction: Instruction) -> list[Call]:
         """The calls that carry out an instruction."""
@@ -145,20 +142,20 @@ class Binding:
         if special is not None:
             return special(self, instruction)
         b, out = self._b, self.array(instruction.out)
-        dtype = _operand_dtype(instruction)
-        inputs = [self.array(each, dtype and _dtype(b, dtype)) for each in instruction.inputs]
+        values = instruction.values
+        dtype = None
+        if len(values) < len(instruction.inputs):
+            # Numbers take the dtype of the arrays they meet.
+            kinds = [value.dtype for value in values if value.dtype.kind != "b"]
+            dtype = _dtype(b, np.result_type(*kinds)) if kinds else None
+        inputs = [self.array(each, dtype) for each in instruction.inputs]
         return [b.prepare(b.function(instruction.op), *inputs, out=out)]
 
 
+@cache
 def _dtype(b: Backend, dtype: np.dtype[Any]) -> Any:
     """A NumPy dtype as this library's own."""
     return getattr(b.xp, "bool" if dtype.kind == "b" else dtype.name)
-
-
-def _operand_dtype(instruction: Instruction) -> np.dtype[Any] | None:
-    """The dtype for numbers among the inputs: that of the arrays they meet."""
-    kinds = [value.dtype for value in instruction.values if value.dtype.kind != "b"]
-    return np.result_type(*kinds) if kinds else None
 
 
 def _copy(binding: Binding, instruction: Instruction) -> list[Call]:

@@ -24,8 +24,11 @@ BINARY = frozenset(
 ELEMENTWISE = UNARY | BINARY | {"where", "clip"}
 # Those that are no ufunc of NumPy's.
 _OWN = {"erf", "relu", "relu_gradient", "clip"}
-# Of these the result may lie where an input lies, if both are seen in the same way.
-IN_PLACE = ELEMENTWISE - {"where", "relu_gradient"}
+# Which inputs the result may lie in the place of, seen in the same way.
+IN_PLACE: Mapping[str, tuple[int, ...]] = {
+    **dict.fromkeys(ELEMENTWISE - {"where"}, (0, 1, 2)),
+    "relu_gradient": (1,),
+}
 REDUCTIONS = frozenset({"sum", "max", "min"})
 # What moves numbers and computes nothing.
 MOVEMENTS = frozenset({"copy", "concat", "pad", "take", "patches"})
@@ -81,6 +84,12 @@ class Instruction:
     def values(self) -> list[Value]:
         """The arrays among its inputs."""
         return [each for each in self.inputs if isinstance(each, Value)]
+
+    @property
+    def replaceable(self) -> list[Value]:
+        """The arrays among its inputs in whose place the result may lie."""
+        places = [i for i in IN_PLACE.get(self.op, ()) if i < len(self.inputs)]
+        return [each for each in map(self.inputs.__getitem__, places) if isinstance(each, Value)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from skopt_dl.programs.instructions import IN_PLACE, Instruction
+from skopt_dl.programs.instructions import Instruction
 from skopt_dl.programs.values import Buffer, Value
 
 # What vector instructions like the start of an array to be a multiple of.
@@ -65,9 +65,9 @@ def _in_place(
     for number, instruction in enumerate(instructions):
         out = instruction.out
         is_new = out.buffer.is_own and lives[out.buffer][0] == number
-        if instruction.op not in IN_PLACE or not is_new or not out.is_whole:
+        if not is_new or not out.is_whole:
             continue
-        for value in instruction.values:
+        for value in instruction.replaceable:
             others = [each for each in instruction.values if each.buffer is value.buffer]
             if (
                 value.buffer.is_own

@@ -208,7 +208,9 @@ class Tracer:
             return out
         target = out.writable().value
         fits = op == "copy" or target.dtype == like.dtype
-        if not fits or any(_clash(op, target, each) for each in operands):
+        if not fits or any(
+            _clash(op, i, target, each) for i, each in enumerate(operands)
+        ):
             result = self.write(op, like, operands, None, attributes)
             return self.write("copy", target.like, (result.value,), out)
         self.writes[target.buffer] = len(self.instructions)
@@ -256,6 +258,8 @@ class Tracer:
 
     def view(self, symbol: Symbol, name: str, argument: Any) -> Symbol:
         """Return a view of an array, or a copy with a view where there can be no view."""
+        if name in ("reshape", "broadcast") and argument == symbol.shape:
+            return symbol
         if isinstance(symbol.value.buffer.array, float):
             # What is written to one view is seen in all.
             symbol.writable()
@@ -398,11 +402,11 @@ def _without_dead(instructions: Sequence[Instruction]) -> list[Instruction]:
     return kept[::-1]
 
 
-def _clash(op: str, out: Value, operand: Operand) -> bool:
-    """Whether writing a result would change what has yet to be read."""
+def _clash(op: str, number: int, out: Value, operand: Operand) -> bool:
+    """Whether writing a result may change what an operation has yet to read of an operand."""
     if not isinstance(operand, Value) or operand.buffer is not out.buffer:
         return False
-    if op in IN_PLACE and operand.steps == out.steps:
+    if number in IN_PLACE.get(op, ()) and operand.steps == out.steps:
         return False
     return bool(np.may_share_memory(out.like, operand.like, max_work=1000))
 
@@ -541,7 +545,7 @@ class Symbol:
         raise MissingError(f"it uses .{name} of an array")
 
     def writable(self) -> Symbol:
-        """This array itself, with memory that can be written to."""
+        """The array itself, with memory that can be written to."""
         array = self.value.buffer.array
         if isinstance(array, float):
             self.value = self._tracer.fill(self.value.like, array).value
@@ -883,8 +887,8 @@ class Namespace:
     def expand_dims(self, x: Any, axis: int = 0) -> Symbol:
         x = self._tracer.symbol(x)
         shape = list(x.shape)
-        for place in sorted(normalize_axis_tuple(axis, x.ndim + np.size(axis))):
-            shape.insert(place, 1)
+        for each in sorted(normalize_axis_tuple(axis, x.ndim + np.size(axis))):
+            shape.insert(each, 1)
         return self.reshape(x, shape)
 
     def squeeze(self, x: Any, axis: Any = None) -> Symbol:
@@ -945,9 +949,8 @@ class Namespace:
         patches : array of shape (…, n_vertical, n_horizontal, *size, channels)
         """
         *front, height, width, channels = x.shape
-        down, across = (
-            (n - k) // s + 1 for n, k, s in zip((height, width), size, stride, strict=True)
-        )
+        sizes = zip((height, width), size, stride, strict=True)
+        down, across = ((n - k) // step + 1 for n, k, step in sizes)
         if min(down, across) < 1:
             raise TracingError(f"it cuts patches {size} from images of {height} by {width}")
         like = pattern((*front, down, across, *size, channels), x.dtype)
