@@ -6,7 +6,7 @@ from strict_backend import StrictBackend
 from skopt_dl.backends import get_backend
 from skopt_dl.programs import Binding, Memory, Tracer, differentiate
 
-H = 1e-3
+H = 3e-4
 
 
 class Traced:
@@ -58,7 +58,7 @@ class Traced:
             order = tuple(
                 int(i) for i in np.argsort([-s for s in buffer.like.strides], kind="stable")
             )
-            array = np.ascontiguousarray(array.transpose(order)).transpose(np.argsort(order))
+            array = array.transpose(order).copy(order="C").transpose(np.argsort(order))
             arrays[name] = array if isinstance(b.xp, type(np)) else b.asarray(array.copy())
         memory = Memory(b, next(iter(arrays.values())) if arrays else np.zeros(1))
         calls = Binding(b, self.program, arrays, memory).calls()
@@ -102,16 +102,15 @@ def values(function, arrays):
 def slopes(program, i):
     """Fourth-order central differences of the weighted sum of the results by one input."""
 
-    def total(array):
-        moved = [*program.arrays]
-        moved[i] = array
-        before, program.arrays = program.arrays, moved
-        try:
-            found = program.run()
-        finally:
-            program.arrays = before
-        names = [name for name in found if name.startswith("out")]
-        return sum(float((weights(found[name].shape) * found[name]).sum()) for name in names)
+    arrays, calls = program.bind(get_backend("cpu"))
+    names = [name for name in arrays if name.startswith("out")]
+
+    def total(moved):
+        for number, array in enumerate(program.arrays):
+            arrays[f"in {number}"][...] = moved if number == i else array
+        for call in calls:
+            call()
+        return sum(float((weights(arrays[name].shape) * arrays[name]).sum()) for name in names)
 
     array = program.arrays[i]
     result = np.empty(array.shape)

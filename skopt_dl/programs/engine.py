@@ -273,11 +273,10 @@ def _add_at(binding: Binding, instruction: Instruction) -> list[Call]:
 def _corners(large: Array, small: Array, stride: tuple[int, int]) -> list[tuple[Array, Array]]:
     """For each element of a patch: where it is in the images, and in the patches."""
     down, across, high, wide = small.shape[-5:-1]
+    last = stride[0] * (down - 1) + 1, stride[1] * (across - 1) + 1
     return [
         (
-            large[
-                ..., i : i + stride[0] * down : stride[0], j : j + stride[1] * across : stride[1], :
-            ],
+            large[..., i : i + last[0] : stride[0], j : j + last[1] : stride[1], :],
             small[..., i, j, :],
         )
         for i in range(high)

@@ -68,11 +68,13 @@ def _in_place(
         if not is_new or not out.is_whole:
             continue
         for value in instruction.replaceable:
-            others = [each for each in instruction.values if each.buffer is value.buffer]
+            buffer = value.buffer
+            same = [each for each in instruction.replaceable if each.buffer is buffer]
             if (
-                value.buffer.is_own
-                and lives[value.buffer][1] == number
-                and all(_alike(each, out) for each in others)
+                buffer.is_own
+                and lives[buffer][1] == number
+                and all(_alike(each, out) for each in same)
+                and len(same) == sum(each.buffer is buffer for each in instruction.values)
             ):
                 shared[out.buffer] = shared.get(value.buffer, value.buffer)
                 break

@@ -206,7 +206,7 @@ class Tracer:
             self._record(op, value, operands, attributes)
             out.value = value
             return out
-        target = out.writable().value
+        target = out.value
         fits = op == "copy" or target.dtype == like.dtype
         if not fits or any(
             _clash(op, i, target, each) for i, each in enumerate(operands)
@@ -221,6 +221,7 @@ class Tracer:
     def _check_target(out: Any, like: np.ndarray) -> None:
         if not isinstance(out, Symbol):
             raise TracingError("it writes into an array that was there before")
+        out.writable()
         if out.shape != like.shape:
             raise TracingError(f"it writes shape {like.shape} into an array of shape {out.shape}")
         if not np.can_cast(like.dtype, out.dtype, "same_kind"):
@@ -560,7 +561,9 @@ class Symbol:
         if not all(each is None or each is ... or _is_basic(each) for each in keys):
             raise TracingError("it takes elements by an array of indices or a mask")
         # A view of everything is as good as the array itself.
-        return self if _is_everything(key) else self._tracer.view(self, "slice", key)
+        if _is_everything(key):
+            return self
+        return self._tracer.view(self, "slice", _explicit(keys, self.shape))
 
     def __setitem__(self, key: Any, value: Any) -> None:
         target = self if _is_everything(key) else self.writable()[key]
@@ -614,6 +617,27 @@ def _is_basic(key: Any) -> bool:
         parts = (key.start, key.stop, key.step)
         return all(each is None or isinstance(each, int | np.integer) for each in parts)
     return isinstance(key, int | np.integer) and not isinstance(key, bool)
+
+
+def _explicit(keys: Sequence[Any], shape: Sequence[int]) -> tuple[Any, ...]:
+    """Keys with a number or a slice, within bounds, for each axis, and None for each new one."""
+    n_given = sum(each is not None and each is not ... for each in keys)
+    if keys.count(...) > 1 or n_given > len(shape):
+        raise TracingError(f"it takes parts {keys} of an array of shape {tuple(shape)}")
+    place = keys.index(...) if ... in keys else len(keys)
+    rest = (slice(None),) * (len(shape) - n_given)
+    sizes, explicit = iter(shape), []
+    for key in (*keys[:place], *rest, *keys[place + 1 :]):
+        if isinstance(key, slice):
+            start, stop, step = key.indices(next(sizes))
+            key = slice(start, None if stop < 0 else stop, step)
+        elif key is not None:
+            size, key = next(sizes), int(key)
+            if not -size <= key < size:
+                raise TracingError(f"it takes element {key} of an axis of length {size}")
+            key %= size
+        explicit.append(key)
+    return tuple(explicit)
 
 
 def _is_everything(key: Any) -> bool:
@@ -959,6 +983,10 @@ class Namespace:
     def unpatches(self, patches: Any, shape: Sequence[int], stride: tuple[int, int]) -> Symbol:
         """Add up patches where they were cut from images of this shape."""
         like = pattern(shape, patches.dtype)
+        down, across, high, wide = patches.shape[-5:-1]
+        fits = zip(shape[-3:-1], (high, wide), stride, (down, across), strict=True)
+        if any((n - k) // step + 1 != count for n, k, step, count in fits):
+            raise TracingError(f"it adds patches {patches.shape} up to images {tuple(shape)}")
         attributes = {"stride": tuple(stride)}
         return self._tracer.write("unpatches", like, (patches.value,), None, attributes)
 
