@@ -13,6 +13,10 @@ from skopt_dl.programs.tracing import Node, Symbol, Tracer, TracingError
 from skopt_dl.programs.values import VIEWS, Buffer, Value
 
 Rule = Callable[..., Any]
+LOST = (
+    "it writes to an array that it sees in another way, and that the gradient goes through; "
+    "xp.concat makes one array of parts"
+)
 
 
 def differentiate(
@@ -53,19 +57,38 @@ class _Reverse:
         self.own: set[Value] = set()
         self.nodes = list(tracer.tape)
         self.needed = {symbol.value for symbol, _ in wanted}
-        # Since when arrays that were there hold what the gradient goes through.
-        self.holding: dict[Buffer, int] = {}
-        for node in self.nodes:
-            depends = any(value in self.needed for value in _values(node.inputs))
-            if depends and node.out.dtype.kind == "f":
-                self.needed.add(node.out)
-                if node.out.buffer in tracer.writes:
-                    self.holding.setdefault(node.out.buffer, node.number)
+        # When values were computed, and where arrays that were there were written to.
+        self.since: dict[Value, int] = {}
+        self.written: dict[Buffer, list[tuple[int, Value]]] = {}
+        self.lost = {node for number, node in enumerate(self.nodes) if self.follow(number, node)}
+
+    def follow(self, number: int, node: Node) -> bool:
+        """Find whether the gradient goes through a node, and whether it is lost on the way."""
+        values = _values(node.inputs)
+        is_lost = any(map(self.is_lost, values))
+        depends = is_lost or any(value in self.needed for value in values)
+        if depends and node.out.dtype.kind == "f":
+            self.needed.add(node.out)
+        if node.out.buffer in self.tracer.writes and node.op not in VIEWS:
+            self.written.setdefault(node.out.buffer, []).append((number, node.out))
+        self.since[node.out] = number
+        return is_lost
+
+    def is_lost(self, value: Value) -> bool:
+        """Whether an array was written to, seen in another way, since a value was computed."""
+        return any(
+            number > self.since.get(value, -1)
+            and other is not value
+            and (other in self.needed or value in self.needed)
+            and bool(np.may_share_memory(other.like, value.like, max_work=1000))
+            for number, other in self.written.get(value.buffer, ())
+        )
 
     def run(self, seeds: Sequence[tuple[Symbol, Symbol]]) -> list[Symbol]:
         with self.tracer.untaped():
             for symbol, delta in seeds:
-                self.check(symbol.value, len(self.tracer.instructions))
+                if self.is_lost(symbol.value):
+                    raise TracingError(LOST)
                 self.give(symbol.value, lambda delta=delta: delta)
             for node in reversed(self.nodes):
                 delta = self.deltas.get(node.out)
@@ -88,8 +111,8 @@ class _Reverse:
         if node.op not in VIEWS and node.out.buffer in self.tracer.writes:
             # Before it was written to, the array was another one.
             del self.deltas[node.out]
-        for value in _values(node.inputs):
-            self.check(value, node.number)
+        if node in self.lost:
+            raise TracingError(LOST)
         n_before = len(self.tracer.instructions)
         if node.backward is not None:
             out, inputs = self.symbol(node.out), [self.symbol(each) for each in node.inputs]
@@ -109,24 +132,20 @@ class _Reverse:
             self.apply(node, delta)
         self.check_read(node, n_before)
 
-    def check(self, value: Value, number: int) -> None:
-        """Refuse an array of which parts, seen otherwise, hold what the gradient goes through."""
-        if value not in self.needed and self.holding.get(value.buffer, number) < number:
-            raise TracingError(
-                "it writes to parts of an array that the gradient goes through; concat can do that"
-            )
-
     def check_read(self, node: Node, n_before: int) -> None:
         """Refuse derivatives that read what the node has read, and is another by now."""
-        writes = self.tracer.writes
+        given = {each.buffer for each in _values(node.inputs)}
+        # A node that writes into its own input has it no more.
+        since = node.number - (node.out.buffer in given)
+        given.add(node.out.buffer)
+        changed = {
+            buffer for buffer in given if since <= self.tracer.writes.get(buffer, -1) < n_before
+        }
         for instruction in self.tracer.instructions[n_before:]:
-            for value in instruction.values:
-                if node.number <= writes.get(value.buffer, -1) < n_before and any(
-                    value.buffer is each.buffer for each in (node.out, *_values(node.inputs))
-                ):
-                    raise TracingError(
-                        f"the derivative of {node.op} needs an array that is written to afterwards"
-                    )
+            if any(value.buffer in changed for value in instruction.values):
+                raise TracingError(
+                    f"the derivative of {node.op} needs an array that is written to afterwards"
+                )
 
     def check_unchanged(self, node: Node, delta: Symbol, n_before: int) -> None:
         """Refuse a component's derivative that writes into what it was given."""
