@@ -1,6 +1,7 @@
 """Array code, traced and run: what tests of programs share."""
 
 import numpy as np
+import specified
 from strict_backend import StrictBackend
 
 from skopt_dl.backends import get_backend
@@ -50,7 +51,7 @@ class Traced:
             if kind == "in":
                 array = self.arrays[int(number)].copy()
             elif kind == "seed":
-                array = weights(shape)
+                array = weights(shape).astype(dtype)
             elif kind == "scalar":
                 array = np.asarray(self.program.scalars[name](3), dtype)
             else:
@@ -75,6 +76,12 @@ class Traced:
             for call in calls:
                 call()
         return {name: b.to_numpy(array) for name, array in arrays.items()}
+
+    def run_as_specified(self):
+        """The same by an engine that was written from the documentation."""
+        arrays, _ = self.bind(get_backend("cpu"))
+        specified.run(self.program, arrays)
+        return arrays
 
     def outputs(self, b=None):
         """The results of a run."""

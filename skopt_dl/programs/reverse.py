@@ -233,7 +233,7 @@ class _Reverse:
         for value in _values(node.inputs):
             stop = start + value.shape[axis]
             key = (*[slice(None)] * axis, slice(start, stop))
-            self.give(value, lambda key=key: delta[key])
+            self.give(value, lambda key=key, value=value: self.like(delta[key], value))
             start = stop
 
 

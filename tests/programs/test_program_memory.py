@@ -161,8 +161,10 @@ def overlapping(program):
             starts = program.places[a], program.places[b]
             if a is not b and starts[0] <= starts[1] < starts[0] + n_bytes(a):
                 together = born <= other_dies and other_born <= dies
-                if together and not taken_over(program, a, dies, b, other_born) and (
-                    not taken_over(program, b, other_dies, a, born)
+                if (
+                    together
+                    and not taken_over(program, a, dies, b, other_born)
+                    and (not taken_over(program, b, other_dies, a, born))
                 ):
                     found.append((a, b))
     return found
@@ -175,8 +177,10 @@ def n_bytes(buffer):
 def taken_over(program, a, dies, b, born):
     """Whether `b` is the result of the instruction that `a` dies in, in its place."""
     instruction = program.instructions[dies]
-    return dies == born and instruction.out.buffer is b and any(
-        each.buffer is a for each in instruction.replaceable
+    return (
+        dies == born
+        and instruction.out.buffer is b
+        and any(each.buffer is a for each in instruction.replaceable)
     )
 
 
@@ -190,6 +194,9 @@ def test_a_random_program_computes_what_numpy_does(steps):
     expected = values(function, arrays)
     for found, wanted in zip(traced.outputs(), expected, strict=True):
         np.testing.assert_array_equal(found, wanted)
+    by_specification = traced.run_as_specified()
+    for i, wanted in enumerate(expected):
+        np.testing.assert_array_equal(by_specification[f"out {i}"], wanted)
     assert not overlapping(traced.program)
 
 
@@ -306,6 +313,10 @@ def test_no_instruction_allocates(function, shapes, dtype, n_models, n_rows):
         for i, shape in enumerate(shapes)
     ]
     traced = Traced(function, arrays, range(1, len(arrays)), dtype=dtype)
+    if n_rows == 1:
+        expected, found = traced.run(), traced.run_as_specified()
+        for name in expected:
+            np.testing.assert_allclose(found[name], expected[name], rtol=1e-4, atol=1e-6)
     _, calls = traced.bind(get_backend("cpu"))
     for call in calls:
         call()
