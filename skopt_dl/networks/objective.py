@@ -274,8 +274,10 @@ class NetworkObjective(Objective):
                 arrays,
                 self._memory,
                 {
-                    f"mask {number}": partial(self._draw, number, layer)
-                    for number, layer in enumerate(self.network.drawing)
+                    f"mask {number}": partial(_draw, self._b, layer, rates, self.rngs)
+                    for number, (layer, rates) in enumerate(
+                        zip(self.network.drawing, self.per_model.T.tolist(), strict=True)
+                    )
                 },
             )
         if batch.binding is not binding:
@@ -295,19 +297,6 @@ class NetworkObjective(Objective):
         factors = b.zeros((self.n_models, self.layout.size), like=self._grad)
         factors[:, :n_weights] = factor
         return factors
-
-    def _draw(self, number: int, layer: Any, mask: Array) -> None:
-        """Write what a layer draws for each model, 1 for those that draw nothing."""
-        on_host = (
-            mask if isinstance(mask, np.ndarray) else np.empty(mask.shape, host_dtype(mask.dtype))
-        )
-        for k, rate in enumerate(self.per_model[:, number].tolist()):
-            if layer.draws(rate):
-                layer.draw(self.rngs[k], rate, on_host[k])
-            else:
-                on_host[k] = 1.0
-        if on_host is not mask:
-            mask[...] = self._b.asarray(on_host)
 
     def grad(self, params: Array, batch: Any = None) -> Array:
         batch = self._everything() if batch is None else batch
@@ -375,3 +364,23 @@ class NetworkObjective(Objective):
 
     def _everything(self) -> _Batch:
         return self.load(Block(slice(0, self.n_samples), (self.n_samples,)))[0]
+
+
+def _draw(
+    b: Backend,
+    layer: Any,
+    rates: Sequence[float],
+    rngs: Sequence[np.random.Generator],
+    mask: Array,
+) -> None:
+    """Write what a layer draws for each model, 1 for those that draw nothing."""
+    on_host = mask
+    if not isinstance(mask, np.ndarray):
+        on_host = np.empty(mask.shape, host_dtype(mask.dtype))
+    for k, rate in enumerate(rates):
+        if layer.draws(rate):
+            layer.draw(rngs[k], rate, on_host[k])
+        else:
+            on_host[k] = 1.0
+    if on_host is not mask:
+        mask[...] = b.asarray(on_host)
