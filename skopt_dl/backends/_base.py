@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
@@ -161,27 +161,6 @@ class Backend:
         """Error function, which the array API lacks."""
         raise NotImplementedError(f"{type(self).__name__} has no error function.")
 
-    def update(
-        self, optimizer: Any, grad: Array, state: Mapping[str, Array], params: Array, step: Any
-    ) -> None:
-        """Apply one optimizer step to `params`, in place.
-
-        The place where a device may run the whole update as one fused kernel.
-        """
-        change = optimizer.update(grad, state, params, step)
-        if getattr(change, "shape", None) != params.shape:
-            raise _not_a_change(optimizer, change, params)
-        self.xp.add(params, change, out=params)
-
     def quiet(self) -> AbstractContextManager[Any]:
         """Silence floating-point warnings: overflow is found, and reported, once an epoch."""
         return nullcontext()
-
-
-def _not_a_change(optimizer: Any, change: Any, params: Array) -> ValueError:
-    name = type(optimizer).__name__
-    came = "None" if change is None else f"an object of shape {getattr(change, 'shape', None)}"
-    return ValueError(
-        f"{name}.update returned {came}; it must return the change, an array of shape "
-        f"{params.shape}. skopt_dl.testing.check_optimizer({name}()) examines all the rules."
-    )

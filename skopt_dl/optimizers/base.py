@@ -46,7 +46,16 @@ class Step:
         The loss of this batch, where the optimizer lists ``"loss"`` in ``needs``.
     """
 
-    __slots__ = ("coefficients", "layout", "learning_rate", "loss", "number", "scratch", "xp")
+    __slots__ = (
+        "coefficients",
+        "gradient",
+        "layout",
+        "learning_rate",
+        "loss",
+        "number",
+        "scratch",
+        "xp",
+    )
 
     xp: Any
     number: int
@@ -55,6 +64,7 @@ class Step:
     coefficients: Mapping[str, Any]
     scratch: Array
     loss: Array
+    gradient: Callable[[Array], Array]
 
 
 class Optimizer(Configurable):

@@ -123,12 +123,12 @@ class Binding:
         if buffer.array is not None:
             array = buffer.array
             if isinstance(array, float):
-                return self._b.asarray(array, dtype=_dtype(self._b, like.dtype))
+                return self._b.asarray(array, dtype=dtype_of(self._b, like.dtype))
             return array
         order = order_of(like)
         shape = tuple(like.shape[axis] for axis in order)
         start = self.program.places[buffer]
-        array = self._b.cut(self._block, start, shape, _dtype(self._b, like.dtype))
+        array = self._b.cut(self._block, start, shape, dtype_of(self._b, like.dtype))
         back = tuple(int(axis) for axis in np.argsort(order))
         return array if back == order == tuple(range(like.ndim)) else self._b.xp.permute_dims(array, back)
 
@@ -139,11 +139,11 @@ class Binding:
             return special(self, instruction)
         b, out = self._b, self.array(instruction.out)
         dtype = _operand_dtype(instruction)
-        inputs = [self.array(each, dtype and _dtype(b, dtype)) for each in instruction.inputs]
+        inputs = [self.array(each, dtype and dtype_of(b, dtype)) for each in instruction.inputs]
         return [b.prepare(b.function(instruction.op), *inputs, out=out)]
 
 
-def _dtype(b: Backend, dtype: np.dtype[Any]) -> Any:
+def dtype_of(b: Backend, dtype: np.dtype[Any]) -> Any:
     """A NumPy dtype as this library's own."""
     return getattr(b.xp, "bool" if dtype.kind == "b" else dtype.name)
 

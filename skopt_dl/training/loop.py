@@ -232,6 +232,7 @@ class Stack:
                 self.objective.layout,
                 progress[rows],
                 states[rows],
+                rows,
             )
             self.groups.append((rows, group))
         needed = any(group.needs_loss for _, group in self.groups)
@@ -295,8 +296,8 @@ class Stack:
                     recorder.see(self.models, params, loss, grad)
                 if self.limits is not None:
                     clip_norm(self.b, grad, self.limits)
-                for rows, group in groups:
-                    group.apply(grad[rows, :], None if loss is None else loss[rows])
+                for _, group in groups:
+                    group.apply(grad, loss)
                 if self.averages is not None:
                     self.averages.update(self._predictors())
             losses = xp.stack(seen) if seen else objective.losses()
