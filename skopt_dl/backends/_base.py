@@ -26,12 +26,15 @@ class Backend:
         ``"cpu"`` or ``"cuda"``; what estimators report as ``device_``.
     edition : str
         What the last bit of a result depends on, besides NumPy and the processor.
+    part_bytes : int
+        How many bytes of an array elementwise functions are best given at a time; 0 means all.
     xp : namespace
         The array functions: ``multiply``, ``matmul``, … all taking ``out=``.
     """
 
     device: str = "cpu"
     edition: str = ""
+    part_bytes: int = 0
     xp: Any
 
     def asarray(self, array: Array, dtype: Any = None) -> Array:

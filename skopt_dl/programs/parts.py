@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -14,13 +15,12 @@ from skopt_dl.programs.values import Array, Buffer, Value, pattern
 
 Shape = tuple[int, ...]
 
-# Elements of a part. A dozen arrays of so many are in a second-level cache together, and a call
-# takes far longer than it takes to begin.
-PART = 8192
+# Arrays of fewer parts stay in a larger cache as they are.
+MIN_PARTS = 8
 
 
 def calls_in_parts(
-    b: Backend, program: Program, arrays: Mapping[str, Array], shape: tuple[int, int]
+    b: Backend, program: Program, arrays: Mapping[str, Array], like: Array
 ) -> list[Call]:
     """Bind a program over arrays ``(K, P)``, cut into parts where it is large and can be cut.
 
@@ -32,17 +32,18 @@ def calls_in_parts(
     program : Program
     arrays : dict of str to array
         All inputs of the program, by name.
-    shape : tuple of int
-        K and P.
+    like : array of shape (K, P)
+        Gives shape, dtype and device of those that are cut.
 
     Returns
     -------
     calls : list of callable
         To be called one after the other.
     """
-    n_models, n_columns = shape
-    like = arrays["params"]
-    cut = _cut(program, shape) if n_models * n_columns >= 4 * PART else None
+    shape = tuple(like.shape)
+    n_elements = b.part_bytes // like.dtype.itemsize if b.part_bytes else 0
+    is_large = 0 < MIN_PARTS * n_elements < math.prod(shape)
+    cut = _cut(program, shape) if is_large else None
     if cut is None:
         return Binding(b, program, arrays, Memory(b, like)).calls()
     head, body = cut
@@ -52,16 +53,16 @@ def calls_in_parts(
         arrays[name] = b.cut(b.memory(found.nbytes, like), 0, found.shape, dtype_of(b, found.dtype))
     calls = Binding(b, head, arrays, Memory(b, like)).calls()
     memory = Memory(b, like)
-    for part in _parts(shape):
+    for part in _parts(shape, n_elements):
         lengths = tuple(each.stop - each.start for each in part)
         pieces = {name: _piece(arrays[name], shape, part) for name in body.inputs}
         calls += Binding(b, _resized(body, shape, lengths), pieces, memory).calls()
     return calls
 
 
-def _parts(shape: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
+def _parts(shape: tuple[int, int], n_elements: int) -> Iterator[tuple[slice, slice]]:
     """Whole rows where they are short, else pieces of one: without gaps in memory."""
-    n_rows, n_columns = max(1, PART // shape[1]), min(shape[1], PART)
+    n_rows, n_columns = max(1, n_elements // shape[1]), min(shape[1], n_elements)
     for row in range(0, shape[0], n_rows):
         for column in range(0, shape[1], n_columns):
             yield (

@@ -279,7 +279,7 @@ class UpdateGroup:
             return
         scalars = {name: self._to_device(0.0) for name in program.scalars}
         self._scalars = [(scalars[name], each) for name, each in program.scalars.items()]
-        self._calls = calls_in_parts(b, program, arrays | scalars, tuple(params.shape))
+        self._calls = calls_in_parts(b, program, arrays | scalars, params)
 
     def _call(self, grad: Array, loss: Array | None) -> None:
         """Update as the code says, run with arrays."""
