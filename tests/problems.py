@@ -11,8 +11,8 @@ from skopt_dl.backends import get_backend
 from skopt_dl.layers import activations
 from skopt_dl.networks import (
     Activation,
-    DensePool,
     DenseNetwork,
+    DensePool,
     NetworkObjective,
     SparsePool,
     TargetPool,
@@ -119,7 +119,9 @@ class Problem:
         objective.value_and_grad(params)
         return b.xp.concat([params, objective.statistics], axis=1)
 
-    def objective(self, n_models=1, alpha=0.0, weighted=False, sparse=False, b=NUMPY, **options):
+    def objective(
+        self, n_models=1, alpha=0.0, weighted=False, sparse=False, b=NUMPY, dropout=0.0, **options
+    ):
         x, y, weight = (a.astype(self.dtype) for a in (self.x, self.y, self.sample_weight[:, None]))
         pool = SparsePool(scipy.sparse.csr_array(x)) if sparse else DensePool(b, b.asarray(x))
         return NetworkObjective(
@@ -130,6 +132,7 @@ class Problem:
             n_models=n_models,
             alpha=alpha,
             sample_weight=TargetPool(b, b.asarray(weight)) if weighted else None,
+            per_model=np.broadcast_to(dropout, (n_models, len(self.network.activations))),
             **{"rngs": [np.random.default_rng(k) for k in range(n_models)], **options},
         )
 

@@ -27,7 +27,8 @@ from skopt_dl import (
 )
 from skopt_dl import _memory as memory
 from skopt_dl.jobs import training
-from skopt_dl.networks import FromFitted, activations, initializers, losses
+from skopt_dl.layers import activations
+from skopt_dl.networks import FromFitted, initializers, losses
 from skopt_dl.optimizers import SGD, Adam, AdamW, Momentum
 from skopt_dl.schedules import Cosine, Schedule
 

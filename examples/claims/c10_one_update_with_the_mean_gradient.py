@@ -14,8 +14,8 @@ from sklearn.preprocessing import LabelBinarizer
 
 from skopt_dl import MLPClassifier, lab
 from skopt_dl.backends import get_backend
-from skopt_dl.networks import Block, DensePool, Network, NetworkObjective, TargetPool
 from skopt_dl.layers.activations import Tanh
+from skopt_dl.networks import Block, DensePool, Network, NetworkObjective, TargetPool
 from skopt_dl.networks.losses import SoftmaxLogLoss
 from skopt_dl.objectives import FiniteSum, Polynomial
 from skopt_dl.optimizers import SGD

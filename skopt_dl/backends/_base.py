@@ -139,17 +139,18 @@ class Backend:
 
     def memory(self, n_bytes: int, like: Array) -> Any:
         """Return memory to `cut`, on the device of `like`."""
-        return {}
+        return {}, like
 
     def cut(self, memory: Any, start: int, shape: tuple[int, ...], dtype: Any) -> Array:
         """Return an array in `memory`, from the byte `start` on.
 
         Without views of memory under another dtype, the same array for the same arguments.
         """
-        key = start, shape, dtype
-        if key not in memory:
-            memory[key] = self.xp.empty(shape, dtype=dtype)
-        return memory[key]
+        arrays, like = memory
+        key = start, shape, str(dtype)
+        if key not in arrays:
+            arrays[key] = self.xp.astype(self.empty(shape, like=like), dtype)
+        return arrays[key]
 
     def sum_on(self, terms: Array, total: Array | None) -> Array:
         """Sum over the first axis, ``(n, K)``, added to the `total` of what came before, if any."""

@@ -457,9 +457,7 @@ class BaseMLP(
         if reset:
             self._rng = np.random.default_rng(seeds)
             params = np.zeros(network.layout.size + network.statistics.size, dtype=X.dtype)
-            init.fill(
-                network.layout, params[: network.layout.size], self._rng, network.gains
-            )
+            init.fill(network.layout, params[: network.layout.size], self._rng, network.gains)
             if isinstance(init, FromFitted):
                 self._scale_last_layer(network, params)
             self._forget()
@@ -705,7 +703,9 @@ class BaseMLP(
         sizes = {slot: len(array) for slot, array in state["slots"].items()}
         return state if sizes == dict.fromkeys(optimizer.slots, network.layout.size) else None
 
-    def _start(self, network: DenseNetwork, resume: dict[str, Any] | None, dtype: Any) -> np.ndarray:
+    def _start(
+        self, network: DenseNetwork, resume: dict[str, Any] | None, dtype: Any
+    ) -> np.ndarray:
         """The weights to go on from, ``(P + S,)``."""
         plain = self._pack(network.plain, dtype)
         trained = (resume or {}).get("params", self._trained)
@@ -760,7 +760,9 @@ class BaseMLP(
         with b.quiet(), one_blas_thread():
             return b.to_numpy(raw_output(b, *inputs)[0, ...])
 
-    def _prediction_inputs(self, X: Any) -> tuple[Backend, DenseNetwork, Any, DensePool | SparsePool]:
+    def _prediction_inputs(
+        self, X: Any
+    ) -> tuple[Backend, DenseNetwork, Any, DensePool | SparsePool]:
         """The backend, the plain network, its parameters and the samples."""
         network = self._plain_network()
         b = backend_for_prediction(X, self.device)

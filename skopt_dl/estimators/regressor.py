@@ -10,7 +10,6 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.metaestimators import available_if
 
 from skopt_dl._params import BOOLEAN
-from skopt_dl.backends import get_backend
 from skopt_dl.estimators.base import BaseMLP, can_partial_fit
 from skopt_dl.estimators.conduct import one_at_a_time
 from skopt_dl.jobs import FitJob
@@ -280,8 +279,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return self._as_input(y[:, 0] if y.shape[1] == 1 else y, X)
 
     def _predictions(self, raw: np.ndarray) -> np.ndarray:
-        raw = OUTPUT_ACTIVATIONS[self.out_activation_](np, raw)
-        return raw
+        return OUTPUT_ACTIVATIONS[self.out_activation_](np, raw)
 
     def _prepare_targets(
         self, y: Any, sample_weight: Any, reset: bool, incremental: bool, classes: Any
@@ -322,7 +320,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             if not losses or not far.any():
                 return ""
             constant = np.broadcast_to(mean, job.y.shape)[None]
-            values = self._fitted_loss.value(get_backend("cpu"), constant, job.y[None])[0]
+            values = self._fitted_loss.value(np, constant, job.y[None])[0]
             of_mean = np.average(values, weights=weights)
         if not np.fmin.reduce(losses) > of_mean:
             return ""

@@ -84,7 +84,7 @@ class Network:
         """Numbers that a sample's raw output has."""
         return self.output_shape[0]
 
-    def forward(self, x: Array, tensors: dict[str, Array], run: Pass, path: Path = ()) -> Array:
+    def forward(self, x: Array, tensors: dict[str, Array], run: Pass) -> Array:
         """Return the raw output, ``(K, n_rows, n_outputs)``, in array code.
 
         Parameters
@@ -189,9 +189,7 @@ class Network:
 Path = tuple[int, ...]
 
 
-def _walk(
-    layers: Sequence[Layer], shape: Shape, path: Path
-) -> Iterator[tuple[Path, Layer, Shape]]:
+def _walk(layers: Sequence[Layer], shape: Shape, path: Path) -> Iterator[tuple[Path, Layer, Shape]]:
     """Each layer, with where it is and the shape of what goes in."""
     for place, layer in enumerate(layers):
         yield (*path, place), layer, shape
@@ -207,7 +205,7 @@ def _shape_after(layers: Sequence[Layer], shape: Shape) -> Shape:
 
 
 def _number(parameters: Sequence[tuple[Path, Parameter]]) -> dict[tuple[Path, str], str]:
-    """A name of its own for each tensor: ``coefs_0``, ``coefs_1``, …"""
+    """A name of its own for each tensor, such as ``coefs_0``."""
     counts: Counter[str] = Counter()
     names = {}
     for path, each in parameters:
@@ -279,7 +277,9 @@ class DenseNetwork(Network):
         rates = dropout or [0.0] * len(self.activations)
         layers: list[Layer] = [InputScaling()] if input_scaling else []
         gain = 1.0
-        for n_units, activation, rate in zip(self.layer_sizes[1:-1], activations, rates, strict=True):
+        for n_units, activation, rate in zip(
+            self.layer_sizes[1:-1], activations, rates, strict=True
+        ):
             gain = activation.glorot_gain
             layers.append(Dense(n_units, bias=not self.batch_norm, gain=gain))
             layers += [BatchNorm()] if self.batch_norm else []
@@ -305,8 +305,8 @@ class DenseNetwork(Network):
     def parts(self, array: Array) -> Parts:
         """Cut parameters, a gradient or the like, ``(K, P)``, into views."""
         views = {tensor.name: tensor.array for tensor in self.layout.tensors(array)}
-        named = {
-            name: [view for key, view in views.items() if key.rpartition("_")[0] == name]
+        weights, biases, norms = (
+            [view for key, view in views.items() if key.rpartition("_")[0] == name]
             for name in ("coefs", "intercepts", "batch_norm")
-        }
-        return Parts(*named.values(), views.get("input_scale"))
+        )
+        return Parts(weights, biases, norms, views.get("input_scale"))

@@ -21,6 +21,7 @@ from skopt_dl.networks.rows import (
 )
 from skopt_dl.objectives import Block, Objective
 from skopt_dl.programs import Binding, Memory
+from skopt_dl.programs.values import host_dtype
 
 Array = Any
 Call = Callable[[], Any]
@@ -136,6 +137,7 @@ class NetworkObjective(Objective):
             self.statistics = fresh
         self._smoothing = self._make_smoothing()
         self._params: Array = None
+        self._has_own_params = False
         self._memory = Memory(b, self._grad)
         self._bindings: dict[int, Binding] = {}
         self._prepared: dict[Hashable, _Loaded] = {}
@@ -186,10 +188,11 @@ class NetworkObjective(Objective):
 
     def load(self, block: Block) -> list[_Batch]:
         """Gather the samples of a block of batches."""
-        lie = isinstance(block.rows, slice)
-        key: Hashable = (block.rows.start, block.rows.stop) if lie else None
+        key: Hashable = None
+        if isinstance(block.rows, slice):
+            key = block.rows.start, block.rows.stop
         found = self._prepared.get((key, block.sizes))
-        if found is not None and lie:
+        if found is not None and key is not None:
             self._loaded = found
             return found.batches
         xs: Sequence[DenseRows | SparseRows] = self._x.batches(block)
@@ -207,9 +210,7 @@ class NetworkObjective(Objective):
         self._loaded = loaded
         return loaded.batches
 
-    def _prepare(
-        self, block: Block, y: Array, xs: Sequence[DenseRows | SparseRows]
-    ) -> _Loaded:
+    def _prepare(self, block: Block, y: Array, xs: Sequence[DenseRows | SparseRows]) -> _Loaded:
         """Make the places for a block's results and cut them into batches."""
         b, n_models = self._b, self.n_models
         rest = b.empty((n_models, self._y.n_columns, block.n_rows), like=self._grad).mT
@@ -261,9 +262,6 @@ class NetworkObjective(Objective):
 
     def _bind(self, params: Array, batch: _Batch) -> None:
         """Bind a batch's calls to these parameters and to the memory of its size."""
-        if self._params is not params:
-            self._params = params
-            self._bindings.clear()
         binding = self._bindings.get(batch.n_rows)
         if binding is None:
             arrays = {"params": params, "grad": self._grad, "statistics": self.statistics}
@@ -288,7 +286,9 @@ class NetworkObjective(Objective):
         b, alpha, n_weights = self._b, self.alpha, self.network.n_weights
         equal = bool((alpha == alpha[0]).all())
         factor = alpha[0] if equal else alpha[:, None]
-        factor = b.asarray(factor if batch.is_weighted else factor / batch.n_rows, dtype=self._grad.dtype)
+        factor = b.asarray(
+            factor if batch.is_weighted else factor / batch.n_rows, dtype=self._grad.dtype
+        )
         if self.layout.size >= FEW:
             return factor
         factors = b.zeros((self.n_models, self.layout.size), like=self._grad)
@@ -297,7 +297,9 @@ class NetworkObjective(Objective):
 
     def _draw(self, number: int, layer: Any, mask: Array) -> None:
         """Write what a layer draws for each model, 1 for those that draw nothing."""
-        on_host = mask if isinstance(mask, np.ndarray) else np.empty(mask.shape, _host_dtype(mask))
+        on_host = (
+            mask if isinstance(mask, np.ndarray) else np.empty(mask.shape, host_dtype(mask.dtype))
+        )
         for k, rate in enumerate(self.per_model[:, number].tolist()):
             if layer.draws(rate):
                 layer.draw(self.rngs[k], rate, on_host[k])
@@ -308,13 +310,24 @@ class NetworkObjective(Objective):
 
     def grad(self, params: Array, batch: Any = None) -> Array:
         batch = self._everything() if batch is None else batch
-        if batch.binding is None or self._params is not params or (
-            batch.binding is not self._bindings.get(batch.n_rows)
-        ):
+        if self._params is not params:
+            params = self._take(params)
+        if batch.binding is None or batch.binding is not self._bindings.get(batch.n_rows):
             self._bind(params, batch)
         for call in batch.calls:
             call()
         return self._grad
+
+    def _take(self, params: Array) -> Array:
+        """The parameters to compute with: the given ones, copied where they keep changing place."""
+        if self._params is None:
+            self._params = params
+        else:
+            if not self._has_own_params:
+                self._params, self._has_own_params = self._b.xp.empty_like(self._grad), True
+                self._bindings.clear()
+            self._params[...] = params
+        return self._params
 
     def _values(self, place: _Batch | _Loaded, rest: Array, y: Array) -> Array:
         """The loss of each sample, ``(K, n_rows)``, of what gradients have left."""
@@ -361,7 +374,3 @@ class NetworkObjective(Objective):
 
     def _everything(self) -> _Batch:
         return self.load(Block(slice(0, self.n_samples), (self.n_samples,)))[0]
-
-
-def _host_dtype(array: Array) -> Any:
-    return np.dtype(str(array.dtype).rpartition(".")[2])

@@ -7,13 +7,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
-
 from skopt_dl.layers import Activation, Layer, Pass
 from skopt_dl.networks.network import Network
 from skopt_dl.objectives import Layout
 from skopt_dl.programs import Program, Symbol, Tracer, differentiate
-from skopt_dl.programs.values import pattern
+from skopt_dl.programs.values import host_dtype, pattern
 
 Array = Any
 
@@ -227,4 +225,5 @@ def value_program(
 
 def case_of(network: Network, n_models: int, n_rows: int, dtype: Any, **options: Any) -> Case:
     """A case, with the network's key."""
-    return Case(network, network.key, n_models, n_rows, np.dtype(str(dtype).rpartition(".")[2]).name, **options)
+    name = host_dtype(dtype).name
+    return Case(network, network.key, n_models, n_rows, name, **options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -70,9 +70,7 @@ class Binding:
             if name in program.inputs:
                 self._arrays[program.inputs[name]] = array
         self._found: dict[Value, Any] = {}
-        self._varying = {
-            buffer for buffer in program.inputs.values() if buffer not in self._arrays
-        }
+        self._varying = {buffer for buffer in program.inputs.values() if buffer not in self._arrays}
         self._fixed = [
             None if self._varies(each) else self._prepare(each) for each in program.instructions
         ]
@@ -123,14 +121,15 @@ class Binding:
         if buffer.array is not None:
             array = buffer.array
             if isinstance(array, float):
-                return self._b.asarray(array, dtype=dtype_of(self._b, like.dtype))
+                return self._b.asarray(array, dtype=_dtype(self._b, like.dtype))
             return array
+        start, dtype = self.program.places[buffer], _dtype(self._b, like.dtype)
+        if like.flags.c_contiguous:
+            return self._b.cut(self._block, start, like.shape, dtype)
         order = order_of(like)
         shape = tuple(like.shape[axis] for axis in order)
-        start = self.program.places[buffer]
-        array = self._b.cut(self._block, start, shape, dtype_of(self._b, like.dtype))
-        back = tuple(int(axis) for axis in np.argsort(order))
-        return array if back == order == tuple(range(like.ndim)) else self._b.xp.permute_dims(array, back)
+        array = self._b.cut(self._block, start, shape, dtype)
+        return self._b.xp.permute_dims(array, tuple(np.argsort(order).tolist()))
 
     def _prepare(self, instruction: Instruction) -> list[Call]:
         """The calls that carry out an instruction."""
@@ -138,20 +137,20 @@ class Binding:
         if special is not None:
             return special(self, instruction)
         b, out = self._b, self.array(instruction.out)
-        dtype = _operand_dtype(instruction)
-        inputs = [self.array(each, dtype and dtype_of(b, dtype)) for each in instruction.inputs]
+        values = instruction.values
+        dtype = None
+        if len(values) < len(instruction.inputs):
+            # Numbers take the dtype of the arrays they meet.
+            kinds = [value.dtype for value in values if value.dtype.kind != "b"]
+            dtype = _dtype(b, np.result_type(*kinds)) if kinds else None
+        inputs = [self.array(each, dtype) for each in instruction.inputs]
         return [b.prepare(b.function(instruction.op), *inputs, out=out)]
 
 
-def dtype_of(b: Backend, dtype: np.dtype[Any]) -> Any:
+@cache
+def _dtype(b: Backend, dtype: np.dtype[Any]) -> Any:
     """A NumPy dtype as this library's own."""
     return getattr(b.xp, "bool" if dtype.kind == "b" else dtype.name)
-
-
-def _operand_dtype(instruction: Instruction) -> np.dtype[Any] | None:
-    """The dtype for numbers among the inputs: that of the arrays they meet."""
-    kinds = [value.dtype for value in instruction.values if value.dtype.kind != "b"]
-    return np.result_type(*kinds) if kinds else None
 
 
 def _copy(binding: Binding, instruction: Instruction) -> list[Call]:
@@ -270,7 +269,9 @@ def _corners(large: Array, small: Array, stride: tuple[int, int]) -> list[tuple[
     down, across, high, wide = small.shape[-5:-1]
     return [
         (
-            large[..., i : i + stride[0] * down : stride[0], j : j + stride[1] * across : stride[1], :],
+            large[
+                ..., i : i + stride[0] * down : stride[0], j : j + stride[1] * across : stride[1], :
+            ],
             small[..., i, j, :],
         )
         for i in range(high)

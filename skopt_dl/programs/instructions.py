@@ -12,17 +12,59 @@ Operand = Value | float | int | bool
 
 # Element by element; ``where`` and ``clip`` have three operands.
 UNARY = frozenset(
-    "negative abs sign sqrt square reciprocal exp expm1 log log1p tanh erf floor relu isfinite "
-    "logical_not".split()
+    [
+        "negative",
+        "abs",
+        "sign",
+        "sqrt",
+        "square",
+        "reciprocal",
+        "exp",
+        "expm1",
+        "log",
+        "log1p",
+        "tanh",
+        "erf",
+        "floor",
+        "relu",
+        "isfinite",
+        "logical_not",
+    ]
 )
 BINARY = frozenset(
-    "add subtract multiply divide power maximum minimum greater greater_equal less less_equal equal "
-    "not_equal logical_and logical_or relu_gradient".split()
+    [
+        "add",
+        "subtract",
+        "multiply",
+        "divide",
+        "power",
+        "maximum",
+        "minimum",
+        "greater",
+        "greater_equal",
+        "less",
+        "less_equal",
+        "equal",
+        "not_equal",
+        "logical_and",
+        "logical_or",
+        "relu_gradient",
+    ]
 )
 ELEMENTWISE = UNARY | BINARY | {"where", "clip"}
 BOOLEAN = frozenset(
-    "isfinite logical_not greater greater_equal less less_equal equal not_equal logical_and "
-    "logical_or".split()
+    [
+        "isfinite",
+        "logical_not",
+        "greater",
+        "greater_equal",
+        "less",
+        "less_equal",
+        "equal",
+        "not_equal",
+        "logical_and",
+        "logical_or",
+    ]
 )
 REDUCTIONS = frozenset({"sum", "max", "min"})
 # What moves numbers and computes nothing.

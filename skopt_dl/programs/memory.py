@@ -70,7 +70,9 @@ def _in_place(
             continue
         if not out.buffer.is_own or lives[out.buffer][0] != number:
             continue
-        for value in instruction.values:
+        # What a gradient is masked by is read after the gradient is there.
+        only = 1 if instruction.op == "relu_gradient" else None
+        for value in instruction.values[:only]:
             others = [each for each in instruction.values if each.buffer is value.buffer]
             if (
                 value.buffer.is_own

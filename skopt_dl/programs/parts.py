@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from skopt_dl.backends import Backend
-from skopt_dl.programs.engine import Binding, Call, Memory, dtype_of
+from skopt_dl.programs.engine import Binding, Call, Memory
 from skopt_dl.programs.instructions import ELEMENTWISE, Instruction, Operand, Program
 from skopt_dl.programs.memory import place
 from skopt_dl.programs.values import Array, Buffer, Value, pattern
@@ -49,8 +49,7 @@ def calls_in_parts(
     head, body = cut
     arrays = dict(arrays)
     for name in head.inputs.keys() - arrays.keys():
-        found = head.inputs[name].like
-        arrays[name] = b.cut(b.memory(found.nbytes, like), 0, found.shape, dtype_of(b, found.dtype))
+        arrays[name] = b.empty(head.inputs[name].like.shape, like=like)
     calls = Binding(b, head, arrays, Memory(b, like)).calls()
     memory = Memory(b, like)
     for part in _parts(shape, n_elements):
@@ -100,6 +99,8 @@ def _cut(program: Program, shape: tuple[int, int]) -> tuple[Program, Program] | 
         else:
             head.append(each)
     results = {each.out.buffer for each in head} & read
+    if any(buffer.like.dtype.kind == "b" for buffer in results):
+        return None
     named = {
         buffer: Buffer(buffer.like, f"result {number}") if buffer.is_own else buffer
         for number, buffer in enumerate(results)

@@ -226,7 +226,16 @@ RULES: dict[str, tuple[Rule | None, ...]] = {
     "isfinite": (None,),
     "logical_not": (None,),
     **dict.fromkeys(
-        "greater greater_equal less less_equal equal not_equal logical_and logical_or".split(),
+        [
+            "greater",
+            "greater_equal",
+            "less",
+            "less_equal",
+            "equal",
+            "not_equal",
+            "logical_and",
+            "logical_or",
+        ],
         (None, None),
     ),
     "add": (_same, _same),
@@ -234,7 +243,7 @@ RULES: dict[str, tuple[Rule | None, ...]] = {
     "multiply": (lambda xp, d, y, i, a: d * i[1], lambda xp, d, y, i, a: d * i[0]),
     "divide": (lambda xp, d, y, i, a: d / i[1], lambda xp, d, y, i, a: -(d * y / i[1])),
     "power": (
-        lambda xp, d, y, i, a: d * i[1] * xp.power(i[0], i[1] - 1.0),
+        lambda xp, d, y, i, a: d * i[1] * xp.pow(i[0], i[1] - 1.0),
         lambda xp, d, y, i, a: d * y * xp.log(i[0]),
     ),
     "maximum": (

@@ -25,7 +25,7 @@ from skopt_dl.programs.instructions import (
     Program,
 )
 from skopt_dl.programs.memory import place
-from skopt_dl.programs.values import Array, Buffer, Value, order_of, pattern
+from skopt_dl.programs.values import Array, Buffer, Value, host_dtype, order_of, pattern
 
 Backward = Callable[..., Sequence[Any]]
 
@@ -71,7 +71,7 @@ class Tracer:
     """
 
     def __init__(self, dtype: Any):
-        self.dtype = np.dtype(dtype)
+        self.dtype = host_dtype(dtype)
         self.xp = Namespace(self)
         self.instructions: list[Instruction] = []
         self.tape: list[Node] = []
@@ -125,8 +125,8 @@ class Tracer:
         """Return a constant: an array that is there while tracing, read when the program runs."""
         key = id(array)
         if key not in self._captured:
-            dtype = np.dtype(str(array.dtype).rpartition(".")[2])
-            self._captured[key] = Value(Buffer(pattern(array.shape, dtype), array=array))
+            like = pattern(array.shape, host_dtype(array.dtype))
+            self._captured[key] = Value(Buffer(like, array=array))
         return self._captured[key]
 
     # What is done
@@ -180,8 +180,11 @@ class Tracer:
     def _is_plain_temporary(self, value: Value) -> bool:
         """Whether nobody could tell a new array from one that was written to in place."""
         buffer = value.buffer
-        return value.is_whole and buffer.array is None and not buffer.name and (
-            buffer not in self.viewed
+        return (
+            value.is_whole
+            and buffer.array is None
+            and not buffer.name
+            and (buffer not in self.viewed)
         )
 
     def _record(
@@ -193,6 +196,8 @@ class Tracer:
 
     def view(self, symbol: Symbol, name: str, argument: Any) -> Symbol:
         """Return a view of an array, or a copy with a view where there can be no view."""
+        if name in ("reshape", "broadcast") and argument == symbol.shape:
+            return symbol
         try:
             value = symbol.value.view((name, argument))
         except (IndexError, TypeError) as error:
@@ -278,9 +283,7 @@ class Tracer:
         """What was recorded, with a place for everything."""
         instructions = tuple(self.instructions)
         places, n_bytes = place(instructions)
-        return Program(
-            instructions, self.inputs, places, n_bytes, self.scalars, tuple(self.opaque)
-        )
+        return Program(instructions, self.inputs, places, n_bytes, self.scalars, tuple(self.opaque))
 
 
 class HostScalar:
@@ -652,7 +655,9 @@ class Namespace:
         patches : array of shape (…, n_vertical, n_horizontal, *size, channels)
         """
         *front, height, width, channels = x.shape
-        down, across = ((n - k) // s + 1 for n, k, s in zip((height, width), size, stride, strict=True))
+        down, across = (
+            (n - k) // s + 1 for n, k, s in zip((height, width), size, stride, strict=True)
+        )
         like = pattern((*front, down, across, *size, channels), x.dtype)
         return self._tracer.write("patches", like, (x.value,), None, {"stride": stride})
 
@@ -701,6 +706,9 @@ class Namespace:
 
 
 sum_of = sum
+
+# What the array API has no function for.
+OWN_FUNCTIONS = frozenset({"add_at", "erf", "patches", "relu", "relu_gradient", "unpatches"})
 
 _ALIASES = {
     "absolute": "abs",

@@ -31,6 +31,11 @@ def pattern(shape: Sequence[int], dtype: Any, order: Sequence[int] | None = None
     return as_strided(np.empty((), dtype), shape, strides, writeable=False)
 
 
+def host_dtype(dtype: Any) -> np.dtype[Any]:
+    """Return the dtype of any library as NumPy's."""
+    return np.dtype(str(dtype).rpartition(".")[2] if not isinstance(dtype, type) else dtype)
+
+
 def order_of(like: np.ndarray) -> tuple[int, ...]:
     """Axes from the outermost in memory to the innermost; those of length 1 stay where they are."""
     return tuple(sorted(range(like.ndim), key=lambda axis: -like.strides[axis]))
@@ -75,7 +80,9 @@ class Value:
 
     __slots__ = ("buffer", "like", "steps")
 
-    def __init__(self, buffer: Buffer, steps: tuple[Step, ...] = (), like: np.ndarray | None = None):
+    def __init__(
+        self, buffer: Buffer, steps: tuple[Step, ...] = (), like: np.ndarray | None = None
+    ):
         self.buffer, self.steps = buffer, steps
         self.like = buffer.like if like is None else like
 

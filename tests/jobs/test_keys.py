@@ -19,8 +19,8 @@ from skopt_dl import MLPClassifier, MLPRegressor
 from skopt_dl.jobs import FitJob, ValidationSet, keys
 from skopt_dl.jobs.content import Digester, UnstableError
 from skopt_dl.jobs.keys import key_of, keys_of
-from skopt_dl.networks import Network
 from skopt_dl.layers.activations import Tanh
+from skopt_dl.networks import DenseNetwork
 from skopt_dl.optimizers import Adam, Optimizer
 from skopt_dl.schedules import Cosine
 from skopt_dl.training import Stopping
@@ -50,7 +50,7 @@ def other_network(network, **changes):
         "batch_norm": network.batch_norm,
         "input_scaling": network.input_scaling,
     }
-    return Network(**{**settings, **changes})
+    return DenseNetwork(**{**settings, **changes})
 
 
 # For each field, values that a result may depend on; `job.field` is given.
@@ -61,6 +61,7 @@ CHANGES = {
         lambda n: other_network(n, loss=skopt_dl.networks.losses.SquaredError()),
         lambda n: other_network(n, batch_norm=True),
         lambda n: other_network(n, input_scaling=True),
+        lambda n: other_network(n, dropout=[0.1]),
     ],
     "optimizer": [
         lambda o: Adam(learning_rate=np.nextafter(1e-3, 1)),
@@ -75,7 +76,6 @@ CHANGES = {
     "rng": [drawn_from, lambda r: np.random.Generator(np.random.MT19937(0))],
     "alpha": [lambda a: np.nextafter(a, 1)],
     "label_smoothing": [lambda a: 0.1],
-    "dropout": [lambda a: [0.1]],
     "batch_size": [lambda n: n + 1],
     "max_epochs": [lambda n: n + 1],
     "horizon": [lambda n: n + 1],

@@ -5,8 +5,8 @@ from sklearn.base import clone
 from sklearn.datasets import make_classification
 from sklearn.neural_network import MLPClassifier
 
-from skopt_dl.networks import FromFitted, Layout, Network, initializers
 from skopt_dl.layers.activations import Logistic, ReLU
+from skopt_dl.networks import DenseNetwork, FromFitted, Layout, initializers
 from skopt_dl.networks.losses import LogisticLogLoss
 
 SHAPE = N_IN, N_OUT = 300, 200
@@ -44,13 +44,13 @@ def test_weights_have_the_distribution_of_their_paper(name):
 
 
 def test_logistic_activation_has_scikit_learns_bound():
-    network = Network([N_IN, N_OUT], [], LogisticLogLoss())
-    assert network.glorot_gains == [1.0]
-    network = Network([N_IN, N_OUT, 1], [Logistic()], LogisticLogLoss())
+    network = DenseNetwork([N_IN, N_OUT], [], LogisticLogLoss())
+    assert network.gains == [1.0]
+    network = DenseNetwork([N_IN, N_OUT, 1], [Logistic()], LogisticLogLoss())
     bound = np.sqrt(2 / (N_IN + N_OUT))
-    weights = draw("GlorotUniform", gain=network.glorot_gains[0])
+    weights = draw("GlorotUniform", gain=network.gains[0])
     assert 0.999 * bound < np.abs(weights).max() <= bound
-    assert network.glorot_gains[0] == network.glorot_gains[1]
+    assert network.gains[0] == network.gains[1]
 
 
 @pytest.mark.parametrize("shape", [(7, 4), (4, 7), (5, 5)])
@@ -80,11 +80,9 @@ def test_same_seed_draws_same_weights(name):
 
 
 def test_fill_starts_biases_at_zero_and_weights_layer_by_layer():
-    network = Network([3, 4, 2], [ReLU()], LogisticLogLoss())
+    network = DenseNetwork([3, 4, 2], [ReLU()], LogisticLogLoss())
     row = np.full(network.layout.size, np.nan)
-    initializers.HeNormal().fill(
-        network.layout, row, np.random.default_rng(0), network.glorot_gains
-    )
+    initializers.HeNormal().fill(network.layout, row, np.random.default_rng(0), network.gains)
     first, second, first_bias, second_bias = (t.array[0] for t in network.layout.tensors(row[None]))
     rng = np.random.default_rng(0)
     np.testing.assert_array_equal(first, rng.normal(0.0, np.sqrt(2 / 3), (3, 4)))
@@ -99,9 +97,9 @@ def fitted():
 
 
 def fill(initializer, layer_sizes):
-    network = Network(layer_sizes, [ReLU()], LogisticLogLoss())
+    network = DenseNetwork(layer_sizes, [ReLU()], LogisticLogLoss())
     row = np.empty(network.layout.size)
-    initializer.fill(network.layout, row, np.random.default_rng(0), network.glorot_gains)
+    initializer.fill(network.layout, row, np.random.default_rng(0), network.gains)
     return [t.array[0] for t in network.layout.tensors(row[None])]
 
 

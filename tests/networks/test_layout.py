@@ -3,8 +3,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from skopt_dl.networks import Layout, Network
 from skopt_dl.layers.activations import ReLU
+from skopt_dl.networks import DenseNetwork, Layout
 from skopt_dl.networks.losses import SoftmaxLogLoss
 
 LAYOUT = Layout.from_shapes(
@@ -58,7 +58,7 @@ def test_empty_layout_has_no_parameters():
     ],
 )
 def test_network_names_the_role_of_each_matrix(layer_sizes, roles):
-    network = Network(layer_sizes, [ReLU()] * (len(layer_sizes) - 2), SoftmaxLogLoss())
+    network = DenseNetwork(layer_sizes, [ReLU()] * (len(layer_sizes) - 2), SoftmaxLogLoss())
     weights, biases = network.layout.specs[: len(roles)], network.layout.specs[len(roles) :]
     assert [spec.role for spec in weights] == roles
     assert [spec.role for spec in biases] == ["bias"] * len(roles)

@@ -12,6 +12,7 @@ from sklearn.metrics import (
     mean_poisson_deviance,
     mean_squared_error,
 )
+from traced_code import traced
 
 from skopt_dl.networks import Loss, losses
 
@@ -19,17 +20,21 @@ DTYPES = [np.float32, np.float64]
 
 
 def values(loss, raw, y):
-    return LOSSES[loss].value(NUMPY, np.array(raw)[None], np.array(y)[None])[0]
+    return run(LOSSES[loss].value, raw, y)
 
 
 def gradients(loss, raw, y):
-    out = np.empty_like(raw)[None]
-    LOSSES[loss].gradient(NUMPY, np.array(raw)[None], np.array(y)[None], out)
-    return out[0]
+    return run(LOSSES[loss].gradient, raw, y)
+
+
+def run(function, *arrays):
+    """Array code of one model, as the engine runs it."""
+    with NUMPY.quiet():
+        return traced(function, *(np.array(array)[None] for array in arrays))[0]
 
 
 def predictions(loss, raw):
-    return LOSSES[loss].predict(NUMPY, np.array(raw)[None])[0]
+    return LOSSES[loss].predict(np, np.array(raw)[None])[0]
 
 
 def draw(loss, n=200):
@@ -154,13 +159,9 @@ def test_focal_loss_without_gamma_is_log_loss():
     for target_type in ("multiclass", "multilabel-indicator"):
         focal = losses.Focal(gamma=0.0).for_targets(target_type)
         plain = losses.LogLoss().for_targets(target_type)
-        np.testing.assert_allclose(
-            focal.value(NUMPY, raw[None], y), plain.value(NUMPY, raw[None], y)
-        )
-        slopes = np.empty((2, 1, 20, 3))
-        for loss, out in zip((focal, plain), slopes, strict=True):
-            loss.gradient(NUMPY, raw[None], y, out)
-        np.testing.assert_allclose(*slopes, atol=1e-15)
+        for name in ("value", "gradient"):
+            of_focal, of_plain = (run(getattr(loss, name), raw, y) for loss in (focal, plain))
+            np.testing.assert_allclose(of_focal, of_plain, atol=1e-15)
 
 
 def test_gamma_names_the_target_that_is_not_positive():
@@ -177,13 +178,11 @@ def test_poisson_names_the_negative_target():
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("loss", LOSSES)
 def test_value_is_the_same_before_and_after_the_gradient(loss, dtype):
-    raw, y = (array.astype(dtype)[None] for array in draw(loss))
-    loss = LOSSES[loss]
-    before = loss.value(NUMPY, raw.copy(), y)
-    delta, again = np.empty_like(raw), np.empty_like(raw)
-    loss.gradient(NUMPY, raw, y, delta)
+    raw, y = (array.astype(dtype) for array in draw(loss))
+    form = LOSSES[loss]
+    rest = run(lambda xp, raw, y: form.gradient_and_rest(xp, raw, y)[1], raw, y)
+    delta = run(lambda xp, raw, y: form.gradient_and_rest(xp, raw, y)[0], raw, y)
+    after = run(form.value_of_rest, rest, y)
     rtol = 100 * np.finfo(dtype).eps
-    np.testing.assert_allclose(loss.value_after_gradient(NUMPY, raw, y), before, rtol, rtol)
-    np.testing.assert_allclose(loss.value(NUMPY, raw, y), before, rtol, rtol)
-    loss.gradient(NUMPY, raw, y, again)
-    np.testing.assert_allclose(again, delta, rtol, rtol)
+    np.testing.assert_allclose(after, values(loss, raw, y), rtol, rtol)
+    np.testing.assert_allclose(delta, gradients(loss, raw, y), rtol, rtol)

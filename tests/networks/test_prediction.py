@@ -48,14 +48,14 @@ def test_raw_output_of_a_stack_has_the_bits_of_each_model_alone(pass_size, dtype
 
 def test_samples_of_a_pass_are_as_many_for_a_stack_as_for_a_model(monkeypatch):
     sizes = []
-    forward = prediction.Forward
-    monkeypatch.setattr(
-        prediction,
-        "Forward",
-        lambda b, network, params, n_rows, workspace: (
-            sizes.append((len(params), n_rows)) or forward(b, network, params, n_rows, workspace)
-        ),
-    )
+    passes = prediction._passes
+
+    def counted(*args, **kwargs):
+        for models, part, *rest in passes(*args, **kwargs):
+            sizes.append((models.stop - models.start, part.stop - part.start))
+            yield models, part, *rest
+
+    monkeypatch.setattr(prediction, "_passes", counted)
     problem = Problem(hidden=(40,), n_samples=4000)
     pool = DensePool(NUMPY, problem.x)
     for n_models in (1, 5):

@@ -5,17 +5,17 @@ import numpy as np
 import pytest
 from problems import ACTIVATIONS, LOSSES, NUMPY, Problem
 
+from skopt_dl.layers.batch_norm import EPSILON, WINDOW
+from skopt_dl.layers.input_scaling import SPEED
 from skopt_dl.networks import (
     Block,
+    DenseNetwork,
     DensePool,
-    Network,
     NetworkObjective,
     TargetPool,
     fold,
     raw_output,
 )
-from skopt_dl.layers.batch_norm import EPSILON, WINDOW
-from skopt_dl.layers.input_scaling import SPEED
 
 H = 1e-3
 HIDDEN = (4, 3)
@@ -90,7 +90,7 @@ def test_gradient_with_dropout_equals_central_differences_for_the_same_draws(bat
 
 
 def test_dropout_leaves_out_its_share_and_keeps_the_expectation():
-    network = Network([1, 1000, 1], [ACTIVATIONS["Identity"]], LOSSES["squared_error"])
+    network = DenseNetwork([1, 1000, 1], [ACTIVATIONS["Identity"]], LOSSES["squared_error"])
     params = np.zeros((1, network.layout.size))
     parts = network.parts(params)
     parts.weights[0][...] = 1.0
@@ -101,12 +101,12 @@ def test_dropout_leaves_out_its_share_and_keeps_the_expectation():
         network,
         DensePool(NUMPY, x),
         TargetPool(NUMPY, y),
-        dropout=0.3,
+        per_model=[[0.3]],
         rngs=[np.random.default_rng(0)],
     )
     (batch,) = objective.load(Block(slice(0, 400), (400,)))
     objective.grad(params, batch)
-    kept = batch.raw[0, :, 0] * 0.7
+    kept = batch.arrays["rest"][0, :, 0] * 0.7
     # Each sum counts 1000 units kept with probability 0.7: standard deviation 14.5, of 400 sums 0.7
     assert abs(kept.mean() - 700) < 4
     assert 12 < kept.std() < 17

@@ -39,7 +39,7 @@ def train(
         n_models=len(models),
         alpha=[0.1 * (k + 1) for k in models],
         sample_weight=TargetPool(NUMPY, weight, offsets) if weighted else None,
-        dropout=[DROPOUT[k] for k in models],
+        per_model=[DROPOUT[k] for k in models],
         label_smoothing=[0.05 * k for k in models],
         rngs=rngs,
         window=min(21, 10 * batch_size),

@@ -7,12 +7,12 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.preprocessing import LabelBinarizer, scale
 
 from skopt_dl.backends import get_backend
+from skopt_dl.layers import activations
 from skopt_dl.networks import (
+    DenseNetwork,
     DensePool,
-    Network,
     NetworkObjective,
     TargetPool,
-    activations,
     losses,
 )
 from skopt_dl.optimizers import SGD, Adam, Momentum, Nesterov
@@ -129,7 +129,7 @@ def train_both(
     )
     model.fit(X, y, sample_weight=weight)
     b = get_backend("cpu")
-    network = Network(
+    network = DenseNetwork(
         [X.shape[1], *hidden, Y.shape[1]], [ACTIVATIONS[activation]] * len(hidden), loss
     )
     objective = NetworkObjective(

@@ -1,0 +1,33 @@
+"""Array code as the engine runs it."""
+
+from skopt_dl.backends import backend_of
+from skopt_dl.programs import Binding, Memory, Tracer, differentiate
+
+
+def traced(function, *arrays):
+    """Return ``function(xp, *arrays)``, traced and run by the engine."""
+    b, tracer = backend_of(arrays[0]), Tracer(arrays[0].dtype)
+    given = [tracer.given(f"x {i}", each.shape, each.dtype) for i, each in enumerate(arrays)]
+    result = function(tracer.xp, *given)
+    out = tracer.given("out", result.shape, result.dtype)
+    tracer.copy(result, out)
+    results = b.empty(result.shape, like=arrays[0])
+    inputs = {f"x {i}": each for i, each in enumerate(arrays)} | {"out": results}
+    for call in Binding(b, tracer.program(), inputs, Memory(b, arrays[0])).calls():
+        call()
+    return results
+
+
+def value_and_slope(function, x, delta):
+    """The value of ``function(tracer, x)``, and the gradient at `x` of that, `delta`, at it."""
+    b, tracer = backend_of(x), Tracer(x.dtype)
+    given = tracer.given("x", x.shape)
+    result = function(tracer, given)
+    arrays = {"x": x, "value": b.empty(result.shape, like=x), "slope": b.empty(x.shape, like=x)}
+    arrays["delta"] = delta
+    tracer.copy(result, tracer.given("value", result.shape))
+    slope = tracer.given("slope", x.shape)
+    differentiate(tracer, [(result, tracer.given("delta", delta.shape))], [(given, slope)])
+    for call in Binding(b, tracer.program(), arrays, Memory(b, x)).calls():
+        call()
+    return arrays["value"], arrays["slope"]
