@@ -700,8 +700,8 @@ class BaseMLP(
             return None
         if self._trained_with != _extras(network):
             return None
-        sizes = {slot: len(array) for slot, array in state["slots"].items()}
-        return state if sizes == dict.fromkeys(optimizer.slots, network.layout.size) else None
+        shapes = {slot: array.shape for slot, array in state["slots"].items()}
+        return state if shapes == optimizer.slot_shapes(network.layout) else None
 
     def _start(
         self, network: DenseNetwork, resume: dict[str, Any] | None, dtype: Any

@@ -96,6 +96,14 @@ class Objective:
         self._losses.append(loss)
         return grad
 
+    def gradient_at(self, params: Array, batch: Any) -> Array:
+        """The gradient of the last batch at other parameters, ``(K, P)``, until the next call.
+
+        As if `grad` were called for it again: what that has returned, and what `losses` will tell,
+        stay as they are. What is random is not drawn a second time, and `statistics` do not change.
+        """
+        return self.value_and_grad(params, batch)[1]
+
     def losses(self) -> Array:
         """Losses of the `grad` calls since the last `load`, one for each, ``(n_calls, K)``."""
         losses = backend_of(self._losses[0]).xp.stack(self._losses)

@@ -311,7 +311,8 @@ class HostScalar:
         return HostScalar(self._tracer, lambda number: function(first(number), second(number)))
 
     def __neg__(self) -> HostScalar:
-        return HostScalar(self._tracer, lambda number: -self._function(number))
+        function = self._function
+        return HostScalar(self._tracer, lambda number: -function(number))
 
     def _refuse(self, *_: Any) -> Any:
         raise TracingError("it asks for the number of the step")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import weakref
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -57,21 +58,28 @@ def update_program(case: UpdateCase) -> Program | str:
     program : Program or str
         Or why there is none; ``update`` then has to be called at every step.
     """
+    if not case.optimizer.traceable:
+        return "it says so, traceable = False"
+    tracer = Tracer(case.dtype)
     try:
-        return _record(case)
+        program = _record(case, tracer)
     except TracingError as error:
         return str(error)
     except Exception as error:
         # Code may do anything with what it takes for arrays.
         return f"recording it ends in {type(error).__name__}: {error}"
+    vars(tracer.xp).clear()
+    others = weakref.ref(tracer)
+    del tracer
+    # A list of the steps, say, would not grow with a program.
+    return "it keeps arrays beyond the step" if others() is not None else program
 
 
 # Inputs that an update may write to, by the first word of their names.
 _WRITABLE = ("grad", "state")
 
 
-def _record(case: UpdateCase) -> Program:
-    tracer = Tracer(case.dtype)
+def _record(case: UpdateCase, tracer: Tracer) -> Program:
     given = {name: tracer.given(name, shape) for name, shape in case.shapes}
     groups: dict[str, dict[str, Symbol]] = {"hyper": {}, "coefficient": {}, "state": {}}
     for name, symbol in given.items():

@@ -13,8 +13,9 @@ import numpy as np
 from skopt_dl._params import Interval
 from skopt_dl.backends import Backend
 from skopt_dl.objectives import Layout
-from skopt_dl.optimizers import Optimizer, Step
+from skopt_dl.optimizers import Optimizer, Step, fill_state
 from skopt_dl.programs import calls_in_parts
+from skopt_dl.programs.values import host_dtype
 from skopt_dl.schedules import Progress, Schedule, rate_at
 from skopt_dl.training.traced import UpdateCase, update_program
 
@@ -46,7 +47,7 @@ def structure(optimizer: Optimizer) -> Hashable:
         if name != "learning_rate"
     )
     alone = None if optimizer.stackable else object()
-    return type(optimizer), choices, optimizer.slots, alone
+    return type(optimizer), choices, tuple(optimizer.slots), alone
 
 
 def bind(optimizers: Sequence[Optimizer]) -> Optimizer:
@@ -157,6 +158,7 @@ class UpdateGroup:
                 self._hyperparameters[name] = self._to_device(value)
         vars(self._optimizer).update(self._hyperparameters)
         self.needs_loss = "loss" in optimizers[0].needs
+        self.needs_gradient = "gradient" in optimizers[0].needs
         self.step = step = Step()
         step.xp, step.layout, step.scratch = b.xp, layout, scratch
         step.number = progress[0].step
@@ -176,15 +178,15 @@ class UpdateGroup:
         self.set_rate()
 
     def _make_state(self, states: Sequence[dict[str, np.ndarray]]) -> None:
-        b, params = self._b, self._params
-        for slot in self._optimizer.slots:
+        b, params, optimizer = self._b, self._params, self._optimizer
+        for slot, shape in optimizer.slot_shapes(self.step.layout).items():
             if states:
                 rows = np.stack([state[slot] for state in states])
                 self.state[slot] = b.asarray(rows, dtype=params.dtype)
             else:
-                self.state[slot] = b.zeros(params.shape, like=params)
+                self.state[slot] = b.zeros((params.shape[0], *shape), like=params)
         if not states:
-            self._optimizer.init_state(self.state, params, b.xp)
+            fill_state(optimizer.init_state, self.state, params, b.xp, self.step.layout)
 
     def _to_device(self, value: float | np.ndarray) -> Array:
         """A 0-d array or a column, in the precision of the training."""
@@ -212,8 +214,22 @@ class UpdateGroup:
     def _write(self, array: Array, value: float | np.ndarray) -> None:
         array[...] = value if isinstance(value, float) else self._to_device(value)
 
-    def apply(self, grad: Array, loss: Array | None) -> None:
-        """Update the group's parameters, given the gradient ``(K, P)`` and losses of all rows."""
+    def apply(
+        self,
+        grad: Array,
+        loss: Array | None,
+        elsewhere: Callable[[Array], Array] | None = None,
+    ) -> None:
+        """Update the group's parameters.
+
+        Parameters
+        ----------
+        grad : array of shape (K, P)
+            Of all rows, of which the group takes its own; so is what follows.
+        loss : array of shape (K,) or None
+        elsewhere : callable or None
+            What ``step.gradient`` is to be, for the parameters of this group alone.
+        """
         step = self.step
         if self.rate_changes_per_step:
             self.set_rate()
@@ -233,6 +249,7 @@ class UpdateGroup:
             if self._calls is None:
                 self._prepare(loss)
         if self._calls is None:
+            step.gradient = elsewhere
             self._call(grad[self._rows, :], loss)
             return
         if self._loss is not None:
@@ -270,7 +287,7 @@ class UpdateGroup:
             self.untraced = "it gets gradients of another precision than the parameters'"
             return
         shapes = tuple((name, tuple(array.shape)) for name, array in arrays.items())
-        dtype = np.dtype(str(params.dtype).rpartition(".")[2]).name
+        dtype = host_dtype(params.dtype).name
         form = _form(self._exact, self._hyperparameters)
         case = UpdateCase(self._exact, form, self.step.layout, dtype, shapes)
         program = update_program(case)
@@ -300,8 +317,8 @@ class UpdateGroup:
         return params
 
     def row_state(self, row: int) -> dict[str, np.ndarray]:
-        """The state arrays of one model, ``(P,)`` each, on the host."""
-        return {slot: self._b.to_numpy(array[row, :]).copy() for slot, array in self.state.items()}
+        """The state arrays of one model on the host: ``(P,)``, or what `slot_shapes` says."""
+        return {s: self._b.to_numpy(array[row, ...]).copy() for s, array in self.state.items()}
 
 
 def group_rows(
