@@ -149,7 +149,8 @@ class Backend:
         arrays, like = memory
         key = start, shape, str(dtype)
         if key not in arrays:
-            arrays[key] = self.xp.astype(self.empty(shape, like=like), dtype)
+            fresh = self.empty if dtype == like.dtype else self.zeros
+            arrays[key] = self.xp.astype(fresh(shape, like=like), dtype)
         return arrays[key]
 
     def sum_on(self, terms: Array, total: Array | None) -> Array:

@@ -100,6 +100,10 @@ class Layer(Configurable):
         """Layers that this one holds, in branches that all get its input."""
         return ()
 
+    def with_branches(self, branches: Sequence[Sequence[Layer]]) -> Layer:
+        """Return a layer like this one with other branches; to be written where there are any."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement with_branches.")
+
     def tensors(self, shape: Shape) -> Sequence[Parameter]:
         """The tensors to learn, for input of this shape (of one sample)."""
         return ()
@@ -131,6 +135,26 @@ class Layer(Configurable):
         """
         raise NotImplementedError(f"{type(self).__name__} does not implement forward.")
 
+    def check_samples(self, x: Any) -> None:
+        """Look at the samples, where this is a network's first layer.
+
+        Parameters
+        ----------
+        x : ndarray or SciPy sparse matrix of shape (n_samples, n)
+
+        Raises
+        ------
+        ValueError
+            If they are such that the layer cannot mean anything by them.
+        """
+
     def flops(self, shape: Shape) -> float:
         """Floating-point operations of the products, for one sample."""
         return 0.0
+
+
+def shape_after(layers: Sequence[Layer], shape: Shape) -> Shape:
+    """The shape of samples after some layers, one after the other."""
+    for layer in layers:
+        shape = layer.output_shape(shape)
+    return shape

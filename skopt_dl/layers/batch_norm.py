@@ -39,7 +39,7 @@ class BatchNorm(Layer):
         else:
             factor = (1.0 + tensors.batch_norm) / xp.sqrt(tensors.variance + EPSILON)
             result = (rows - tensors.mean) * factor + tensors.intercepts
-        return result if x.ndim == 3 else xp.reshape(result, x.shape)
+        return result if x.ndim == 3 else xp.reshape(result, (result.shape[0], *x.shape[1:]))
 
     def _over_batch(self, z: Array, tensors: Any, run: Pass, n_places: int) -> Array:
         """Normalise rows of which each sample has `n_places`, one after the other."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from skopt_dl._params import BOOLEAN, Interval
+from skopt_dl._params import BOOLEAN, POSITIVE, InstanceOf, Interval
 from skopt_dl.layers.base import Array, Layer, Parameter, Pass, Shape
 
 
@@ -17,19 +17,25 @@ class Dense(Layer):
     ----------
     n_units : int
     bias : bool, default=True
-    gain : float, default=1.0
-        What the initializer multiplies the scale of the weights by.
+    gain : float, default=None
+        What the initializer multiplies the scale of the weights by; None leaves it to the
+        activation that follows.
     """
 
-    constraints = {"n_units": Interval(1, math.inf, "[)", integer=True), "bias": BOOLEAN}
+    constraints = {
+        "n_units": Interval(1, math.inf, "[)", integer=True),
+        "bias": BOOLEAN,
+        "gain": (POSITIVE, InstanceOf(type(None), "None")),
+    }
 
-    def __init__(self, n_units: int, bias: bool = True, gain: float = 1.0):
+    def __init__(self, n_units: int, bias: bool = True, gain: float | None = None):
         self.n_units = n_units
         self.bias = bias
         self.gain = gain
 
     def tensors(self, shape: Shape) -> Sequence[Parameter]:
-        weights = Parameter("coefs", (shape[-1], self.n_units), "weight", self.gain)
+        gain = 1.0 if self.gain is None else self.gain
+        weights = Parameter("coefs", (shape[-1], self.n_units), "weight", gain)
         return [weights, Parameter("intercepts", (1, self.n_units), "bias")][: 1 + self.bias]
 
     def output_shape(self, shape: Shape) -> Shape:

@@ -32,8 +32,10 @@ class Initializer(Configurable):
         row[...] = 0.0
         tensors = [t for t in layout.tensors(row[None]) if t.role not in ("bias", "norm")]
         for tensor, gain in zip(tensors, gains, strict=True):
-            _, n_in, n_out = tensor.array.shape
-            tensor.array[0] = self.draw(rng, n_in, n_out, gain)
+            _, *front, n_in, n_out = tensor.array.shape
+            # More axes are those of a stack of matrices, such as the groups of a convolution.
+            for place in np.ndindex(*front):
+                tensor.array[0, *place] = self.draw(rng, n_in, n_out, gain)
 
 
 class _Scaled(Initializer):

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from skopt_dl.layers import Activation, BatchNorm, Dense, Dropout, InputScaling, Layer, Pass
-from skopt_dl.layers.base import Parameter, Shape
+from skopt_dl.layers.base import Parameter, Shape, shape_after
 from skopt_dl.networks.losses import Loss
 from skopt_dl.objectives import Layout
 
@@ -72,7 +72,7 @@ class Network:
         )
         self.n_weights = sum(math.prod(each.shape) for each in weights)
         self._found = found
-        self.output_shape = _shape_after(self.layers, self.input_shape)
+        self.output_shape = shape_after(self.layers, self.input_shape)
         if len(self.output_shape) != 1:
             raise ValueError(
                 f"The last layer returns samples of shape {self.output_shape}; what predicts needs "
@@ -122,6 +122,16 @@ class Network:
             x = self.layer_forward((*path, place), layer, x, tensors, run)
         return x
 
+    def check_samples(self, x: Any) -> None:
+        """Let the first layers look at the samples, ``(n_samples, n)``.
+
+        Raises
+        ------
+        ValueError
+            If a layer can do nothing with them: an `Embedding` with what are no tokens.
+        """
+        _check_samples(self.layers, x)
+
     def flops(self, n_rows: int) -> float:
         """Floating-point operations of the products of one step over `n_rows` rows."""
         first, *rest = [layer.flops(shape) for _, layer, shape in self._found] or [0.0]
@@ -144,7 +154,7 @@ class Network:
     @property
     def key(self) -> Hashable:
         """Equal for networks that can share a stack."""
-        layers = tuple(_form(layer) for _, layer, _ in self._found)
+        layers = tuple((path, *_form(layer)) for path, layer, _ in self._found)
         return layers, self.input_shape, _form(self.loss)
 
     @property
@@ -198,10 +208,11 @@ def _walk(layers: Sequence[Layer], shape: Shape, path: Path) -> Iterator[tuple[P
         shape = layer.output_shape(shape)
 
 
-def _shape_after(layers: Sequence[Layer], shape: Shape) -> Shape:
-    for layer in layers:
-        shape = layer.output_shape(shape)
-    return shape
+def _check_samples(layers: Sequence[Layer], x: Any) -> None:
+    for layer in layers[:1]:
+        layer.check_samples(x)
+        for branch in layer.branches:
+            _check_samples(branch, x)
 
 
 def _number(parameters: Sequence[tuple[Path, Parameter]]) -> dict[tuple[Path, str], str]:
@@ -215,10 +226,13 @@ def _number(parameters: Sequence[tuple[Path, Parameter]]) -> dict[tuple[Path, st
     return names
 
 
-def _form(component: Any) -> Hashable:
+def _form(component: Any) -> tuple[type[Any], str]:
     """What makes two layers or losses the same; much faster than scikit-learn's ``repr``."""
     params = component.get_params(deep=False)
     differing = getattr(component, "per_model", ())
+    if getattr(component, "branches", ()):
+        # The layers that it holds speak for themselves.
+        params = {k: v for k, v in params.items() if not isinstance(v, list | tuple)}
     return type(component), repr({k: v for k, v in params.items() if k not in differing})
 
 

@@ -218,7 +218,6 @@ class NetworkObjective(Objective):
         batches = []
         for i, (size, rows, x) in enumerate(zip(block.sizes, block.slices, xs, strict=True)):
             arrays = {"y": y[:, rows, :], "rest": rest[:, rows, :], "l2": l2[i, :]}
-            arrays["weight"] = b.scalar(1.0 / size, like=self._grad)
             arrays["shares"] = b.ones((1, 1, size), like=self._grad) / size
             batches.append(_Batch(size, arrays, x))
         return _Loaded(block.sizes, y, rest, l2, batches)
@@ -267,6 +266,8 @@ class NetworkObjective(Objective):
             arrays = {"params": params, "grad": self._grad, "statistics": self.statistics}
             if self.alpha.any():
                 arrays["alpha"] = self._alpha(batch)
+            if not batch.is_weighted:
+                arrays["weight"] = self._b.scalar(1.0 / batch.n_rows, like=self._grad)
             binding = self._bindings[batch.n_rows] = Binding(
                 self._b,
                 gradient_program(self._case(batch)),

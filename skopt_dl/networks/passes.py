@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -98,6 +99,15 @@ def views(layout: Layout, buffer: Symbol) -> dict[str, Symbol]:
     return {tensor.name: tensor.array for tensor in layout.tensors(buffer)}
 
 
+def _samples(tracer: Tracer, case: Case) -> Symbol:
+    """The input ``x``, rows of a table, in the shape that the network's samples have."""
+    shape = case.network.input_shape
+    rows = tracer.given("x", (case.x_models, case.n_rows, math.prod(shape)))
+    if len(shape) == 1:
+        return rows
+    return tracer.xp.reshape(rows, (case.x_models, case.n_rows, *shape))
+
+
 @lru_cache(maxsize=256)
 def gradient_program(case: Case) -> Program:
     """The gradient of a batch's loss, and what remains to be computed of the loss itself.
@@ -106,7 +116,7 @@ def gradient_program(case: Case) -> Program:
     ------
     params, grad : array of shape (K, P)
     statistics : array of shape (K, S)
-    x : rows of samples, (K or 1, n_rows, *input_shape)
+    x : rows of samples, (K or 1, n_rows, n)
     y, rest : array of shape (K or 1, n_rows, n_outputs)
         Targets; and what `Loss.value_of_rest` needs, which is written.
     weight : array of shape () or (K or 1, n_rows, 1)
@@ -128,7 +138,7 @@ def gradient_program(case: Case) -> Program:
     if network.statistics.size:
         statistics = tracer.given("statistics", (n_models, network.statistics.size))
         tensors |= views(network.statistics, statistics)
-    x = tracer.given("x", (case.x_models, n_rows, *network.input_shape))
+    x = _samples(tracer, case)
     like_y = (n_rows, network.n_outputs)
     y = tracer.given("y", (case.y_models, *like_y), order=OUTPUT_MAJOR)
     rest = tracer.given("rest", (n_models, *like_y), order=OUTPUT_MAJOR)
@@ -136,10 +146,11 @@ def gradient_program(case: Case) -> Program:
     weight = tracer.given("weight", (weights, n_rows, 1) if case.weight_models else ())
     run = _Tracing(tracer, case, training=True)
     run.begin(tensors, tracer.given("shares", (weights, 1, n_rows)))
-    raw = network.forward(x, tensors, run)
+    raw: Any = network.forward(x, tensors, run)
     tracer.lay_out(raw, OUTPUT_MAJOR)
     if loss.knows_gradient:
         with tracer.untaped():
+            delta: Any
             delta, left = loss.gradient_and_rest(xp, raw, y)
             tracer.assign(rest, left)
             seed = raw, delta * weight
@@ -181,7 +192,7 @@ def prediction_program(case: Case, hidden: bool = False) -> Program:
     ------
     params : array of shape (K, P)
     statistics : array of shape (K, S)
-    x : rows of samples, (1, n_rows, *input_shape)
+    x : rows of samples, (1, n_rows, n)
     raw : array of shape (K, n_rows, n_outputs)
         Written.
     hidden 0, hidden 1, … : array of shape (K, n_rows, …)
@@ -194,7 +205,7 @@ def prediction_program(case: Case, hidden: bool = False) -> Program:
     if network.statistics.size:
         statistics = tracer.given("statistics", (n_models, network.statistics.size))
         tensors |= views(network.statistics, statistics)
-    x = tracer.given("x", (case.x_models, case.n_rows, *network.input_shape))
+    x = _samples(tracer, case)
     run = _Tracing(tracer, case, training=False)
     run.begin(tensors, None)
     if not hidden:

@@ -39,6 +39,16 @@ class DenseRows:
         """How many models the rows are different for, out of so many."""
         return n_models if self._runs else self.array.shape[0]
 
+    @property
+    def values(self) -> Array | None:
+        """The rows, ``(K or 1, n_rows, n)``; None where `write` has to make them."""
+        return None if self._runs else self.array
+
+    def write(self, out: Array) -> None:
+        """Write each model's rows, ``(K, n_rows, n)``."""
+        for i, run in enumerate(self._runs):
+            self._b.copy(out[run, :, :], self.array[i : i + 1, :, :])
+
     def product(self, weights: Array, out: Array) -> Callable[[], Any]:
         """Prepare the product with ``weights``, ``(K, n, n_out)``."""
         return self._for_runs(self._b.product, weights, out)
@@ -67,12 +77,19 @@ class DenseRows:
 class SparseRows:
     """Rows in a CSR matrix for each model, or one shared by all: products skip the zeros."""
 
+    values = None
+
     def __init__(self, matrices: Sequence[Any]):
         self._matrices = matrices
 
     def n_models(self, n_models: int) -> int:
         """How many models the rows are different for, out of so many."""
         return len(self._matrices)
+
+    def write(self, out: Array) -> None:
+        """Write the rows with their zeros, ``(K or 1, n_rows, n)``."""
+        for k, matrix in enumerate(self._matrices):
+            out[k, ...] = matrix.toarray()
 
     def product(self, weights: Array, out: Array) -> Callable[[], Any]:
         """Prepare the product with ``weights``, ``(K, n, n_out)``."""

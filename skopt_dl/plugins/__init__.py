@@ -6,7 +6,14 @@ from typing import Any
 
 from skopt_dl._pickling import MissingPluginError
 from skopt_dl.plugins.hookspecs import hookimpl
-from skopt_dl.plugins.lookup import available, find, make, package_of_name, remember_packages
+from skopt_dl.plugins.lookup import (
+    available,
+    find,
+    find_among,
+    make,
+    package_of_name,
+    remember_packages,
+)
 from skopt_dl.plugins.manager import PluginWarning
 from skopt_dl.plugins.manager import manager as _manager
 from skopt_dl.plugins.records import Problem
@@ -18,6 +25,7 @@ __all__ = [
     "available",
     "available_optimizers",
     "find",
+    "find_among",
     "hookimpl",
     "make",
     "make_optimizer",

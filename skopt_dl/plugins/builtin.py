@@ -60,6 +60,35 @@ def skopt_dl_losses() -> Names:
 
 
 @hookimpl
+def skopt_dl_layers() -> Names:
+    """Name the layers."""
+    return {
+        "attention": "skopt_dl.layers.attention:Attention",
+        "average_pool2d": "skopt_dl.layers.pooling:AveragePool2d",
+        "batch_norm": "skopt_dl.layers.batch_norm:BatchNorm",
+        "conv2d": "skopt_dl.layers.convolution:Conv2d",
+        "dense": "skopt_dl.layers.dense:Dense",
+        "dropout": "skopt_dl.layers.dropout:Dropout",
+        "embedding": "skopt_dl.layers.sequences:Embedding",
+        "flatten": "skopt_dl.layers.dense:Flatten",
+        "global_average_pool1d": "skopt_dl.layers.pooling:GlobalAveragePool1d",
+        "global_average_pool2d": "skopt_dl.layers.pooling:GlobalAveragePool2d",
+        "input_scaling": "skopt_dl.layers.input_scaling:InputScaling",
+        "layer_norm": "skopt_dl.layers.layer_norm:LayerNorm",
+        "max_pool2d": "skopt_dl.layers.pooling:MaxPool2d",
+        "parallel": "skopt_dl.layers.branching:Parallel",
+        "positional_embedding": "skopt_dl.layers.sequences:PositionalEmbedding",
+        "residual": "skopt_dl.layers.branching:Residual",
+    }
+
+
+@hookimpl
+def skopt_dl_networks() -> Names:
+    """Name the networks."""
+    return {"lenet": "skopt_dl.networks.known:LeNet", "resnet": "skopt_dl.networks.known:ResNet"}
+
+
+@hookimpl
 def skopt_dl_activations() -> Names:
     """Name the activation functions."""
     classes = {

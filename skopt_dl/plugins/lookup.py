@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from itertools import takewhile
@@ -14,7 +14,7 @@ from skopt_dl._entry_points import canonical, installed_plugins
 from skopt_dl._params import Configurable, did_you_mean
 from skopt_dl._pickling import MissingPluginError, Reference, look_up, missing_package
 from skopt_dl.plugins.hookspecs import KINDS
-from skopt_dl.plugins.manager import BUILTIN, DISABLE_VARIABLE, manager
+from skopt_dl.plugins.manager import BUILTIN, DISABLE_VARIABLE, is_target, manager
 from skopt_dl.plugins.records import Entry, Plugin
 
 # Packages whose names unpickled models use; they may not be installed here.
@@ -38,9 +38,10 @@ def _check_kind(kind: str) -> None:
         )
 
 
-def _check_name(kind: str, name: str) -> None:
+def _check_name(kinds: Sequence[str], name: str) -> None:
     if not isinstance(name, str):
-        hint = f" Names: {', '.join(available(kind))}."
+        kind = " or ".join(kinds)
+        hint = f" Names: {', '.join(each for kind in kinds for each in available(kind))}."
         if isinstance(name, type):
             hint = f" For an object of that class, write {name.__name__}(...)."
         elif hasattr(name, "get_params"):
@@ -62,9 +63,14 @@ def find(kind: str, name: str) -> type[Any]:
 
     Parameters
     ----------
-    kind : {"optimizer", "schedule", "loss", "activation", "initializer"}
+    kind : {"optimizer", "schedule", "loss", "activation", "layer", "network", "initializer"}
     name : str
         A bare name, or ``distribution/name``.
+
+    Returns
+    -------
+    found : type
+        For a network, a class or a function.
 
     Raises
     ------
@@ -77,22 +83,32 @@ def find(kind: str, name: str) -> type[Any]:
     TypeError
         If it is not a class of that kind.
     """
-    _check_kind(kind)
-    _check_name(kind, name)
-    return resolve(_find_entry(kind, name))
+    return find_among((kind,), name)
 
 
-def _find_entry(kind: str, name: str) -> Entry:
-    entry = _match(kind, name, manager.builtin_entries(kind))
-    if entry is None:
-        entry = _match(kind, name, manager.entries(kind))
-    if entry is None:
+def find_among(kinds: Sequence[str], name: str) -> type[Any]:
+    """Return the class that a name stands for in the first of several kinds that has it.
+
+    Raises what `find` does.
+    """
+    for kind in kinds:
+        _check_kind(kind)
+    _check_name(kinds, name)
+    return resolve(_find_entry(kinds, name))
+
+
+def _find_entry(kinds: Sequence[str], name: str) -> Entry:
+    for entries_of in (manager.builtin_entries, manager.entries):
+        for kind in kinds:
+            entry = _match(kind, name, entries_of(kind))
+            if entry is not None:
+                return entry
+    for kind in kinds:
         package = _packages_seen.get((kind, name))
         if package is not None:
             what = f"The {kind} {name!r} comes from the package {package!r}"
             raise MissingPluginError(missing_package(what, package))
-        raise ValueError(_unknown(kind, name))
-    return entry
+    raise ValueError(_unknown(kinds, name))
 
 
 def _match(kind: str, name: str, entries: list[Entry]) -> Entry | None:
@@ -107,9 +123,10 @@ def _match(kind: str, name: str, entries: list[Entry]) -> Entry | None:
     return matches[0] if matches else None
 
 
-def _unknown(kind: str, name: str) -> str:
-    entries = manager.entries(kind)
-    names = available(kind)
+def _unknown(kinds: Sequence[str], name: str) -> str:
+    kind = " or ".join(kinds)
+    entries = [entry for each in kinds for entry in manager.entries(each)]
+    names = [name for each in kinds for name in available(each)]
     candidates = [entry.qualified for entry in entries] if "/" in name else names
     hint = did_you_mean(name, candidates)
     parts = [
@@ -142,7 +159,9 @@ def resolve(entry: Entry) -> type[Any]:
     else:
         found = entry.target
     bases = KINDS[entry.kind].bases
-    if not (isinstance(found, type) and issubclass(found, tuple(map(_import, bases)))):
+    if not bases and not is_target(entry.kind, found):
+        raise TypeError(f"{label}{entry.class_path!r} is neither a class nor a function.")
+    if bases and not (isinstance(found, type) and issubclass(found, tuple(map(_import, bases)))):
         wanted = " or ".join(base.replace(":", ".") for base in bases)
         raise TypeError(f"{label}{entry.class_path!r} is not a subclass of {wanted}.")
     return found
@@ -183,7 +202,7 @@ def package_of_name(kind: str, name: str) -> str | None:
     if any(entry.name == name for entry in manager.builtin_entries(kind)):
         return None
     try:
-        package = _find_entry(kind, name).distribution
+        package = _find_entry((kind,), name).distribution
     except (ValueError, MissingPluginError):
         return _packages_seen.get((kind, name))
     return None if package == BUILTIN else package

@@ -230,15 +230,21 @@ def _call(kind: str, function: Any, distribution: str) -> Iterator[Entry | Probl
                 f"Its hook {hook!r} gives the name {name!r}.",
                 f"A name is a str without spaces and slashes. {_UPGRADE}",
             )
-        elif not isinstance(target, type) and not (
+        elif not is_target(kind, target) and not (
             isinstance(target, str) and _TARGET.fullmatch(target)
         ):
+            what = "a class" if KINDS[kind].bases else "a class or a function"
             yield Problem(
                 f"Its hook {hook!r} names {name!r} for {target!r}.",
-                f"It must be a class, or a str 'package.module:Class'. {_UPGRADE}",
+                f"It must be {what}, or a str 'package.module:Class'. {_UPGRADE}",
             )
         else:
             yield Entry(kind, name, distribution, target)
+
+
+def is_target(kind: str, target: Any) -> bool:
+    """Whether a name of a kind may stand for this, whatever it is a subclass of."""
+    return isinstance(target, type) or (not KINDS[kind].bases and inspect.isfunction(target))
 
 
 def _describe(error: BaseException) -> str:

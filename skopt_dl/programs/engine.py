@@ -69,10 +69,16 @@ class Binding:
         for name, array in arrays.items():
             if name in program.inputs:
                 self._arrays[program.inputs[name]] = array
+        # Views of what is the same in every run, and of what `calls` was given.
         self._found: dict[Value, Any] = {}
+        self._found_now: dict[Value, Any] = {}
+        self._dense: dict[Buffer, Any] = {}
+        self._before: list[Call] = []
         self._varying = {buffer for buffer in program.inputs.values() if buffer not in self._arrays}
-        self._fixed = [
-            None if self._varies(each) else self._prepare(each) for each in program.instructions
+        # What prepares an instruction whose inputs vary, and the calls of those that do not.
+        self._parts: list[Callable[[], list[Call]] | list[Call]] = [
+            self._recipe(each) if self._varies(each) else self._prepare(each)
+            for each in program.instructions
         ]
 
     def _varies(self, instruction: Instruction) -> bool:
@@ -89,40 +95,42 @@ class Binding:
         """
         inputs = self.program.inputs
         self._arrays.update({inputs[name]: each for name, each in arrays.items() if name in inputs})
-        self._found = {
-            value: each for value, each in self._found.items() if value.buffer not in self._varying
-        }
-        prepared = [
-            self._prepare(instruction) if calls is None else calls
-            for instruction, calls in zip(self.program.instructions, self._fixed, strict=True)
-        ]
-        for buffer in self._varying:
-            self._arrays.pop(buffer, None)
-        self._found = {
-            value: each for value, each in self._found.items() if value.buffer not in self._varying
-        }
-        return [call for calls in prepared for call in calls]
+        self._found_now.clear()
+        self._before = []
+        calls: list[Call] = []
+        for part in self._parts:
+            calls += part if isinstance(part, list) else part()
+        return [*self._before, *calls]
 
     def array(self, value: Operand, dtype: Any = None) -> Any:
         """The array, or the view of one, that an operand is."""
         if not isinstance(value, Value):
             return self._b.asarray(value, dtype=dtype or self._like.dtype)
-        if value not in self._found:
-            buffer = value.buffer
+        buffer = value.buffer
+        found = self._found_now if buffer in self._varying else self._found
+        array = found.get(value)
+        if array is None:
             if buffer not in self._arrays:
                 self._arrays[buffer] = self._own(buffer)
             array = self._arrays[buffer]
-            array = getattr(array, "array", array)
-            self._found[value] = resolve(self._b.xp, value.steps, array)
-        return self._found[value]
+            if hasattr(array, "product"):
+                array = self._values(buffer, array)
+            array = found[value] = resolve(self._b.xp, value.steps, array)
+        return array
+
+    def _values(self, buffer: Buffer, rows: Any) -> Array:
+        """Rows of samples as an array; they are written to one first where they are in none."""
+        if rows.values is not None:
+            return rows.values
+        if buffer not in self._dense:
+            self._dense[buffer] = self._b.empty(buffer.like.shape, like=self._like)
+        self._before.append(partial(rows.write, self._dense[buffer]))
+        return self._dense[buffer]
 
     def _own(self, buffer: Buffer) -> Array:
         like = buffer.like
         if buffer.array is not None:
-            array = buffer.array
-            if isinstance(array, float):
-                return self._b.asarray(array, dtype=_dtype(self._b, like.dtype))
-            return array
+            return self._b.asarray(buffer.array, dtype=_dtype(self._b, like.dtype))
         start, dtype = self.program.places[buffer], _dtype(self._b, like.dtype)
         if like.flags.c_contiguous:
             return self._b.cut(self._block, start, like.shape, dtype)
@@ -133,18 +141,32 @@ class Binding:
 
     def _prepare(self, instruction: Instruction) -> list[Call]:
         """The calls that carry out an instruction."""
+        return self._recipe(instruction)()
+
+    def _recipe(self, instruction: Instruction) -> Callable[[], list[Call]]:
+        """What prepares these calls, from the arrays that there are when it is called."""
         special = _SPECIAL.get(instruction.op)
         if special is not None:
-            return special(self, instruction)
-        b, out = self._b, self.array(instruction.out)
-        values = instruction.values
+            return partial(special, self, instruction)
+        b, function, values = self._b, self._b.function(instruction.op), instruction.values
         dtype = None
         if len(values) < len(instruction.inputs):
             # Numbers take the dtype of the arrays they meet.
             kinds = [value.dtype for value in values if value.dtype.kind != "b"]
             dtype = _dtype(b, np.result_type(*kinds)) if kinds else None
-        inputs = [self.array(each, dtype) for each in instruction.inputs]
-        return [b.prepare(b.function(instruction.op), *inputs, out=out)]
+        fixed = [
+            self.array(each, dtype)
+            if not isinstance(each, Value) or each.buffer not in self._varying
+            else None
+            for each in instruction.inputs
+        ]
+
+        def prepare() -> list[Call]:
+            pairs = zip(fixed, instruction.inputs, strict=True)
+            inputs = [self.array(each) if known is None else known for known, each in pairs]
+            return [b.prepare(function, *inputs, out=self.array(instruction.out))]
+
+        return prepare
 
 
 @cache
@@ -169,7 +191,8 @@ def _matmul(binding: Binding, instruction: Instruction) -> list[Call]:
     if hasattr(rows, "product"):
         if not first.steps:
             return [rows.product(right, out)]
-        return [rows.transposed_product(right, out)]
+        if first.steps == (("permute", (0, 2, 1)),):
+            return [rows.transposed_product(right, out)]
     left = binding.array(first)
     if left.ndim == right.ndim == out.ndim == 3:
         return [b.product(left, right, out)]
@@ -232,7 +255,8 @@ def _pad(binding: Binding, instruction: Instruction) -> list[Call]:
     x, out = binding.array(instruction.inputs[0]), binding.array(instruction.out)
     pairs = zip(instruction.attributes["widths"], x.shape, strict=True)
     inner = out[tuple(slice(before, before + n) for (before, _), n in pairs)]
-    return [partial(out.__setitem__, ..., 0.0), partial(binding._b.copy, inner, x)]
+    around = instruction.attributes["value"]
+    return [partial(out.__setitem__, ..., around), partial(binding._b.copy, inner, x)]
 
 
 def _take(binding: Binding, instruction: Instruction) -> list[Call]:
@@ -244,7 +268,7 @@ def _take(binding: Binding, instruction: Instruction) -> list[Call]:
     def call() -> None:
         for k in range(n_models):
             rows = b.xp.reshape(indices[k % indices.shape[0], ...], (-1,))
-            flat[k, ...] = b.xp.take(table[k % table.shape[0], ...], rows, axis=0)
+            b.take(table[k % table.shape[0], ...], rows, flat[k, ...])
 
     return [call]
 

@@ -7,6 +7,7 @@ with real arrays, as an *opaque* instruction.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -392,7 +393,7 @@ class Symbol:
     def __setitem__(self, key: Any, value: Any) -> None:
         whole = key is ... or key == slice(None)
         target = self if whole else self.writable()[key]
-        if isinstance(value, Symbol) and value.value is target.value:
+        if isinstance(value, Symbol) and value.value.is_same(target.value):
             return
         operand = self._tracer.operand(value)
         shape = operand.shape if isinstance(operand, Value) else ()
@@ -491,7 +492,7 @@ class Namespace:
     """
 
     pi, e, inf, nan, newaxis = np.pi, np.e, np.inf, np.nan, None
-    float32, float64, bool = np.float32, np.float64, np.bool_
+    float32, float64, int64, bool = np.float32, np.float64, np.int64, np.bool_
 
     def __init__(self, tracer: Tracer):
         self._tracer = tracer
@@ -591,6 +592,8 @@ class Namespace:
         if -1 in shape:
             rest = -int(np.prod(shape))
             shape = tuple(x.size // max(1, rest) if n == -1 else n for n in shape)
+        if math.prod(shape) != x.size:
+            raise TracingError(f"it reshapes {x.shape} to {shape}")
         return self._tracer.view(x, "reshape", shape)
 
     def permute_dims(self, x: Any, axes: Sequence[int]) -> Symbol:
@@ -620,7 +623,8 @@ class Namespace:
         values = [self._tracer.operand(each) for each in arrays]
         likes = [value.like for value in values if isinstance(value, Value)]
         axis = axis % likes[0].ndim
-        shape = list(likes[0].shape)
+        others = [(*like.shape[:axis], 1, *like.shape[axis + 1 :]) for like in likes]
+        shape = list(np.broadcast_shapes(*others))
         shape[axis] = sum_of(like.shape[axis] for like in likes)
         dtype = np.result_type(*(like.dtype for like in likes))
         return self._tracer.write("concat", pattern(shape, dtype), (*values,), None, {"axis": axis})
@@ -628,12 +632,12 @@ class Namespace:
     def stack(self, arrays: Sequence[Any], axis: int = 0) -> Symbol:
         return self.concat([self.expand_dims(each, axis) for each in arrays], axis)
 
-    def pad(self, x: Any, widths: Sequence[tuple[int, int]]) -> Symbol:
-        """Put zeros around an array: so many before and after each axis."""
+    def pad(self, x: Any, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Symbol:
+        """Put a number around an array: so many times before and after each axis."""
         pairs = tuple((int(before), int(after)) for before, after in widths)
         shape = [n + before + after for n, (before, after) in zip(x.shape, pairs, strict=True)]
         like = pattern(shape, x.dtype)
-        return self._tracer.write("pad", like, (x.value,), None, {"widths": pairs})
+        return self._tracer.write("pad", like, (x.value,), None, {"widths": pairs, "value": value})
 
     def take(self, x: Any, indices: Any, axis: int | None = None) -> Symbol:
         """Take rows of each model's table, ``(K or 1, n, m)``, by indices ``(K or 1, …)``."""

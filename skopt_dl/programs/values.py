@@ -94,6 +94,10 @@ class Value:
     def dtype(self) -> np.dtype[Any]:
         return self.like.dtype
 
+    def is_same(self, other: Value) -> bool:
+        """Whether another is the same part of the same buffer, seen in the same way."""
+        return self.buffer is other.buffer and self.steps == other.steps
+
     @property
     def is_whole(self) -> bool:
         """Whether it is the buffer itself."""
@@ -101,6 +105,10 @@ class Value:
 
     def view(self, step: Step) -> Value | None:
         """The view after one more step; None where it takes a copy."""
+        if step[0] == "reshape" and [name for name, _ in self.steps] == ["reshape"]:
+            # As if the first had not been: back to the buffer itself, perhaps.
+            whole = Value(self.buffer)
+            return whole if step[1] == whole.shape else whole.view(step)
         try:
             like = _VIEWS[step[0]](self.like, step[1])
         except ValueError:

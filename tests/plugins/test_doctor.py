@@ -63,5 +63,7 @@ def test_list_has_every_name_with_its_distribution_and_class(site):
         "schedule",
         "loss",
         "activation",
+        "layer",
+        "network",
         "initializer",
     }
