@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -43,6 +43,8 @@ class _Batch:
         What `calls` were made by.
     calls, value : list of callable
         What computes the gradient; and then the loss of each sample.
+    elsewhere : tuple of (list of callable, _Batch) or None
+        For the gradient at other parameters: the same samples, and the `calls` they belonged to.
     """
 
     n_rows: int
@@ -53,6 +55,7 @@ class _Batch:
     calls: list[Call] = field(default_factory=list)
     values: Array = None
     value_calls: list[Call] = field(default_factory=list)
+    elsewhere: tuple[list[Call], _Batch] | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -142,6 +145,8 @@ class NetworkObjective(Objective):
         self._bindings: dict[int, Binding] = {}
         self._prepared: dict[Hashable, _Loaded] = {}
         self._loaded: _Loaded
+        self._elsewhere: _Elsewhere | None = None
+        self.drawn: dict[int, np.ndarray] = {}
 
     def select(self, models: Sequence[int]) -> NetworkObjective:
         return NetworkObjective(
@@ -306,6 +311,8 @@ class NetworkObjective(Objective):
                 layer.draw(self.rngs[k], rate, on_host[k])
             else:
                 on_host[k] = 1.0
+        if self.keeps_draws:
+            self.drawn[number] = on_host.copy()
         if on_host is not mask:
             mask[...] = self._b.asarray(on_host)
 
@@ -318,6 +325,11 @@ class NetworkObjective(Objective):
         for call in batch.calls:
             call()
         return self._grad
+
+    def gradient_at(self, params: Array, batch: Any) -> Array:
+        if self._elsewhere is None:
+            self._elsewhere = _Elsewhere(self)
+        return self._elsewhere.grad(params, batch)
 
     def _take(self, params: Array) -> Array:
         """The parameters to compute with: the given ones, copied where they keep changing place."""
@@ -375,3 +387,36 @@ class NetworkObjective(Objective):
 
     def _everything(self) -> _Batch:
         return self.load(Block(slice(0, self.n_samples), (self.n_samples,)))[0]
+
+
+class _Elsewhere(NetworkObjective):
+    """The same batches, with what was drawn for them, at other parameters.
+
+    What it writes has places of its own.
+    """
+
+    def __init__(self, objective: NetworkObjective):
+        vars(self).update(vars(objective))
+        self._there = objective
+        empty_like = self._b.xp.empty_like
+        self._grad = empty_like(objective._grad)
+        if objective.statistics is not None:
+            self.statistics = empty_like(objective.statistics)
+        self._params, self._has_own_params = None, False
+        self._bindings = {}
+
+    def grad(self, params: Array, batch: Any = None) -> Array:
+        if self.statistics is not None:
+            self.statistics[...] = self._there.statistics
+        if batch.elsewhere is None or batch.elsewhere[0] is not batch.calls:
+            rest, l2 = batch.arrays["rest"], batch.arrays["l2"]
+            places = {
+                "rest": self._b.empty(rest.mT.shape, like=rest).mT,
+                "l2": self._b.empty(l2.shape, like=l2),
+            }
+            own = replace(batch, arrays={**batch.arrays, **places}, binding=None, elsewhere=None)
+            batch.elsewhere = batch.calls, own
+        return super().grad(params, batch.elsewhere[1])
+
+    def _draw(self, number: int, layer: Any, mask: Array) -> None:
+        mask[...] = self._b.asarray(self._there.drawn[number])

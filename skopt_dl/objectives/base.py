@@ -60,12 +60,15 @@ class Objective:
         What a batch of everything holds.
     scratch : array of shape (K, P) or None
         A work array that others may use between two calls.
+    keeps_draws : bool
+        Set by who is going to call `gradient_at`, before `grad`.
     statistics : array of shape (K, S) or None
         What predictions need besides parameters, and evaluations of the gradient change.
     """
 
     n_samples = 1
     scratch: Array = None
+    keeps_draws = False
     statistics: Array = None
 
     def __init__(self, layout: Layout, n_models: int):

@@ -77,7 +77,7 @@ class Step:
     coefficients: Mapping[str, Any]
     scratch: Array
     loss: Array
-    gradient: Callable[[Array], Array]
+    gradient: Callable[[Array], Array] | None
 
 
 class Optimizer(Configurable):

@@ -35,7 +35,7 @@ def check(optimizer: Optimizer) -> str:
         if untraced:
             break
         moved = np.abs(by_code - start).max()
-        difference = np.abs(np.stack([run.params for run in runs]) - by_code).max()
+        difference = np.abs(np.array([run.params for run in runs]) - by_code).max()
         if not difference <= TOLERANCE * moved:
             seen = f"a program of the update ends {difference:.3g} away from it, of {moved:.3g}"
             raise broken(optimizer, _RULE, seen, _FIX)

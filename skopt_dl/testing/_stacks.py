@@ -38,12 +38,13 @@ def check(optimizer: Optimizer) -> None:
 
 def variants_of(optimizer: Optimizer, name: str) -> list[Optimizer]:
     """The optimizer, and others with valid values of one hyperparameter, if it is a number."""
-    variants, value = [optimizer], getattr(optimizer, name)
-    if not isinstance(value, numbers.Real):
+    variants, given = [optimizer], getattr(optimizer, name)
+    if not isinstance(given, numbers.Real):
         return [optimizer] * N_MODELS
+    value = float(given)
     for candidate in (value * 0.9, value * 0.5, 0.1, 0.01, value + 1, value + 2, 1.0):
         variant = copy.copy(optimizer)
-        setattr(variant, name, float(candidate))
+        setattr(variant, name, candidate)
         try:
             variant.check_params()
         except ValueError:

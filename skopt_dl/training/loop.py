@@ -235,6 +235,7 @@ class Stack:
                 rows,
             )
             self.groups.append((rows, group))
+        self.objective.keeps_draws = any(group.needs_gradient for _, group in self.groups)
         needed = any(group.needs_loss for _, group in self.groups)
         self.needs_loss = needed or self.recorder is not None
 

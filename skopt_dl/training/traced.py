@@ -87,7 +87,7 @@ def _record(case: UpdateCase, tracer: Tracer) -> Program:
         if dot:
             groups[group][own_name] = symbol
     params = given["params"]
-    step = Step()
+    step: Any = Step()
     step.xp, step.layout, step.number = tracer.xp, case.layout, tracer.number()
     step.learning_rate, step.coefficients = given["learning_rate"], groups["coefficient"]
     step.loss, step.gradient = given.get("loss"), _refuse_gradient
@@ -96,7 +96,8 @@ def _record(case: UpdateCase, tracer: Tracer) -> Program:
     step.scratch = Symbol(tracer, scratch)
     state = dict(groups["state"])
     optimizer = copy.copy(case.optimizer)
-    vars(optimizer).update(groups["hyper"])
+    for name, symbol in groups["hyper"].items():
+        setattr(optimizer, name, symbol)
     attributes = dict(vars(optimizer))
     change = optimizer.update(given["grad"], state, params, step)
     if not isinstance(change, Symbol) or change.shape != params.shape:
@@ -106,7 +107,7 @@ def _record(case: UpdateCase, tracer: Tracer) -> Program:
     if not _has_same(state, groups["state"]):
         raise TracingError("it puts other arrays into its state")
     _check(tracer, scratch.buffer)
-    params += change
+    tracer.xp.add(params, change, out=params)
     return tracer.program()
 
 

@@ -156,7 +156,7 @@ class UpdateGroup:
         for name, value in vars(self._exact).items():
             if isinstance(value, float | np.ndarray):
                 self._hyperparameters[name] = self._to_device(value)
-        vars(self._optimizer).update(self._hyperparameters)
+                setattr(self._optimizer, name, self._hyperparameters[name])
         self.needs_loss = "loss" in optimizers[0].needs
         self.needs_gradient = "gradient" in optimizers[0].needs
         self.step = step = Step()
@@ -174,7 +174,7 @@ class UpdateGroup:
         # Where the calls find the gradient, and what of the objective's that is; None for a copy.
         self._grad: Array = None
         self._bound: Array = None
-        self._rate: float | np.ndarray | None = None
+        self._rate: Any = None
         self.set_rate()
 
     def _make_state(self, states: Sequence[dict[str, np.ndarray]]) -> None:
