@@ -78,8 +78,9 @@ class Backend:
         return self.xp.asarray(array, copy=True)
 
     def take(self, array: Array, indices: np.ndarray, out: Array, axis: int = 0) -> None:
-        """Gather along an axis into `out`; `indices` is 1-D and in range."""
-        out[...] = self.xp.take(array, self.asarray(indices), axis=axis)
+        """Gather along an axis into `out`; `indices` are in range."""
+        xp, flat = self.xp, self.xp.reshape(self.asarray(indices), (-1,))
+        out[...] = xp.reshape(xp.take(array, flat, axis=axis), out.shape)
 
     def prepare(
         self, function: Callable[..., Any], *inputs: Array, out: Array
@@ -103,18 +104,21 @@ class Backend:
         """Maximum of `x` and zero."""
         self.xp.maximum(x, 0.0, out=out)
 
-    def rectify_gradient(self, delta: Array, rectified: Array) -> None:
-        """Set `delta` to zero where `rectified`, which is not negative, is zero."""
+    def rectify_gradient(self, delta: Array, rectified: Array, out: Array) -> None:
+        """Write `delta` where `rectified`, which is not negative, is positive, and 0 elsewhere.
+
+        `out` may be `rectified`, but not `delta`.
+        """
         xp = self.xp
-        xp.multiply(delta, xp.astype(rectified > 0, delta.dtype), out=delta)
+        xp.multiply(delta, xp.astype(rectified > 0, delta.dtype), out=out)
 
     def row_max(self, x: Array, out: Array = None) -> Array:
         """Maximum over the last axis, which is kept with length 1."""
         return self.xp.max(x, axis=-1, keepdims=True, out=out)
 
-    def row_sum(self, x: Array, out: Array = None) -> Array:
-        """Sum over the last axis, which is kept with length 1; of ``(K, n_rows, n)``."""
-        return self.xp.sum(x, axis=-1, keepdims=True, out=out)
+    def row_sum(self, x: Array, out: Array) -> Callable[[], Any]:
+        """Prepare the sum over the last axis, kept with length 1, of ``(K, n_rows, n)``."""
+        return partial(self.xp.sum, x, axis=-1, keepdims=True, out=out)
 
     def function(self, name: str) -> Callable[..., Any]:
         """The function for an elementwise instruction of `skopt_dl.programs`, with ``out=``."""
@@ -133,7 +137,9 @@ class Backend:
         out[...] = self.xp.where(condition, x, y)
 
     def add_at(self, table: Array, indices: Array, rows: Array) -> None:
-        """Add each of the rows to that of a table, ``(n, m)``, which its index says."""
+        """Add rows, ``(…, m)``, each to that of a table, ``(n, m)``, which its index says."""
+        xp = self.xp
+        indices, rows = xp.reshape(indices, (-1,)), xp.reshape(rows, (-1, rows.shape[-1]))
         for place in range(rows.shape[0]):
             table[int(indices[place]), :] += rows[place, :]
 

@@ -140,9 +140,11 @@ class NeuralNetClassifier(Classification, BaseAnyNetwork):
     >>> from sklearn.datasets import load_digits
     >>> from skopt_dl import NeuralNetClassifier
     >>> from skopt_dl.layers import Conv2d, Flatten, MaxPool2d
+    >>> from skopt_dl.optimizers import Adam
     >>> X, y = load_digits(return_X_y=True)
     >>> layers = [Conv2d(8, 3), "relu", MaxPool2d(2), Flatten()]
-    >>> model = NeuralNetClassifier(layers, input_shape=(8, 8, 1), tol=0.01, random_state=0)
+    >>> options = {"optimizer": Adam(0.01), "tol": 0.01, "random_state": 0}
+    >>> model = NeuralNetClassifier(layers, input_shape=(8, 8, 1), **options)
     >>> model.fit(X[:500] / 16, y[:500]).score(X[500:] / 16, y[500:]) > 0.85
     True
     """

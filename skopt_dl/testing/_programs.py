@@ -8,7 +8,7 @@ from skopt_dl.objectives import GivenGradients
 from skopt_dl.optimizers import Optimizer
 from skopt_dl.testing._bench import LAYOUT, draw, follow, precisions
 from skopt_dl.testing._rules import broken, expecting
-from skopt_dl.testing._stacks import N_MODELS, TOLERANCE, variants_of
+from skopt_dl.testing._stacks import TOLERANCE, variants_of
 from skopt_dl.training import minimise
 
 _RULE = "update computes and does nothing else, or the class says traceable = False."

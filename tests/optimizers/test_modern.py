@@ -216,7 +216,7 @@ def test_soap_follows_its_authors_algorithm_for_one_matrix_at_a_time():
 def naive_soap(weights, gradients, rate=0.01, beta=0.95, epsilon=1e-8, decay=0.1):
     weights, path = weights.copy(), []
     mean, squares = np.zeros_like(weights), np.zeros_like(weights)
-    factors = [np.zeros((n, n)) for n in weights.shape]
+    factors, bases = [np.zeros((n, n)) for n in weights.shape], []
     for number, g in enumerate(gradients):
         if number > 0:
             mean = beta * mean + (1 - beta) * g
