@@ -9,8 +9,6 @@ from skopt_dl.programs.values import Buffer, Value
 
 # What vector instructions like the start of an array to be a multiple of.
 ALIGNMENT = 64
-# A choice is written in two goes; NumPy's sign takes ten times as long where it overwrites.
-IN_PLACE = ELEMENTWISE - {"where", "sign"}
 
 
 def place(instructions: Sequence[Instruction]) -> tuple[dict[Buffer, int], int]:
@@ -66,12 +64,8 @@ def _in_place(
     shared: dict[Buffer, Buffer] = {}
     for number, instruction in enumerate(instructions):
         out = instruction.out
-<<<<<<< HEAD
-        if instruction.op not in IN_PLACE or not out.is_whole:
-=======
         is_new = out.buffer.is_own and lives[out.buffer][0] == number
         if not is_new or not out.is_whole:
->>>>>>> programs
             continue
         for value in instruction.replaceable:
             buffer = value.buffer

@@ -439,18 +439,16 @@ class HostScalar:
     def _combine(self, function: Callable[..., Any], op: str, *operands: Any) -> Any:
         if not all(isinstance(each, _NUMBERS) for each in operands):
             return self._tracer.emit(op, *operands)
+        # Functions alone: a program must not hold on to the tracer.
+        functions = [each._function if isinstance(each, HostScalar) else each for each in operands]
         return HostScalar(
             self._tracer,
             lambda number: function(
-                *(each(number) if isinstance(each, HostScalar) else each for each in operands)
+                *(each(number) if callable(each) else each for each in functions)
             ),
         )
 
     def __neg__(self) -> HostScalar:
-<<<<<<< HEAD
-        function = self._function
-        return HostScalar(self._tracer, lambda number: -function(number))
-=======
         return self._combine(operator.neg, "negative", self)
 
     def __abs__(self) -> HostScalar:
@@ -458,7 +456,6 @@ class HostScalar:
 
     def __pos__(self) -> HostScalar:
         return self
->>>>>>> programs
 
     def _refuse(self, *_: Any) -> Any:
         raise TracingError("it asks for the number of the step, which differs between steps")

@@ -294,7 +294,10 @@ class UpdateGroup:
         if isinstance(program, str):
             self.untraced = program
             return
-        scalars = {name: self._to_device(0.0) for name in program.scalars}
+        scalars = {
+            name: b.asarray(0.0, dtype=getattr(b.xp, program.inputs[name].like.dtype.name))
+            for name in program.scalars
+        }
         self._scalars = [(scalars[name], each) for name, each in program.scalars.items()]
         self._calls = calls_in_parts(b, program, arrays | scalars, params)
 
