@@ -361,10 +361,14 @@ class BaseNeuralNet(CallbackSupportMixin, NamedComponents):
                 assert run.current_state is not None
                 now = self._attributes(run, np.array(run.current()), network, dtype)
                 # With these a copy trains on as this model would.
-                return self._learnt(given) | now | {
-                    "_resume": run.current_state() or None,
-                    "_rng": copy.deepcopy(self._rng),
-                }
+                return (
+                    self._learnt(given)
+                    | now
+                    | {
+                        "_resume": run.current_state() or None,
+                        "_rng": copy.deepcopy(self._rng),
+                    }
+                )
 
             tasks.attributes = attributes
             tasks.fit_begins()
@@ -613,8 +617,8 @@ class BaseNeuralNet(CallbackSupportMixin, NamedComponents):
             return None
         if self._trained_with != self._kind_of_weights(network):
             return None
-        sizes = {slot: len(array) for slot, array in state["slots"].items()}
-        return state if sizes == dict.fromkeys(optimizer.slots, network.layout.size) else None
+        shapes = {slot: array.shape for slot, array in state["slots"].items()}
+        return state if shapes == optimizer.slot_shapes(network.layout) else None
 
     def _start(self, network: Network, resume: dict[str, Any] | None, dtype: Any) -> np.ndarray:
         """The weights to go on from, ``(P + S,)``."""
