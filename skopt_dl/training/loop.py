@@ -232,8 +232,10 @@ class Stack:
                 self.objective.layout,
                 progress[rows],
                 states[rows],
+                rows,
             )
             self.groups.append((rows, group))
+        self.objective.keeps_draws = any(group.needs_gradient for _, group in self.groups)
         needed = any(group.needs_loss for _, group in self.groups)
         self.needs_loss = needed or self.recorder is not None
 
@@ -296,7 +298,10 @@ class Stack:
                 if self.limits is not None:
                     clip_norm(self.b, grad, self.limits)
                 for rows, group in groups:
-                    group.apply(grad[rows, :], None if loss is None else loss[rows])
+                    elsewhere = None
+                    if group.needs_gradient:
+                        elsewhere = partial(self._gradient_at, batch, rows)
+                    group.apply(grad, loss, elsewhere)
                 if self.averages is not None:
                     self.averages.update(self._predictors())
             losses = xp.stack(seen) if seen else objective.losses()
@@ -309,13 +314,26 @@ class Stack:
         figures["loss"] = figures["loss"] / self.batches.epoch_size
         return figures
 
+    def _gradient_at(self, batch: Any, rows: slice, params: Array) -> Array:
+        """A batch's gradient for the models of a group, where they are not."""
+        if params.shape[0] < self.params.shape[0]:
+            everywhere = self.b.xp.asarray(self.params, copy=True)
+            everywhere[rows, :] = params
+            params = everywhere
+        grad = self.objective.gradient_at(params, batch)
+        if self.limits is not None:
+            clip_norm(self.b, grad, self.limits)
+        return grad[rows, :]
+
     def _end_epoch(
         self, figures: dict[str, np.ndarray], validate: Validate | None, started: float
     ) -> None:
         """Write the history, keep the best, notice what diverged."""
         rates = [rate for _, group in self.groups for rate in group.rates]
-        for _, group in self.groups:
+        for rows, group in self.groups:
             group.tell_progress()
+            for run in self.runs[rows]:
+                run.untraced = group.untraced
         eval_params = self._eval_params()
         self._check_predictors(eval_params, figures["finite"])
         columns = {} if validate is None else validate(eval_params, [r.index for r in self.runs])
