@@ -196,7 +196,7 @@ def _matmul(binding: Binding, instruction: Instruction) -> list[Call]:
     b, out = binding._b, binding.array(instruction.out)
     assert isinstance(first, Value)
     right = binding.array(second)
-    rows = binding._arrays.get(first.buffer)
+    rows: Any = binding._arrays.get(first.buffer)
     if hasattr(rows, "product"):
         if not first.steps:
             return [rows.product(right, out)]
@@ -250,14 +250,14 @@ def _relu_gradient(binding: Binding, instruction: Instruction) -> list[Call]:
 
 
 def _where(binding: Binding, instruction: Instruction) -> list[Call]:
-    condition, *given = instruction.inputs
     out = binding.array(instruction.out)
-    arrays = [binding.array(each, dtype=out.dtype) for each in given]
-    return [partial(binding._b.where, binding.array(condition), *arrays, out)]
+    condition, x, y = (binding.array(each, dtype=out.dtype) for each in instruction.inputs)
+    return [partial(binding._b.where, condition, x, y, out)]
 
 
 def _concat(binding: Binding, instruction: Instruction) -> list[Call]:
-    out, axis, start, calls = binding.array(instruction.out), instruction.attributes["axis"], 0, []
+    out, axis, start = binding.array(instruction.out), instruction.attributes["axis"], 0
+    calls: list[Call] = []
     for value in instruction.values:
         stop = start + value.shape[axis]
         part = out[(*[slice(None)] * axis, slice(start, stop), ...)]
@@ -344,7 +344,7 @@ def _opaque(binding: Binding, instruction: Instruction) -> list[Call]:
     return [call]
 
 
-_SPECIAL: dict[str, Callable[[Binding, Instruction], list[Call]]] = {
+_SPECIAL: dict[str, Callable[..., list[Call]]] = {
     "copy": _copy,
     "matmul": _matmul,
     "vecdot": _vecdot,

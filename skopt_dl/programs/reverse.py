@@ -80,7 +80,7 @@ class _Reverse:
             number > self.since.get(value, -1)
             and other is not value
             and (other in self.needed or value in self.needed)
-            and bool(np.may_share_memory(other.like, value.like, max_work=1000))
+            and other.may_overlap(value)
             for number, other in self.written.get(value.buffer, ())
         )
 
@@ -91,9 +91,9 @@ class _Reverse:
                     raise TracingError(LOST)
                 self.give(symbol.value, lambda delta=delta: delta)
             for node in reversed(self.nodes):
-                delta = self.deltas.get(node.out)
-                if delta is not None:
-                    self.visit(node, delta)
+                found = self.deltas.get(node.out)
+                if found is not None:
+                    self.visit(node, found)
             return [self.gradient(symbol, target) for symbol, target in self.wanted]
 
     def gradient(self, symbol: Symbol, target: Symbol | None) -> Symbol:
@@ -188,7 +188,7 @@ class _Reverse:
             delta = self.xp.sum(delta, axis=axis, keepdims=True)
         return self.xp.reshape(delta, shape) if front else delta
 
-    def give(self, value: Value, make: Callable[[], Symbol]) -> None:
+    def give(self, value: Value, make: Callable[..., Symbol]) -> None:
         """Add to the gradient at a value."""
         if value not in self.needed:
             return
@@ -200,7 +200,7 @@ class _Reverse:
         elif value in self.own or target is not None:
             self.tracer.emit("add", before, delta, out=before)
         else:
-            self.deltas[value] = before + delta
+            self.deltas[value] = self.xp.add(before, delta)
 
     def redirect(self, delta: Symbol, target: Symbol, n_before: int) -> Symbol:
         """Have a gradient written where it is wanted, by the instruction that computes it."""
@@ -218,7 +218,7 @@ class _Reverse:
             return
         if operand not in self.own:
             before, target = self.deltas.get(operand), self.targets.get(operand)
-            whole = target
+            whole: Any = target
             if target is None:
                 whole = Symbol(self.tracer, self.tracer.temporary(operand.like))
             if before is None or before is not target:

@@ -407,7 +407,7 @@ def _clash(op: str, number: int, out: Value, operand: Operand) -> bool:
         return False
     if number in IN_PLACE.get(op, ()) and operand.steps == out.steps:
         return False
-    return bool(np.may_share_memory(out.like, operand.like, max_work=1000))
+    return out.may_overlap(operand)
 
 
 class HostScalar:
@@ -734,7 +734,6 @@ class Namespace:
     """
 
     pi, e, inf, nan, newaxis = np.pi, np.e, np.inf, np.nan, None
-    float32, float64, int64, bool = np.float32, np.float64, np.int64, np.bool_
 
     def __init__(self, tracer: Tracer):
         self._tracer = tracer
@@ -788,10 +787,11 @@ class Namespace:
         return found
 
     def where(self, condition: Any, x: Any, y: Any, out: Any = None) -> Symbol:
-        condition = self._tracer.symbol(condition)
-        if condition.dtype.kind != "b":
-            condition = condition != 0
-        return self._tracer.emit("where", condition, x, y, out=out)
+        return self._tracer.emit("where", self._is_true(condition), x, y, out=out)
+
+    def _is_true(self, x: Any) -> Symbol:
+        x = self._tracer.symbol(x)
+        return x if x.dtype.kind == "b" else self._tracer.emit("not_equal", x, 0)
 
     def clip(self, x: Any, min: Any = None, max: Any = None, out: Any = None) -> Symbol:
         low = -np.inf if min is None else min
@@ -813,10 +813,10 @@ class Namespace:
         return self._reduce("min", self._tracer.symbol(x), axis, keepdims, out)
 
     def any(self, x: Any, axis: Any = None, keepdims: bool = False, out: Any = None) -> Symbol:
-        return self._reduce("max", self._tracer.symbol(x) != 0, axis, keepdims, out)
+        return self._reduce("max", self._is_true(x), axis, keepdims, out)
 
     def all(self, x: Any, axis: Any = None, keepdims: bool = False, out: Any = None) -> Symbol:
-        return self._reduce("min", self._tracer.symbol(x) != 0, axis, keepdims, out)
+        return self._reduce("min", self._is_true(x), axis, keepdims, out)
 
     def mean(self, x: Any, axis: Any = None, keepdims: bool = False, out: Any = None) -> Symbol:
         total = self.sum(x, axis, keepdims)

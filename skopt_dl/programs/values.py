@@ -98,6 +98,11 @@ class Value:
         """Whether another is the same part of the same buffer, seen in the same way."""
         return self.buffer is other.buffer and self.steps == other.steps
 
+    def may_overlap(self, other: Value) -> bool:
+        """Whether another may have memory in common with it; exact where that is soon known."""
+        same = self.buffer is other.buffer
+        return same and bool(np.may_share_memory(self.like, other.like, 1000))  # type: ignore[arg-type]
+
     @property
     def is_whole(self) -> bool:
         """Whether it is the buffer itself."""
