@@ -324,7 +324,7 @@ class BaseNeuralNet(CallbackSupportMixin, NamedComponents):
             raise
         except MemoryError as error:
             raise out_of_memory(self, job, error) from error
-        before, self.__dict__ = self.__dict__, vars(model)
+        before, self.__dict__ = self.__dict__, model.__dict__
         if tasks is not None:
             try:
                 tasks.fit_ended()

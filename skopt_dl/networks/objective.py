@@ -298,7 +298,7 @@ class NetworkObjective(Objective):
         return factors
 
     @property
-    def keeps_draws(self) -> bool:  # type: ignore[override]
+    def keeps_draws(self) -> bool:
         return self._draws.are_kept
 
     @keeps_draws.setter
