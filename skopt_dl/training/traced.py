@@ -62,12 +62,9 @@ def update_program(case: UpdateCase) -> Program | str:
         return "it says so, traceable = False"
     tracer = Tracer(case.dtype)
     try:
-        program = _record(case, tracer)
+        program = tracer.trace(_record, case, tracer)
     except TracingError as error:
         return str(error)
-    except Exception as error:
-        # Code may do anything with what it takes for arrays.
-        return f"recording it ends in {type(error).__name__}: {error}"
     vars(tracer.xp).clear()
     others = weakref.ref(tracer)
     del tracer
