@@ -209,11 +209,11 @@ def writes_its_hyperparameters(self, grad, state, params, step):
 
 
 def uses_numpy(self, grad, state, params, step):
-    return -step.learning_rate * np.clip(grad, -1, 1)
+    return -step.learning_rate * np.asarray(grad)
 
 
 def has_an_array(self, grad, state, params, step):
-    return -step.learning_rate * grad * np.linspace(0.5, 1.0, LAYOUT.size)
+    return -step.learning_rate * grad * np.linspace(0.5, 1.0, LAYOUT.size, dtype=grad.dtype)
 
 
 def calls_what_is_not_known(self, grad, state, params, step):
@@ -243,7 +243,7 @@ REASONS = {
     writes_its_hyperparameters: "writes to hyper.decay",
     uses_numpy: "asks for the values of an array",
     has_an_array: "uses an array of its own",
-    calls_what_is_not_known: "calls xp.linalg",
+    calls_what_is_not_known: "uses xp.linalg",
     computes_more_exactly: "computes in float64",
     keeps_what_it_sees: "keeps arrays beyond the step",
     reads_the_scratch: "uses what the scratch array held before",
