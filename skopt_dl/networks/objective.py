@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from skopt_dl.backends import Backend
+from skopt_dl.networks.draws import Draws
 from skopt_dl.networks.network import Network
 from skopt_dl.networks.passes import FEW, Case, case_of, gradient_program, value_program
 from skopt_dl.networks.rows import (
@@ -21,7 +22,6 @@ from skopt_dl.networks.rows import (
 )
 from skopt_dl.objectives import Block, Objective
 from skopt_dl.programs import Binding, Memory
-from skopt_dl.programs.values import host_dtype
 
 Array = Any
 Call = Callable[[], Any]
@@ -146,7 +146,8 @@ class NetworkObjective(Objective):
         self._prepared: dict[Hashable, _Loaded] = {}
         self._loaded: _Loaded
         self._elsewhere: _Elsewhere | None = None
-        self.drawn: dict[int, np.ndarray] = {}
+        self._draws = Draws(b, network.drawing, self.per_model, self.rngs)
+        self._write_mask = self._draws.draw
 
     def select(self, models: Sequence[int]) -> NetworkObjective:
         return NetworkObjective(
@@ -246,11 +247,6 @@ class NetworkObjective(Objective):
         penalty = ""
         if alpha.any():
             penalty = "number" if (alpha == alpha[0]).all() else "column"
-        drawing = self.network.drawing
-        draws = tuple(
-            any(map(layer.draws, rates))
-            for layer, rates in zip(drawing, self.per_model.T.tolist(), strict=True)
-        )
         return case_of(
             self.network,
             self.n_models,
@@ -260,7 +256,7 @@ class NetworkObjective(Objective):
             y_models=batch.arrays["y"].shape[0],
             weight_models=batch.arrays["weight"].shape[0] if batch.is_weighted else 0,
             penalty=penalty,
-            draws=draws,
+            draws=self._draws.any(),
             window=self._window,
         )
 
@@ -279,8 +275,8 @@ class NetworkObjective(Objective):
                 arrays,
                 self._memory,
                 {
-                    f"mask {number}": partial(self._draw, number, layer)
-                    for number, layer in enumerate(self.network.drawing)
+                    f"mask {number}": partial(self._write_mask, number)
+                    for number in range(len(self.network.drawing))
                 },
             )
         if batch.binding is not binding:
@@ -301,20 +297,13 @@ class NetworkObjective(Objective):
         factors[:, :n_weights] = factor
         return factors
 
-    def _draw(self, number: int, layer: Any, mask: Array) -> None:
-        """Write what a layer draws for each model, 1 for those that draw nothing."""
-        on_host = (
-            mask if isinstance(mask, np.ndarray) else np.empty(mask.shape, host_dtype(mask.dtype))
-        )
-        for k, rate in enumerate(self.per_model[:, number].tolist()):
-            if layer.draws(rate):
-                layer.draw(self.rngs[k], rate, on_host[k])
-            else:
-                on_host[k] = 1.0
-        if self.keeps_draws:
-            self.drawn[number] = on_host.copy()
-        if on_host is not mask:
-            mask[...] = self._b.asarray(on_host)
+    @property
+    def keeps_draws(self) -> bool:
+        return self._draws.are_kept
+
+    @keeps_draws.setter
+    def keeps_draws(self, value: bool) -> None:
+        self._draws.are_kept = value
 
     def grad(self, params: Array, batch: Any = None) -> Array:
         batch = self._everything() if batch is None else batch
@@ -397,7 +386,8 @@ class _Elsewhere(NetworkObjective):
 
     def __init__(self, objective: NetworkObjective):
         vars(self).update(vars(objective))
-        self._there = objective
+        self._statistics_there = objective.statistics
+        self._write_mask = self._draws.repeat
         empty_like = self._b.xp.empty_like
         self._grad = empty_like(objective._grad)
         if objective.statistics is not None:
@@ -407,7 +397,7 @@ class _Elsewhere(NetworkObjective):
 
     def grad(self, params: Array, batch: Any = None) -> Array:
         if self.statistics is not None:
-            self.statistics[...] = self._there.statistics
+            self.statistics[...] = self._statistics_there
         if batch.elsewhere is None or batch.elsewhere[0] is not batch.calls:
             rest, l2 = batch.arrays["rest"], batch.arrays["l2"]
             places = {
@@ -417,6 +407,3 @@ class _Elsewhere(NetworkObjective):
             own = replace(batch, arrays={**batch.arrays, **places}, binding=None, elsewhere=None)
             batch.elsewhere = batch.calls, own
         return super().grad(params, batch.elsewhere[1])
-
-    def _draw(self, number: int, layer: Any, mask: Array) -> None:
-        mask[...] = self._b.asarray(self._there.drawn[number])

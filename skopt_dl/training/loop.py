@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from skopt_dl.backends import backend_of
+from skopt_dl.backends import Backend, backend_of
 from skopt_dl.objectives import Objective
 from skopt_dl.optimizers import Minimizer, Optimizer
 from skopt_dl.schedules import Progress
@@ -413,7 +413,8 @@ class Stack:
             if run.stop_reason:
                 self._finish(row, run, eval_params[row, :])
         left = [run for run in self.runs if run.stop_reason]
-        states = [self._state(row) for row in staying]
+        # Where they are: nothing passes through the host.
+        states = [self._row_state(row) for row in staying]
         self.batches = self.batches.select(staying)
         self.runs = [self.runs[row] for row in staying]
         if staying:
@@ -439,11 +440,18 @@ class Stack:
 
     def _state(self, row: int) -> dict[str, Any]:
         """What is needed to go on with one model, on the host."""
-        state: dict[str, Any] = {"slots": self._slots(row)}
-        if self.averages is not None:
-            state["average"] = self.averages.row_state(row)
+        state = _copy_on_host(self.b, self._row_state(row))
         if self.averages is not None or _averages_itself(self.runs[row]):
             state["params"] = self._trained(row)
+        return state
+
+    def _row_state(self, row: int) -> dict[str, Any]:
+        """The optimizer's state of one model, and its averages, as views."""
+        for rows, group in self.groups:
+            if rows.start <= row < rows.stop:
+                state: dict[str, Any] = {"slots": group.row_state(row - rows.start)}
+        if self.averages is not None:
+            state["average"] = self.averages.row_state(row)
         return state
 
     def _trained(self, row: int) -> np.ndarray:
@@ -457,9 +465,11 @@ class Stack:
         generator = self.batches.generator_state(row)
         return Snapshot.of(run, self._state(row), self._trained(row), checkpoints, generator)
 
-    def _slots(self, row: int) -> dict[str, np.ndarray]:
-        """The optimizer's state of one model, on the host."""
-        for rows, group in self.groups:
-            if rows.start <= row < rows.stop:
-                return group.row_state(row - rows.start)
-        raise IndexError(row)
+
+def _copy_on_host(b: Backend, state: Any) -> Any:
+    """Numbers as they are, and arrays as NumPy's, in dicts and lists."""
+    if isinstance(state, dict):
+        return {name: _copy_on_host(b, value) for name, value in state.items()}
+    if isinstance(state, list):
+        return [_copy_on_host(b, value) for value in state]
+    return state if isinstance(state, float) else b.to_numpy(state).copy()

@@ -140,7 +140,7 @@ class UpdateGroup:
         scratch: Array,
         layout: Layout,
         progress: Sequence[Progress],
-        states: Sequence[dict[str, np.ndarray] | None],
+        states: Sequence[dict[str, Array] | None],
         rows: slice = slice(None),
     ):
         self._b = b
@@ -177,12 +177,12 @@ class UpdateGroup:
         self._rate: Any = None
         self.set_rate()
 
-    def _make_state(self, states: Sequence[dict[str, np.ndarray]]) -> None:
+    def _make_state(self, states: Sequence[dict[str, Array]]) -> None:
         b, params, optimizer = self._b, self._params, self._optimizer
         for slot, shape in optimizer.slot_shapes(self.step.layout).items():
             if states:
-                rows = np.stack([state[slot] for state in states])
-                self.state[slot] = b.asarray(rows, dtype=params.dtype)
+                rows = [b.asarray(state[slot], dtype=params.dtype) for state in states]
+                self.state[slot] = b.xp.stack(rows)
             else:
                 self.state[slot] = b.zeros((params.shape[0], *shape), like=params)
         if not states:
@@ -319,15 +319,15 @@ class UpdateGroup:
             )
         return params
 
-    def row_state(self, row: int) -> dict[str, np.ndarray]:
-        """The state arrays of one model on the host: ``(P,)``, or what `slot_shapes` says."""
-        return {s: self._b.to_numpy(array[row, ...]).copy() for s, array in self.state.items()}
+    def row_state(self, row: int) -> dict[str, Array]:
+        """Views of the state of one model: ``(P,)``, or what `slot_shapes` says."""
+        return {slot: array[row, ...] for slot, array in self.state.items()}
 
 
 def group_rows(
     optimizers: Sequence[Optimizer],
     progress: Sequence[Progress],
-    states: Sequence[dict[str, np.ndarray] | None],
+    states: Sequence[dict[str, Array] | None],
 ) -> list[slice]:
     """Cut the stack into runs of neighbouring rows that can share an update.
 
