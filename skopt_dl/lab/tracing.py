@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from skopt_dl.lab.formulas import names_in, statements
-from skopt_dl.optimizers import Formula, Optimizer, Step
+from skopt_dl.optimizers import Formula, Optimizer, Step, fill_state
 
 Array = Any
 
@@ -207,7 +207,7 @@ def trace(optimizer: Optimizer) -> Formula:
     slots = {slot: Symbol(ast.Constant(0)) for slot in optimizer.slots}
     state = {slot: _named(slot) for slot in optimizer.slots}
     try:
-        with_symbols.init_state(slots, _named("weights"), step.xp)
+        fill_state(with_symbols.init_state, slots, _named("weights"), step.xp, step.layout)
         step.coefficients = with_symbols.coefficients(number, rate)
         change = with_symbols.update(_named("gradient"), state, _named("weights"), step)
     except Untraceable:

@@ -461,7 +461,7 @@ class HostScalar:
         raise TracingError("it asks for the number of the step, which differs between steps")
 
     __bool__ = __float__ = __int__ = __index__ = __complex__ = _refuse
-    __round__ = __trunc__ = __floor__ = __ceil__ = _refuse
+    __round__ = __trunc__ = __floor__ = __ceil__ = __str__ = __format__ = _refuse
     __hash__ = object.__hash__
 
 
@@ -609,6 +609,7 @@ class Symbol:
 
     __bool__ = __float__ = __int__ = __index__ = __complex__ = __iter__ = __array__ = _refuse
     __round__ = __trunc__ = __floor__ = __ceil__ = __contains__ = _refuse
+    __str__ = __format__ = _refuse
     __hash__ = object.__hash__
 
 

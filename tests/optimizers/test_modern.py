@@ -23,7 +23,7 @@ LAYOUT = Layout.from_shapes(
 
 @pytest.mark.parametrize("name", MODERN)
 def test_modern_method_keeps_the_rules_and_says_whether_it_is_traced(name):
-    assert check_optimizer(MODERN[name]()) == TRACED[name]
+    assert check_optimizer(MODERN[name]()).startswith(TRACED[name])
 
 
 @pytest.mark.parametrize("name", MODERN)

@@ -94,6 +94,7 @@ def test_optimizer_that_needs_the_loss_gets_that_of_its_rows():
     class Curious(Optimizer):
         needs = ("loss",)
         stackable = False
+        traceable = False
 
         def __init__(self, learning_rate=0.01, name=""):
             self.learning_rate, self.name = learning_rate, name
@@ -163,6 +164,8 @@ def test_parameters_to_predict_with_can_differ_from_those_trained():
     problem = Problem()
 
     class Watching(Averaged):
+        traceable = False
+
         def update(self, grad, state, params, step):
             change = super().update(grad, state, params, step)
             trained.append(params + change)
