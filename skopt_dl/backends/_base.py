@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
@@ -96,6 +96,25 @@ class Backend:
         """Prepare the product of each ``a[k]`` with ``b[k].T``."""
         return self.product(a, b.mT, out)
 
+    def together(self, operations: Sequence[Sequence[Callable[[], Any]]]) -> Callable[[], Any]:
+        """Prepare lists of calls that do not depend on each other; call the result for all."""
+        return partial(run_all, [call for calls in operations for call in calls])
+
+    def cut_patches(
+        self, images: Array, out: Array, stride: tuple[int, int]
+    ) -> list[Callable[[], Any]]:
+        """Prepare copies of images' patches.
+
+        Parameters
+        ----------
+        images : array of shape (…, height, width, channels)
+        out : array of shape (…, n_vertical, n_horizontal, *size, channels)
+        stride : (int, int)
+        """
+        return [
+            partial(self.copy, patch, image) for image, patch in corners(images, out, stride)
+        ]
+
     def rectify(self, x: Array, out: Array) -> None:
         """Maximum of `x` and zero."""
         self.xp.maximum(x, 0.0, out=out)
@@ -178,6 +197,29 @@ class Backend:
     def quiet(self) -> AbstractContextManager[Any]:
         """Silence floating-point warnings: overflow is found, and reported, once an epoch."""
         return nullcontext()
+
+
+def run_all(calls: Sequence[Callable[[], Any]]) -> None:
+    """Make some calls, one after the other."""
+    for call in calls:
+        call()
+
+
+def corners(
+    images: Array, patches: Array, stride: tuple[int, int]
+) -> list[tuple[Array, Array]]:
+    """For each element of a patch: where it is in the images, and in the patches."""
+    down, across, high, wide = patches.shape[-5:-1]
+    return [
+        (
+            images[
+                ..., i : i + stride[0] * down : stride[0], j : j + stride[1] * across : stride[1], :
+            ],
+            patches[..., i, j, :],
+        )
+        for i in range(high)
+        for j in range(wide)
+    ]
 
 
 def _not_a_change(optimizer: Any, change: Any, params: Array) -> ValueError:

@@ -79,7 +79,7 @@ class Instruction:
     ----------
     op : str
         One of `ELEMENTWISE`, `REDUCTIONS` or `MOVEMENTS`, or ``"matmul"``, ``"vecdot"``,
-        ``"add_at"``, ``"unpatches"``, ``"external"``, ``"opaque"``.
+        ``"add_at"``, ``"unpatches"``, ``"convolve"``, ``"convolve_weights"``, ``"external"``, ``"opaque"``.
     out : Value
         What is written; where an opaque call has several results, the first of ``also``.
     inputs : tuple of Value or number

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from skopt_dl.programs.convolving import Geometry
 from skopt_dl.programs.instructions import (
     BINARY,
     BOOLEAN,
@@ -648,6 +649,8 @@ class Namespace:
 
     def add_at(self, like: Any, indices: Any, rows: Any) -> Symbol:
         """Add rows to zeros like a table, each to the row that its index says."""
+        if not rows.value.like.flags.c_contiguous:
+            rows = self._tracer.copy(rows)
         pattern_ = pattern(like.shape, rows.dtype)
         return self._tracer.write("add_at", pattern_, (indices.value, rows.value))
 
@@ -669,6 +672,33 @@ class Namespace:
         """Add up patches where they were cut from images of this shape."""
         like = pattern(shape, patches.dtype)
         return self._tracer.write("unpatches", like, (patches.value,), None, {"stride": stride})
+
+    def convolve(self, images: Any, weights: Any, geometry: Geometry) -> Symbol:
+        """Multiply all patches of images with weights.
+
+        Parameters
+        ----------
+        images : array of shape (K or 1, …, n_rows, height, width, channels)
+        weights : array of shape (K, …, n_in, n_out)
+            The rows are those of a patch: height, width, channels.
+        geometry : Geometry
+
+        Returns
+        -------
+        rows : array of shape (K, …, n_rows · n_vertical · n_horizontal, n_out)
+        """
+        front = np.broadcast_shapes(images.shape[:-4], weights.shape[:-2])
+        n_rows = images.shape[-4] * math.prod(geometry.number(*images.shape[-3:-1]))
+        like = pattern((*front, n_rows, weights.shape[-1]), images.dtype)
+        operands = images.value, weights.value
+        return self._tracer.write("convolve", like, operands, None, {"geometry": geometry})
+
+    def convolve_weights(self, images: Any, rows: Any, geometry: Geometry) -> Symbol:
+        """Multiply the transposed patches of images with rows, as `convolve` returns them."""
+        n_in = math.prod(geometry.size) * images.shape[-1]
+        like = pattern((*rows.shape[:-2], n_in, rows.shape[-1]), rows.dtype)
+        operands = images.value, rows.value
+        return self._tracer.write("convolve_weights", like, operands, None, {"geometry": geometry})
 
     # New arrays
 
@@ -712,7 +742,7 @@ class Namespace:
 sum_of = sum
 
 # What the array API has no function for.
-OWN_FUNCTIONS = frozenset({"add_at", "erf", "patches", "relu", "relu_gradient", "unpatches"})
+OWN_FUNCTIONS = frozenset({"add_at", "convolve", "convolve_weights", "erf", "patches", "relu", "relu_gradient", "unpatches"})
 
 _ALIASES = {
     "absolute": "abs",
