@@ -24,6 +24,8 @@ class Backend:
     ----------
     device : str
         ``"cpu"`` or ``"cuda"``; what estimators report as ``device_``.
+    patch_bytes : int
+        How large the patches of images are that are made at a time: about a second-level cache.
     edition : str
         What the last bit of a result depends on, besides NumPy and the processor.
     xp : namespace
@@ -31,6 +33,7 @@ class Backend:
     """
 
     device: str = "cpu"
+    patch_bytes: int = 1 << 19
     edition: str = ""
     xp: Any
 
@@ -111,9 +114,7 @@ class Backend:
         out : array of shape (…, n_vertical, n_horizontal, *size, channels)
         stride : (int, int)
         """
-        return [
-            partial(self.copy, patch, image) for image, patch in corners(images, out, stride)
-        ]
+        return [partial(self.copy, patch, image) for image, patch in corners(images, out, stride)]
 
     def rectify(self, x: Array, out: Array) -> None:
         """Maximum of `x` and zero."""
@@ -205,9 +206,7 @@ def run_all(calls: Sequence[Callable[[], Any]]) -> None:
         call()
 
 
-def corners(
-    images: Array, patches: Array, stride: tuple[int, int]
-) -> list[tuple[Array, Array]]:
+def corners(images: Array, patches: Array, stride: tuple[int, int]) -> list[tuple[Array, Array]]:
     """For each element of a patch: where it is in the images, and in the patches."""
     down, across, high, wide = patches.shape[-5:-1]
     return [

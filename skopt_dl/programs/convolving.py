@@ -18,8 +18,6 @@ from skopt_dl.programs.values import Array
 
 Call = Callable[[], Any]
 
-# Patches that are made at a time: about half a second-level cache.
-PATCH_BYTES = 1 << 18
 # Multiplications that are worth a thread, and parts of a batch that threads may share.
 PART_SIZE = 4_000_000
 MAX_PARTS = 4
@@ -105,7 +103,7 @@ class Convolutions:
         """Cut a part of the samples into patches that fit into the cache."""
         (down, across), samples = self._number, self.parts[part]
         row = across * math.prod(self._geometry.size) * self._n_channels
-        limit = max(1, PATCH_BYTES // (row * itemsize))
+        limit = max(1, self._b.patch_bytes // (row * itemsize))
         step, band = max(1, limit // down), min(limit, down)
         padded = self._padded(part, min(step, len(samples)))
         for first in range(samples.start, samples.stop, step):

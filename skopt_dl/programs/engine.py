@@ -40,7 +40,6 @@ class Memory:
             self.n_bytes = n_bytes
         return self._block
 
-
     def scratch(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         """Return an array that an instruction may use while it runs."""
         n_bytes = math.prod(shape) * dtype.itemsize

@@ -742,7 +742,18 @@ class Namespace:
 sum_of = sum
 
 # What the array API has no function for.
-OWN_FUNCTIONS = frozenset({"add_at", "convolve", "convolve_weights", "erf", "patches", "relu", "relu_gradient", "unpatches"})
+OWN_FUNCTIONS = frozenset(
+    {
+        "add_at",
+        "convolve",
+        "convolve_weights",
+        "erf",
+        "patches",
+        "relu",
+        "relu_gradient",
+        "unpatches",
+    }
+)
 
 _ALIASES = {
     "absolute": "abs",
