@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PLUGINS := $(wildcard plugins/*)
+# Packages come uncompiled: Python compiles what is imported, once, and not anew in each process.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: example claims test lint
 
@@ -14,8 +16,9 @@ example: $(VENV)/.installed
 claims: $(VENV)/.installed
 	$(BIN)/python examples/claims
 
+# One process runs all tests of a file: what they share is made once. The longest files come first.
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest -n 2 tests $(PLUGINS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests $(PLUGINS)
 
 lint: $(VENV)/.installed
 	$(BIN)/python -m ruff check .
@@ -23,7 +26,6 @@ lint: $(VENV)/.installed
 	$(BIN)/python -m mypy
 
 # Plugins are installed as packages, never imported by path: reinstall them when they change.
-# Python compiles what is imported, a small part of what is installed.
 $(VENV)/.installed: pyproject.toml $(shell find plugins -name '*.py' -o -name '*.toml')
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-compile -e '.[dev]'

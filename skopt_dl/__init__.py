@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING, Any
 from joblib import register_parallel_backend
 
 if TYPE_CHECKING:
-    from skopt_dl.estimators import MLPClassifier, MLPRegressor, from_sklearn
+    from skopt_dl.estimators import (
+        MLPClassifier,
+        MLPRegressor,
+        NeuralNetClassifier,
+        NeuralNetRegressor,
+        from_sklearn,
+    )
     from skopt_dl.learning_rates import learning_rate_range
     from skopt_dl.plugins import available_optimizers, hookimpl, make_optimizer
     from skopt_dl.search.many import fit_many
@@ -26,6 +32,8 @@ __version__ = "0.1.0"
 __all__ = [
     "MLPClassifier",
     "MLPRegressor",
+    "NeuralNetClassifier",
+    "NeuralNetRegressor",
     "available_optimizers",
     "fit_many",
     "from_sklearn",
@@ -38,6 +46,8 @@ __all__ = [
 _HOMES = {
     "MLPClassifier": "skopt_dl.estimators",
     "MLPRegressor": "skopt_dl.estimators",
+    "NeuralNetClassifier": "skopt_dl.estimators",
+    "NeuralNetRegressor": "skopt_dl.estimators",
     "available_optimizers": "skopt_dl.plugins",
     "fit_many": "skopt_dl.search.many",
     "from_sklearn": "skopt_dl.estimators",

@@ -30,7 +30,7 @@ from skopt_dl._params import (
 )
 from skopt_dl._printing import print_line
 from skopt_dl._warnings import warn_user
-from skopt_dl.estimators.base import BaseMLP
+from skopt_dl.estimators.mlp import BaseMLP
 from skopt_dl.jobs import StackState
 from skopt_dl.training import HISTORY_COLUMNS
 

@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.base import clone
 
 from skopt_dl.displays import LearningRateRangeDisplay
-from skopt_dl.estimators.base import BaseMLP
+from skopt_dl.estimators.mlp import BaseMLP
 from skopt_dl.jobs import FitJob, train
 from skopt_dl.optimizers import Minimizer
 

@@ -8,7 +8,9 @@ from threadpoolctl import ThreadpoolController
 
 def pytest_collection_modifyitems(items):
     """The longest come first: one worker would be busy with them in the end, and the other idle."""
-    items.sort(key=lambda item: item.path.name != "test_violence.py")
+    longest = ["test_violence.py", "test_claims.py", "test_processes.py", "test_page_in_browser.py"]
+    places = {name: place for place, name in enumerate(longest)}
+    items.sort(key=lambda item: places.get(item.path.name, len(longest)))
 
 
 @pytest.fixture(autouse=True, scope="session")

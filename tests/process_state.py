@@ -8,6 +8,8 @@ from joblib.parallel import get_active_backend
 
 from skopt_dl.plugins.manager import manager
 
+SIGNALS = sorted(signal.valid_signals())
+
 
 def process_state(thread_pools):
     """What there is now, by name; `thread_pools` is a ``ThreadpoolController``."""
@@ -15,7 +17,7 @@ def process_state(thread_pools):
     return {
         "warnings.filters": [_plain(each) for each in warnings.filters],
         "warnings.showwarning": warnings.showwarning,
-        "signal handlers": {each: signal.getsignal(each) for each in signal.valid_signals()},
+        "signal handlers": {each: signal.getsignal(each) for each in SIGNALS},
         # pytest writes there what it is doing.
         "os.environ": {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"},
         "joblib's backend and n_jobs": (type(backend), n_jobs),

@@ -5,15 +5,13 @@ import numpy as np
 import scipy.special
 
 from skopt_dl.backends import Backend, _select, register_backend
+from skopt_dl.programs.instructions import IN_PLACE
 
 CPU = array_api_strict.Device("CPU_DEVICE")
 
 
 # Whatever the order in which these compute their elements, the result may replace an argument.
-ELEMENTWISE = {
-    *("abs", "add", "clip", "divide", "exp", "expm1", "log", "log1p", "maximum", "minimum"),
-    *("multiply", "negative", "pow", "sign", "sqrt", "square", "subtract", "tanh", "where"),
-}
+ELEMENTWISE = {"pow", *IN_PLACE}
 
 
 class NamespaceWithOut:
@@ -83,6 +81,15 @@ class StrictBackend(Backend):
 
     def to_numpy(self, array):
         return np.array(array.to_device(CPU))
+
+    def cut(self, memory, start, shape, dtype):
+        # Not a number, or nonsense, until it is written.
+        arrays, _ = memory
+        key = start, shape, str(dtype)
+        if key not in arrays:
+            nothing = True if dtype == self.xp.bool else 77
+            arrays[key] = self.xp.full(shape, nothing, dtype=dtype, device=self.strict_device)
+        return arrays[key]
 
     def take(self, array, indices, out, axis=0):
         refuse_overlap("take", [array], out)

@@ -17,6 +17,7 @@ CLAIMS = ROOT / "examples" / "claims"
 SCRIPTS = sorted(CLAIMS.glob("c[0-9][0-9]_*.py"))
 PAGE = (ROOT / "docs" / "claims.md").read_text(encoding="utf-8")
 IMAGES = ROOT / "docs" / "images" / "claims"
+MADE = r"Made on \d{4}-\d\d-\d\d"
 
 
 class OnPage(NamedTuple):
@@ -108,7 +109,8 @@ def test_command_writes_the_page(command, tmp_path, capsys):
     assert str(tmp_path / "claims.md") in capsys.readouterr().out
     assert written.startswith(command.INTRODUCTION)
     assert PAGE.startswith(command.INTRODUCTION)
-    assert command.machine() in written
+    assert re.search(rf"^{MADE} with {re.escape(command.machine())}$", written, re.MULTILINE)
+    assert re.search(rf"^{MADE} with Python ", PAGE, re.MULTILINE)
     for script in SCRIPTS[:2]:
         assert section(written, script.stem) == section(PAGE, script.stem)
         (row,) = [line for line in written.splitlines() if f"](#{script.stem})" in line]

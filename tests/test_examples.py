@@ -34,3 +34,12 @@ def test_grid_search_prints_a_table_and_saves_a_figure(tmp_path, capsys, monkeyp
     accuracies = [float(line.split()[2]) for line in table]
     assert accuracies == sorted(accuracies, reverse=True)
     assert accuracies[0] > 0.9
+
+
+def test_convolutional_network_is_compared_with_a_perceptron(capsys):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        best = load("convolutional_network_on_digits").main(["--epochs", "12", "--folds", "2"])
+    assert min(best["convolutional"], best["perceptron"]) > 0.9
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in best)

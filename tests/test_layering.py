@@ -1,6 +1,7 @@
 """Imports point down, without circles; one package names cupy; no deep-learning framework."""
 
 import ast
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from importlib.util import resolve_name
 from pathlib import Path
@@ -15,7 +16,9 @@ ROOT = Path(skopt_dl.__file__).parent
 LAYERS = [
     {"plugins"},
     {"backends"},
+    {"programs"},
     {"objectives"},
+    {"layers"},
     {"networks"},
     {"schedules"},
     {"optimizers", "plugins.constraints"},
@@ -38,16 +41,26 @@ MODULES = {
 }
 
 
+@cache
+def parsed(code):
+    return ast.parse(code)
+
+
 def imports(module):
     """Every module that `module` imports, wherever in its code."""
     path = MODULES[module]
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    yield from imports_of(path.read_text(encoding="utf-8"), package)
+    return imports_of(path.read_text(encoding="utf-8"), package)
 
 
+@cache
 def imports_of(code, package, *, for_types=True):
     """Every module that `code` imports; those for type checkers alone may be left out."""
-    nodes = [ast.parse(code)]
+    return tuple(_imports_of(code, package, for_types))
+
+
+def _imports_of(code, package, for_types):
+    nodes = [parsed(code)]
     while nodes:
         node = nodes.pop()
         if isinstance(node, ast.Import):
@@ -140,7 +153,7 @@ def test_no_deep_learning_framework_is_imported(module):
 def test_only_backends_name_cupy(module):
     if module.startswith("skopt_dl.backends"):
         return
-    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    tree = parsed(MODULES[module].read_text(encoding="utf-8"))
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     texts = {
         node.value.partition(".")[0]

@@ -1,6 +1,7 @@
 """Array code as the engine runs it."""
 
 from skopt_dl.backends import backend_of
+from skopt_dl.layers import Pass
 from skopt_dl.programs import Binding, Memory, Tracer, differentiate
 
 
@@ -18,11 +19,18 @@ def traced(function, *arrays):
     return results
 
 
-def value_and_slope(function, x, delta):
-    """The value of ``function(tracer, x)``, and the gradient at `x` of that, `delta`, at it."""
+class TracedPass(Pass):
+    """What a layer without tensors is told of."""
+
+    def __init__(self, tracer):
+        self.xp, self.custom, self.training = tracer.xp, tracer.custom, True
+
+
+def value_and_slope(layer, x, delta):
+    """What a layer without tensors returns, and the gradient at `x` of that, `delta`, at it."""
     b, tracer = backend_of(x), Tracer(x.dtype)
     given = tracer.given("x", x.shape)
-    result = function(tracer, given)
+    result = layer.forward(given, None, TracedPass(tracer))
     arrays = {"x": x, "value": b.empty(result.shape, like=x), "slope": b.empty(x.shape, like=x)}
     arrays["delta"] = delta
     tracer.copy(result, tracer.given("value", result.shape))

@@ -29,7 +29,7 @@ from skopt_dl.search import processes
 
 # Seconds after which something that should have ended hangs.
 PATIENCE = 120.0
-N_EPOCHS = 40
+N_EPOCHS = 24
 # Epochs of the one model that trains long.
 LONG = 600
 
@@ -52,7 +52,7 @@ def program():
         "mlpclassifier__batch_size": ["auto"],
         "mlpclassifier__alpha": [0.01, 0.1],
     }
-    search = GridSearchCV(make_pipeline(StandardScaler(), small()), [grid, minimised], cv=3)
+    search = GridSearchCV(make_pipeline(StandardScaler(), small()), [grid, minimised], cv=2)
     search.fit(X, y)
     inner = GridSearchCV(small(max_iter=15), {"alpha": [0.1, 1.0]}, cv=2)
     nested = cross_validate(inner, X, y, cv=2, return_estimator=True)
@@ -215,9 +215,12 @@ def _close_after_each_write():
 
 def searching_on_a_cluster(journal, result, **options):
     """Run a program of searches whose stacks a cluster of two processes trains."""
+    import dask
     from distributed import Client, LocalCluster
 
     with (
+        # One that was killed twice comes back as well.
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"}),
         LocalCluster(2, threads_per_worker=1, dashboard_address=None) as cluster,
         Client(cluster) as client,
     ):

@@ -268,11 +268,13 @@ def kill_workers(stage):
 
 def exit_workers(stage):
     """``os._exit`` in every worker process, by a scorer, after the models were trained."""
-    about = {"function": victims.program_with_exits}
+    # What it learns is the same.
+    about = {"function": victims.long_program}
     stage.truth(**about)
     while stage.goes_on:
         journal = stage.journal()
-        victim = stage.victim(journal, n_jobs=8, n_processes=2, **about)
+        options = {"function": victims.program_with_exits, "n_jobs": 8, "n_processes": 2}
+        victim = stage.victim(journal, **options)
         _, said_else = stage.ends_well(victim, "exit", **about)
         stage.tally.n += any("died" in each for each in said_else)
         stage.is_complete(journal, "exit", **about)

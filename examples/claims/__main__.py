@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import platform
 import time
+from datetime import UTC, datetime
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -104,7 +105,7 @@ def main(arguments: list[str] | None = None) -> Path:
         table.append(summary_row(claim, findings))
         sections.append(section(claim, findings))
     page = options.output / "claims.md"
-    made = f"Made with {machine()}\n"
+    made = f"Made on {datetime.now(UTC):%Y-%m-%d} with {machine()}\n"
     page.write_text("\n".join([INTRODUCTION, *table, "", made, *sections]), encoding="utf-8")
     print(f"\nPage: {page.resolve()}")
     return page

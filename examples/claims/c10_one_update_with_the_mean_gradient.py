@@ -15,7 +15,7 @@ from sklearn.preprocessing import LabelBinarizer
 from skopt_dl import MLPClassifier, lab
 from skopt_dl.backends import get_backend
 from skopt_dl.layers.activations import Tanh
-from skopt_dl.networks import Block, DensePool, Network, NetworkObjective, TargetPool
+from skopt_dl.networks import Block, DenseNetwork, DensePool, NetworkObjective, TargetPool
 from skopt_dl.networks.losses import SoftmaxLogLoss
 from skopt_dl.objectives import FiniteSum, Polynomial
 from skopt_dl.optimizers import SGD
@@ -27,7 +27,7 @@ def network_gradients(n_samples):
     """Gradients of a network for each of some samples, and for all of them as one batch."""
     X, y = load_digits(return_X_y=True)
     b, targets = get_backend("cpu"), LabelBinarizer().fit_transform(y).astype(float)
-    network = Network([64, 20, 10], [Tanh()], SoftmaxLogLoss())
+    network = DenseNetwork([64, 20, 10], [Tanh()], SoftmaxLogLoss())
     objective = NetworkObjective(b, network, DensePool(b, X / 16), TargetPool(b, targets))
     params = np.random.default_rng(0).normal(0, 0.3, (1, network.layout.size))
 

@@ -37,7 +37,11 @@ def accuracies(scaler):
         {"mlpclassifier__optimizer": [name], "mlpclassifier__optimizer__learning_rate": rates}
         for name, rates in RATES.items()
     ]
-    with warnings.catch_warnings(), joblib.parallel_config(backend="skopt_dl", n_jobs=64):
+    with (
+        warnings.catch_warnings(),
+        # Other processes would take longer to begin than this to end.
+        joblib.parallel_config(backend="skopt_dl", n_jobs=64, n_processes=1),
+    ):
         # Some of these rates are too large, and no rate has converged after 50 epochs.
         warnings.simplefilter("ignore", ConvergenceWarning)
         found = GridSearchCV(model, grid, cv=3, refit=False).fit(*load_wine(return_X_y=True))

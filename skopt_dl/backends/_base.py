@@ -78,8 +78,9 @@ class Backend:
         return self.xp.asarray(array, copy=True)
 
     def take(self, array: Array, indices: np.ndarray, out: Array, axis: int = 0) -> None:
-        """Gather along an axis into `out`; `indices` is 1-D and in range."""
-        out[...] = self.xp.take(array, self.asarray(indices), axis=axis)
+        """Gather along an axis into `out`; `indices` are in range."""
+        xp, flat = self.xp, self.xp.reshape(self.asarray(indices), (-1,))
+        out[...] = xp.reshape(xp.take(array, flat, axis=axis), out.shape)
 
     def prepare(
         self, function: Callable[..., Any], *inputs: Array, out: Array
@@ -120,18 +121,21 @@ class Backend:
         """Maximum of `x` and zero."""
         self.xp.maximum(x, 0.0, out=out)
 
-    def rectify_gradient(self, delta: Array, rectified: Array) -> None:
-        """Set `delta` to zero where `rectified`, which is not negative, is zero."""
+    def rectify_gradient(self, delta: Array, rectified: Array, out: Array) -> None:
+        """Write `delta` where `rectified`, which is not negative, is positive, and 0 elsewhere.
+
+        `out` may be `rectified`, but not `delta`.
+        """
         xp = self.xp
-        xp.multiply(delta, xp.astype(rectified > 0, delta.dtype), out=delta)
+        xp.multiply(delta, xp.astype(rectified > 0, delta.dtype), out=out)
 
     def row_max(self, x: Array, out: Array = None) -> Array:
         """Maximum over the last axis, which is kept with length 1."""
         return self.xp.max(x, axis=-1, keepdims=True, out=out)
 
-    def row_sum(self, x: Array, out: Array = None) -> Array:
-        """Sum over the last axis, which is kept with length 1; of ``(K, n_rows, n)``."""
-        return self.xp.sum(x, axis=-1, keepdims=True, out=out)
+    def row_sum(self, x: Array, out: Array) -> Callable[[], Any]:
+        """Prepare the sum over the last axis, kept with length 1, of ``(K, n_rows, n)``."""
+        return partial(self.xp.sum, x, axis=-1, keepdims=True, out=out)
 
     def function(self, name: str) -> Callable[..., Any]:
         """The function for an elementwise instruction of `skopt_dl.programs`, with ``out=``."""
@@ -150,7 +154,9 @@ class Backend:
         out[...] = self.xp.where(condition, x, y)
 
     def add_at(self, table: Array, indices: Array, rows: Array) -> None:
-        """Add each of the rows to that of a table, ``(n, m)``, which its index says."""
+        """Add rows, ``(…, m)``, each to that of a table, ``(n, m)``, which its index says."""
+        xp = self.xp
+        indices, rows = xp.reshape(indices, (-1,)), xp.reshape(rows, (-1, rows.shape[-1]))
         for place in range(rows.shape[0]):
             table[int(indices[place]), :] += rows[place, :]
 
@@ -209,11 +215,10 @@ def run_all(calls: Sequence[Callable[[], Any]]) -> None:
 def corners(images: Array, patches: Array, stride: tuple[int, int]) -> list[tuple[Array, Array]]:
     """For each element of a patch: where it is in the images, and in the patches."""
     down, across, high, wide = patches.shape[-5:-1]
+    last = stride[0] * (down - 1) + 1, stride[1] * (across - 1) + 1
     return [
         (
-            images[
-                ..., i : i + stride[0] * down : stride[0], j : j + stride[1] * across : stride[1], :
-            ],
+            images[..., i : i + last[0] : stride[0], j : j + last[1] : stride[1], :],
             patches[..., i, j, :],
         )
         for i in range(high)

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skopt_dl.displays._axes import axes
-from skopt_dl.estimators.base import BaseMLP
+from skopt_dl.estimators.mlp import BaseMLP
 
 LABELS = {"loss": "training", "validation_loss": "validation"}
 

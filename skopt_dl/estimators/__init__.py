@@ -2,6 +2,13 @@
 
 from skopt_dl.estimators.classifier import MLPClassifier
 from skopt_dl.estimators.conversion import from_sklearn
+from skopt_dl.estimators.neural_nets import NeuralNetClassifier, NeuralNetRegressor
 from skopt_dl.estimators.regressor import MLPRegressor
 
-__all__ = ["MLPClassifier", "MLPRegressor", "from_sklearn"]
+__all__ = [
+    "MLPClassifier",
+    "MLPRegressor",
+    "NeuralNetClassifier",
+    "NeuralNetRegressor",
+    "from_sklearn",
+]

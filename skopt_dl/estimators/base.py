@@ -1,4 +1,4 @@
-"""What the classifier and the regressor share: from parameters and data to a fitted model."""
+"""What all estimators share: from parameters and data to a fitted model."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy import sparse
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
 from skopt_dl._params import (
     BOOLEAN,
-    FRACTION,
     NOT_NEGATIVE,
     POSITIVE,
     Function,
@@ -31,7 +29,6 @@ from skopt_dl._warnings import warn_user
 from skopt_dl.backends import (
     Backend,
     backend_for_prediction,
-    get_backend,
     like_input,
     one_blas_thread,
     to_host,
@@ -51,20 +48,16 @@ from skopt_dl.estimators.data import (
     training_data,
 )
 from skopt_dl.estimators.epochs import EpochTasks
-from skopt_dl.estimators.export import to_sklearn
 from skopt_dl.estimators.report import print_epoch, print_unused_gpu, warn_of_outcome
 from skopt_dl.estimators.scoring import is_by_loss, scored_by, scorer_of, validation_score
-from skopt_dl.estimators.tabular import TabularPipeline, UpTo, on_class_only, tabular_pipeline
+from skopt_dl.estimators.tabular import UpTo
 from skopt_dl.jobs import FitJob, ValidationSet
 from skopt_dl.networks import (
-    Activation,
-    DenseNetwork,
     DensePool,
     FromFitted,
     Loss,
+    Network,
     SparsePool,
-    fold,
-    hidden_outputs,
     raw_output,
 )
 from skopt_dl.optimizers import Minimizer
@@ -76,7 +69,7 @@ _COUNT = Interval(1, math.inf, "[)", integer=True)
 _NONE = Options((None,))
 
 
-def can_partial_fit(estimator: BaseMLP) -> bool:
+def can_partial_fit(estimator: BaseNeuralNet) -> bool:
     """Whether the optimizer works on mini-batches; raises ``AttributeError`` where it does not."""
     optimizer = estimator.optimizer
     try:
@@ -115,11 +108,6 @@ def _of_optimizer(parameter: str, example: str) -> str:
     )
 
 
-def _extras(network: DenseNetwork) -> dict[str, bool]:
-    """What a network has besides plain layers: weights are alike only where this is."""
-    return {"batch_norm": network.batch_norm, "input_scaling": network.input_scaling}
-
-
 def _joined(before: History, after: History) -> History:
     """Put one history behind the other; a column that one lacks is NaN there."""
     lengths = [len(next(iter(history.values()), [])) for history in (before, after)]
@@ -133,10 +121,8 @@ def _joined(before: History, after: History) -> History:
     }
 
 
-class BaseMLP(
-    CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, NamedComponents
-):
-    """Fitting, prediction and attributes; see `MLPClassifier` and `MLPRegressor`."""
+class BaseNeuralNet(CallbackSupportMixin, NamedComponents):
+    """Fitting, prediction and attributes, whatever the network."""
 
     constraints = {
         "alpha": NOT_NEGATIVE,
@@ -148,8 +134,6 @@ class BaseMLP(
         "early_stopping": BOOLEAN,
         "validation_fraction": Interval(0, 1, "()"),
         "scoring": (_NONE, InstanceOf(str, "a scorer's name"), Function("a scorer")),
-        "batch_norm": BOOLEAN,
-        "input_scaling": BOOLEAN,
         "max_grad_norm": (_NONE, POSITIVE),
         "ema_decay": (_NONE, Interval(0, 1, "()")),
         "sampling": Options(("shuffle", "replacement")),
@@ -183,74 +167,48 @@ class BaseMLP(
     _task: str
     # The regressor has no such parameter.
     label_smoothing = 0.0
-    coefs_: list[np.ndarray]
-    intercepts_: list[np.ndarray]
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        if self.dtype is None:
-            tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        else:
-            tags.transformer_tags.preserves_dtype = [str(self.dtype)]
-        return tags
+    # The network: what estimators do differently.
 
-    @on_class_only
-    def tabular(cls, **params: Any) -> TabularPipeline:  # noqa: N805
-        """Make a model for raw tables: columns of any scale, skewed, some of them irrelevant.
-
-        Scales columns robustly and bends outliers (`SmoothRobustScaler`), gives each a factor that
-        is learnt, and trains a fixed number of epochs at a rate that rises and falls four times, as
-        RealMLP does (Holzmüller et al., 2024, arXiv:2407.04491); other settings were chosen on 24
-        generated tables. A regressor standardises its target, stops early and averages its
-        weights; a classifier has dropout, weight decay and a little label smoothing. All columns
-        are numbers: encode others first, in a ``ColumnTransformer``.
-
-        Parameters
-        ----------
-        **params
-            Parameters of the model that are to differ, nested ones included.
-
-        Returns
-        -------
-        model : TabularPipeline
-            ``SmoothRobustScaler``, ``SimpleImputer`` for missing values, and the model. A
-            scikit-learn ``Pipeline`` whose ``fit`` takes ``sample_weight``, ``X_val`` and ``y_val``
-            as the model's does.
-
-        Raises
-        ------
-        AttributeError
-            If called on a model instead of the class: its parameters would be lost.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_wine
-        >>> from sklearn.model_selection import train_test_split
-        >>> from skopt_dl import MLPClassifier
-        >>> X, X_test, y, y_test = train_test_split(*load_wine(return_X_y=True), random_state=0)
-        >>> model = MLPClassifier.tabular(random_state=0).fit(X, y)
-        >>> model.score(X_test, y_test) > 0.9
-        True
-        """
-        defaults = {
-            "hidden_layer_sizes": (128, 128),
-            "activation": "mish",
-            "alpha": 0.0,
-            "batch_size": UpTo(64),
-            "max_iter": 100,
-            "tol": 0.0,
-            "n_iter_no_change": math.inf,
-            "input_scaling": True,
-            "dtype": "float32",
-        }
-        model = cls(**(defaults | cls._tabular_params(params.get("loss")))).set_params(**params)
-        return tabular_pipeline(model)
-
-    @classmethod
-    def _tabular_params(cls, loss: Any = None) -> dict[str, Any]:
-        """What `tabular` sets for this task, and for this loss if one was given."""
+    def _check_network(self) -> None:
+        """Check the parameters that say what the network is, before there is any data."""
         raise NotImplementedError
+
+    def _make_network(self, X: Any, n_outputs: int, loss: Loss) -> Network:
+        """Return the network for samples like these."""
+        raise NotImplementedError
+
+    def _describe_network(self) -> str:
+        """The parameters that say what the network is, for messages."""
+        raise NotImplementedError
+
+    def _fitted(self, network: Network, weights: np.ndarray, dtype: Any) -> dict[str, Any]:
+        """Return the attributes that hold what predicts, of weights ``(P + S,)``."""
+        raise NotImplementedError
+
+    def _kind_of_weights(self, network: Network) -> Any:
+        """Equal where weights are alike, and one training can go on from another's."""
+        raise NotImplementedError
+
+    def _plain_network(self) -> Network:
+        """The network that predicts."""
+        raise NotImplementedError
+
+    def _pack(self, network: Network, dtype: Any) -> np.ndarray:
+        """The fitted weights of a network that predicts in one row, ``(P + S,)``."""
+        raise NotImplementedError
+
+    @property
+    def _fitted_dtype(self) -> Any:
+        """The precision of the fitted weights."""
+        raise NotImplementedError
+
+    def _scale_last_layer(self, network: Network, params: np.ndarray) -> None:
+        """Give weights that were made for the user's targets the units of the network's."""
+
+    def _rows(self, X: Any, reset: bool = False) -> Any:
+        """Return samples as rows of a table."""
+        return X
 
     # Targets: what the classifier and the regressor do differently.
 
@@ -424,32 +382,30 @@ class BaseMLP(
     ) -> FitJob:
         """Check everything and gather what a training needs."""
         self.check_params()
-        hidden = self._hidden_layer_sizes()
         optimizer, loss, init = (self._component(name) for name in ("optimizer", "loss", "init"))
-        activations, dropout = self._activations(hidden), self._dropout(hidden)
-        self._check_components(optimizer, loss, dropout)
+        self._check_network()
+        self._check_components(optimizer, loss)
         scorer = scorer_of(self)
         if incremental and self.early_stopping:
             raise ValueError(
                 "partial_fit does not support early_stopping=True: the data of one call is no "
                 "basis for stopping. Set early_stopping=False."
             )
-        reset = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        reset = not hasattr(self, "optimizer_") or not (self.warm_start or incremental)
         dtypes = self._dtypes(reset)
-        given = X
+        given, X = X, self._rows(X, reset)
         X, labels, sample_weight = training_data(self, X, y, sample_weight, dtypes, reset)
         self._prepare_targets(labels, sample_weight, reset, incremental, classes)
         form = self._loss_form(loss)
         y = self._encode_targets(labels, X.dtype)
         form.check_targets(y)
-        network = DenseNetwork(
-            [X.shape[1], *hidden, y.shape[1]],
-            activations,
-            form,
-            batch_norm=self.batch_norm,
-            input_scaling=self.input_scaling,
-            dropout=dropout,
-        )
+        network = self._make_network(X, y.shape[1], form)
+        if network.is_random and isinstance(optimizer, Minimizer):
+            raise ValueError(
+                f"dropout={getattr(self, 'dropout', 'a layer')!r} makes the loss random, which "
+                f"{optimizer!r} cannot minimise. Set dropout=0, or take an optimizer that works on "
+                "mini-batches."
+            )
         check_memory(self, network, optimizer, X.dtype)
         random_state = check_random_state(self.random_state)
         # Drawn by warm starts too, so that they hold out the same samples as the first fit.
@@ -473,11 +429,11 @@ class BaseMLP(
         )
         self.out_activation_ = form.output_activation
         self.optimizer_ = optimizer
-        self._fitted_activations, self._fitted_loss = activations, form
+        self._fitted_loss = form
         batch_size = self._batch_size(len(y) if rows is None else len(rows), incremental)
-        if network.batch_norm and batch_size < 2:
+        if network.statistics.size and batch_size < 2:
             raise ValueError(
-                "batch_norm=True needs batches of at least two samples to normalise over; got "
+                "Batch normalisation needs batches of at least two samples to normalise over; got "
                 f"batch_size={self.batch_size!r} and {len(y)} samples."
             )
         return FitJob(
@@ -527,7 +483,7 @@ class BaseMLP(
         rows = validation_rows = None
         if X_val is not None:
             try:
-                X, labels = samples_and_targets(self, X_val, y_val, [X.dtype])
+                X, labels = samples_and_targets(self, self._rows(X_val), y_val, [X.dtype])
                 targets = self._encode_targets(labels, X.dtype)
                 if targets.shape[1] != y.shape[1]:
                     raise ValueError(f"y_val has {targets.shape[1]} targets, y {y.shape[1]}.")
@@ -558,53 +514,11 @@ class BaseMLP(
         known = scored_by(self, scorer, labels, y, sample_weight)
         return rows, ValidationSet(X, y, weights, score, validation_rows, known)
 
-    def _hidden_layer_sizes(self) -> list[int]:
-        sizes = self.hidden_layer_sizes
-        sizes = list(sizes) if _is_sequence(sizes) else [sizes]
-        if not all(_COUNT.accepts(size) for size in sizes):
-            raise ValueError(
-                f"hidden_layer_sizes of {type(self).__name__} must be an int or a sequence of "
-                f"ints, all at least 1; got {self.hidden_layer_sizes!r}."
-            )
-        return [int(size) for size in sizes]
-
-    def _activations(self, hidden: Sequence[int]) -> list[Activation]:
-        given = self.activation
-        if isinstance(given, list | tuple):
-            self._check_length("activation", given, hidden)
-            return [self._component("activation", one) for one in given]
-        return [self._component("activation")] * len(hidden)
-
-    def _dropout(self, hidden: Sequence[int]) -> list[float]:
-        given = self.dropout
-        several = _is_sequence(given)
-        rates = list(given) if several else [given] * len(hidden)
-        if not all(FRACTION.accepts(rate) for rate in (rates if several else [given])):
-            raise ValueError(
-                f"dropout of {type(self).__name__} must be {FRACTION}, or a sequence of them with "
-                f"one for each hidden layer; got {given!r}."
-            )
-        self._check_length("dropout", rates, hidden)
-        return [float(rate) for rate in rates]
-
-    def _check_length(self, name: str, given: Sequence[Any], hidden: Sequence[int]) -> None:
-        if len(given) != len(hidden):
-            raise ValueError(
-                f"{name} of {type(self).__name__} has {len(given)} values for the {len(hidden)} "
-                f"hidden layers of hidden_layer_sizes={self.hidden_layer_sizes!r}: give one value, "
-                "or one for each hidden layer."
-            )
-
-    def _check_components(self, optimizer: Any, loss: Loss, dropout: Sequence[float]) -> None:
+    def _check_components(self, optimizer: Any, loss: Loss) -> None:
         if loss.task != self._task:
             raise ValueError(
                 f"loss of {type(self).__name__} must be one for {self._task}; "
                 f"{self.loss!r} is for {loss.task}."
-            )
-        if any(dropout) and isinstance(optimizer, Minimizer):
-            raise ValueError(
-                f"dropout={self.dropout!r} makes the loss random, which {optimizer!r} cannot "
-                "minimise. Set dropout=0, or take an optimizer that works on mini-batches."
             )
         for name, values in optimizer.unused.items():
             value = getattr(self, name)
@@ -618,7 +532,7 @@ class BaseMLP(
         """Precisions that the data may keep; the first is what others become."""
         if self.dtype is not None:
             return [self.dtype]
-        return [np.float64, np.float32] if reset else [self.coefs_[0].dtype]
+        return [np.float64, np.float32] if reset else [self._fitted_dtype]
 
     def _batch_size(self, n_samples: int, incremental: bool) -> int:
         if self.batch_size == "full":
@@ -650,18 +564,14 @@ class BaseMLP(
         self._resume = None
 
     def _attributes(
-        self, run: ModelRun, weights: np.ndarray, network: DenseNetwork, dtype: Any
+        self, run: ModelRun, weights: np.ndarray, network: Network, dtype: Any
     ) -> dict[str, Any]:
         """Return the attributes of a model that predicts with `weights`, ``(P + S,)``."""
-        plain, folded = fold(get_backend("cpu"), network, weights[None])
-        coefs, intercepts = self._cut(plain, folded.astype(dtype, copy=False)[0])
         history = _joined(self.history_, run.history)
         losses, scores = history.get("loss", []), history.get("validation_score")
         return {
-            "coefs_": coefs,
-            "intercepts_": intercepts,
-            "n_layers_": len(network.layer_sizes),
-            "n_outputs_": network.layer_sizes[-1],
+            **self._fitted(network, weights, dtype),
+            "n_outputs_": network.n_outputs,
             "n_iter_": run.n_epochs,
             "n_steps_": self.n_steps_ + run.n_steps,
             "t_": self.t_ + run.n_samples,
@@ -678,76 +588,29 @@ class BaseMLP(
             "best_validation_score_": float(np.fmax.reduce(scores, initial=-np.inf))
             if scores
             else None,
-            # What to train on from, where it is not what predicts.
-            "_trained": weights if self._has_own_target_units or not network.is_plain else None,
-            "_trained_with": _extras(network),
+            "_trained_with": self._kind_of_weights(network),
         }
 
-    def _cut(
-        self, network: DenseNetwork, params: np.ndarray
-    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Cut the parameters of a plain network, ``(P,)``, into weights and biases."""
-        parts = network.parts(params[None])
-        coefs = [weights[0] for weights in parts.weights]
-        intercepts = [bias[0, 0] for bias in parts.biases]
-        coefs[-1], intercepts[-1] = self._in_target_units(coefs[-1], intercepts[-1])
-        return coefs, intercepts
-
-    def _resumable(self, optimizer: Any, network: DenseNetwork) -> dict[str, Any] | None:
+    def _resumable(self, optimizer: Any, network: Network) -> dict[str, Any] | None:
         """The state to go on from, where it was left by an optimizer of the same kind."""
         state = getattr(self, "_resume", None)
         if state is None or type(self.optimizer_) is not type(optimizer):
             return None
-        if self._trained_with != _extras(network):
+        if self._trained_with != self._kind_of_weights(network):
             return None
         sizes = {slot: len(array) for slot, array in state["slots"].items()}
         return state if sizes == dict.fromkeys(optimizer.slots, network.layout.size) else None
 
-    def _start(
-        self, network: DenseNetwork, resume: dict[str, Any] | None, dtype: Any
-    ) -> np.ndarray:
+    def _start(self, network: Network, resume: dict[str, Any] | None, dtype: Any) -> np.ndarray:
         """The weights to go on from, ``(P + S,)``."""
         plain = self._pack(network.plain, dtype)
         trained = (resume or {}).get("params", self._trained)
-        if trained is not None and self._trained_with == _extras(network):
+        if trained is not None and self._trained_with == self._kind_of_weights(network):
             return trained.astype(dtype)
         params = np.zeros(network.layout.size + network.statistics.size, dtype=dtype)
         params[: len(plain)] = plain
         self._scale_last_layer(network, params)
         return params
-
-    def _scale_last_layer(self, network: DenseNetwork, params: np.ndarray) -> None:
-        """Give weights that were made for the user's targets the units of the network's."""
-        parts = network.parts(params[None, : network.layout.size])
-        self._to_training_units(parts.weights[-1], parts.biases[-1])
-
-    def _pack(self, network: DenseNetwork, dtype: Any) -> np.ndarray:
-        """The fitted weights in one row, ``(P,)``."""
-        params = np.empty(network.layout.size, dtype=dtype)
-        tensors = network.layout.tensors(params[None])
-        fitted = [*self.coefs_, *self.intercepts_]
-        shapes = [tensor.array.shape[1:] for tensor in tensors]
-        given = [np.atleast_2d(weights).shape for weights in fitted]
-        if shapes != given:
-            raise ValueError(
-                f"The fitted weights have shapes {given}; hidden_layer_sizes="
-                f"{self.hidden_layer_sizes!r} and this data need {shapes}. A warm start and "
-                "partial_fit need the layers, features and targets of the first fit."
-            )
-        for tensor, weights in zip(tensors, fitted, strict=True):
-            tensor.array[0] = weights
-        return params
-
-    def _snapshot(self, params: np.ndarray, X: Any, raw: np.ndarray) -> Self:
-        """A fitted copy with these parameters of a plain network, that knows its raw output."""
-        model = object.__new__(type(self))
-        model.__dict__.update(vars(self))
-        model.__dict__.pop("feature_names_in_", None)
-        sizes = [X.shape[1], *self._hidden_layer_sizes(), raw.shape[1]]
-        network = DenseNetwork(sizes, self._fitted_activations, self._fitted_loss)
-        model.coefs_, model.intercepts_ = self._cut(network, params)
-        model._known_output = X, self._in_target_units(raw)[0]
-        return model
 
     # Prediction
 
@@ -758,11 +621,13 @@ class BaseMLP(
             return raw.copy()
         b, *inputs = self._prediction_inputs(X)
         with b.quiet(), one_blas_thread():
-            return b.to_numpy(raw_output(b, *inputs)[0, ...])
+            return self._predicted_units(b.to_numpy(raw_output(b, *inputs)[0, ...]))
 
-    def _prediction_inputs(
-        self, X: Any
-    ) -> tuple[Backend, DenseNetwork, Any, DensePool | SparsePool]:
+    def _predicted_units(self, raw: np.ndarray) -> np.ndarray:
+        """Return raw outputs of what predicts in the units of the user's targets."""
+        return self._in_target_units(raw)[0]
+
+    def _prediction_inputs(self, X: Any) -> tuple[Backend, Network, Any, DensePool | SparsePool]:
         """The backend, the plain network, its parameters and the samples."""
         network = self._plain_network()
         b = backend_for_prediction(X, self.device)
@@ -771,110 +636,22 @@ class BaseMLP(
         pool = SparsePool(b.sparse(X.tocsr())) if sparse.issparse(X) else DensePool(b, b.asarray(X))
         return b, network, params, pool
 
-    def _plain_network(self) -> DenseNetwork:
-        """The network that predicts: of weights, biases and activations alone."""
-        check_is_fitted(self, "coefs_")
-        sizes = [self.coefs_[0].shape[0], *(weights.shape[1] for weights in self.coefs_)]
-        return DenseNetwork(sizes, self._fitted_activations, self._fitted_loss)
-
     def _plain_params(self) -> np.ndarray:
         """The parameters of that network, for targets in the units of training, ``(P,)``."""
-        return self._start(self._plain_network(), None, self.coefs_[0].dtype)
+        return self._start(self._plain_network(), None, self._fitted_dtype)
 
     def _validated(self, X: Any) -> Any:
         """Samples on the host, checked, in the precision of the weights."""
-        X = to_host(X)
+        X = self._rows(to_host(X))
         check_indices(X)
         return validate_data(
             self,
             X,
             accept_sparse=["csr", "csc"],
-            dtype=self.coefs_[0].dtype,
+            dtype=self._fitted_dtype,
             order="C",
             reset=False,
         )
-
-    def transform(self, X: Any) -> Any:
-        """The features that the network has learnt: what its output layer gets.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-
-        Returns
-        -------
-        X_new : ndarray of shape (n_samples, n_units)
-            Activations of the last hidden layer; without hidden layers, `X`.
-        """
-        activations = self.hidden_activations(X)
-        return activations[-1] if activations else self._as_input(self._validated(X), X)
-
-    def hidden_activations(self, X: Any) -> list[np.ndarray]:
-        """Activations of all hidden layers.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-
-        Returns
-        -------
-        activations : list of ndarray of shape (n_samples, n_units)
-            One for each hidden layer.
-        """
-        b, network, params, pool = self._prediction_inputs(X)
-        if not network.activations:
-            return []
-        with b.quiet(), one_blas_thread():
-            outputs = hidden_outputs(b, network, params, pool)
-        return [self._as_input(b.to_numpy(output[0, ...]), X) for output in outputs]
-
-    def to_sklearn(self) -> Any:
-        """Turn the fitted model into one of ``sklearn.neural_network``, for tools that know those.
-
-        Returns
-        -------
-        model : sklearn.neural_network.MLPClassifier or sklearn.neural_network.MLPRegressor
-            A fitted model with equal predictions and histories, which can be trained on.
-            Parameters that it lacks are gone. With SGD, momentum, Nesterov's and Adam,
-            ``partial_fit`` goes on with the state of the optimizer. Of other optimizers, and of
-            rates that scikit-learn does not know, nothing is left: ``solver`` and what belongs to
-            it have their defaults.
-
-        Raises
-        ------
-        ValueError
-            If scikit-learn has no such activation, loss or layer: the activation has to be
-            ``"identity"``, ``"logistic"``, ``"tanh"`` or ``"relu"`` in all layers, the loss
-            ``"log_loss"``, ``"squared_error"`` or ``"poisson"``.
-        sklearn.exceptions.NotFittedError
-            If the model is not fitted.
-
-        See Also
-        --------
-        skopt_dl.from_sklearn : The way back.
-
-        Notes
-        -----
-        A classifier that was trained on one class gets scikit-learn's second column of
-        probabilities.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_iris
-        >>> from skopt_dl import MLPClassifier
-        >>> X, y = load_iris(return_X_y=True)
-        >>> fitted = MLPClassifier(optimizer="lbfgs", max_iter=1000, random_state=0).fit(X, y)
-        >>> model = fitted.to_sklearn()
-        >>> type(model).__module__.partition(".")[0], model.solver
-        ('sklearn', 'lbfgs')
-        >>> model.score(X, y) == fitted.score(X, y)
-        True
-        """
-        return to_sklearn(self)
-
-    @property
-    def _n_features_out(self) -> int:
-        return self.coefs_[-1].shape[0]
 
     @staticmethod
     def _as_input(result: np.ndarray, X: Any) -> Any:

@@ -68,7 +68,7 @@ def check_memory(estimator: Any, network: Network, optimizer: Any, dtype: Any) -
         needed = network.layout.size * dtype.itemsize
     if needed > there_is:
         raise NetworkTooLargeError(
-            f"hidden_layer_sizes={estimator.hidden_layer_sizes!r} of {type(estimator).__name__} "
+            f"{estimator._describe_network()} of {type(estimator).__name__} "
             f"gives {network.layout.size:,} parameters, which with their gradient and the "
             f"optimizer's slots take {in_words(needed)} ({needed:,} bytes); there are "
             f"{in_words(there_is)}. Use smaller layers, or dtype='float32'."
@@ -77,10 +77,7 @@ def check_memory(estimator: Any, network: Network, optimizer: Any, dtype: Any) -
 
 def out_of_memory(estimator: Any, job: FitJob | None, error: MemoryError) -> MemoryError:
     """The error to raise for a fit that found too little memory, with what it takes and why."""
-    given = (
-        f"hidden_layer_sizes={estimator.hidden_layer_sizes!r} and "
-        f"batch_size={estimator.batch_size!r}"
-    )
+    given = f"{estimator._describe_network()} and batch_size={estimator.batch_size!r}"
     takes = ""
     if job is not None:
         dtype = job.params.dtype

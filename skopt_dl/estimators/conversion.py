@@ -11,9 +11,9 @@ from sklearn.base import is_classifier
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skopt_dl.estimators.base import BaseMLP
 from skopt_dl.estimators.classifier import MLPClassifier
 from skopt_dl.estimators.export import copy_attributes, copy_parameters, optimizer_slots
+from skopt_dl.estimators.mlp import BaseMLP
 from skopt_dl.estimators.regressor import MLPRegressor
 from skopt_dl.estimators.targets import MULTILABEL, LabelEncoding
 from skopt_dl.optimizers import LBFGS, SGD, Adam, Minimizer, Momentum, Nesterov, Optimizer

@@ -13,8 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from skopt_dl._params import Precision
 from skopt_dl.backends import get_backend, one_blas_thread
-from skopt_dl.estimators.base import BaseMLP
 from skopt_dl.estimators.data import training_data
+from skopt_dl.estimators.mlp import BaseMLP
 from skopt_dl.networks import (
     Block,
     DensePool,

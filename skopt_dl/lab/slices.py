@@ -15,7 +15,7 @@ from skopt_dl._params import did_you_mean
 from skopt_dl.lab.checks import as_numbers
 from skopt_dl.lab.fitted import PASS_SIZE, FittedLoss, network_and_samples
 from skopt_dl.lab.hessians import curvature
-from skopt_dl.networks import Network
+from skopt_dl.networks import DenseNetwork
 
 DIRECTIONS = ("random", "hessian", "path")
 # How far a slice goes beyond the ends of a path or beyond two models, as a share of the distance.
@@ -323,7 +323,7 @@ def between(
     )
 
 
-def _form(network: Network) -> tuple[tuple[int, ...], list[str]]:
+def _form(network: DenseNetwork) -> tuple[tuple[int, ...], list[str]]:
     return network.layer_sizes, [type(each).__name__ for each in network.activations]
 
 
@@ -415,7 +415,7 @@ def _check_memory(resolution: int, n_dims: int, dtype: Any) -> None:
         )
 
 
-def _random(network: Network, params: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
+def _random(network: DenseNetwork, params: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
     """A direction whose weights into each unit are as long as the model's; biases are zero."""
     direction = np.zeros((1, len(params)))
     own = network.parts(params[None].astype(np.float64))

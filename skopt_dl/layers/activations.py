@@ -1,7 +1,7 @@
 """Activation functions: layers that compute element by element.
 
-``value(xp, z)`` is the function in array code, and ``gradient(xp, delta, z, a)`` the gradient at `z`
-of that at the output, `delta`; the output is `a`. Whether `z` is kept until then follows from
+``value(xp, z)`` is the function in array code, and ``gradient(xp, delta, z, a)`` the gradient at
+`z`, of that at the output `a`, which is `delta`. Whether `z` is kept until then follows from
 whether ``gradient`` reads it. An activation without a ``gradient`` gets it by reverse mode. All
 arrays are ``(K, batch, …)``.
 """

@@ -58,8 +58,8 @@ class Attention(Layer):
         check_sequences(self, shape)
         if shape[-1] % self.n_heads:
             raise ValueError(
-                f"Attention has n_heads={self.n_heads}, which does not divide the {shape[-1]} units "
-                "that come in."
+                f"Attention has n_heads={self.n_heads}, which does not divide the {shape[-1]} "
+                "units that come in."
             )
         return shape
 

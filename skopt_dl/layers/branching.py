@@ -44,10 +44,10 @@ class Residual(Layer):
         comes_out = shape_after(self.layers, shape)
         if comes_out != shape:
             raise ValueError(
-                f"{type(self).__name__} adds its input, of shape {tuple(shape)}, to what its layers "
-                f"return, which has shape {comes_out}: they must be equal. Use padding='same' and "
-                "as many channels or units as come in, or Parallel with a branch that changes the "
-                "shape."
+                f"{type(self).__name__} adds its input, of shape {tuple(shape)}, to what its "
+                f"layers return, which has shape {comes_out}: they must be equal. Use "
+                "padding='same' and as many channels or units as come in, or Parallel with a "
+                "branch that changes the shape."
             )
         return shape
 

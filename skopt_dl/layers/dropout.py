@@ -39,7 +39,7 @@ class Dropout(Layer):
 
     @staticmethod
     def draw(rng: np.random.Generator, rate: float, mask: np.ndarray) -> None:
-        """Write 0 for the units of one model that are left out, and a factor for those that stay."""
+        """Write 0 for a model's units that are left out, and a factor for those that stay."""
         threshold = min(round(rate * _LEVELS), _LEVELS - 1)
         words = rng.integers(0, 1 << 64, size=-(-mask.size // 4), dtype=np.uint64)
         stays = words.view(np.uint16)[: mask.size].reshape(mask.shape) >= threshold

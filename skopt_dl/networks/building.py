@@ -82,8 +82,8 @@ def _fitting(network: Network, input_shape: Shape, n_outputs: int, loss: Loss) -
     for name, value in needed.items():
         if getattr(network, name) != value:
             raise ValueError(
-                f"network is a Network with {name}={getattr(network, name)}; the data have {value}. "
-                "Give its layers as a list, which is fitted to the data."
+                f"network is a Network with {name}={getattr(network, name)}; the data have "
+                f"{value}. Give its layers as a list, which is fitted to the data."
             )
     return Network(network.layers, network.input_shape, loss)
 
@@ -116,7 +116,7 @@ def _resolved(layers: Sequence[Any], place: str) -> list[Layer]:
     found = []
     for i, each in enumerate(layers):
         where = f"{place}[{i}]"
-        layer = _named(each, where) if isinstance(each, str) else each
+        layer = layer_named(each, where) if isinstance(each, str) else each
         if not isinstance(layer, Layer):
             hint = ""
             if isinstance(each, type) and issubclass(each, Layer):
@@ -139,7 +139,7 @@ def _resolved(layers: Sequence[Any], place: str) -> list[Layer]:
     return found
 
 
-def _named(name: str, where: str) -> Layer:
+def layer_named(name: str, where: str) -> Layer:
     try:
         cls = find_among(("activation", "layer"), name)
     except (ValueError, MissingPluginError) as error:

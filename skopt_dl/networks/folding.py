@@ -7,7 +7,7 @@ from typing import Any
 from skopt_dl.backends import Backend
 from skopt_dl.layers.batch_norm import EPSILON
 from skopt_dl.layers.input_scaling import factors
-from skopt_dl.networks.network import Network
+from skopt_dl.networks.network import DenseNetwork, Network
 
 Array = Any
 
@@ -29,7 +29,7 @@ def fold(b: Backend, network: Network, params: Array) -> tuple[Network, Array]:
     params : array of shape (K, P')
         The given ones, if the network is plain.
     """
-    if network.is_plain:
+    if network.is_plain or not isinstance(network, DenseNetwork):
         return network, params
     xp = b.xp
     plain = network.plain

@@ -84,7 +84,7 @@ class Network:
         """Numbers that a sample's raw output has."""
         return self.output_shape[0]
 
-    def forward(self, x: Array, tensors: dict[str, Array], run: Pass, path: Path = ()) -> Array:
+    def forward(self, x: Array, tensors: dict[str, Array], run: Pass) -> Array:
         """Return the raw output, ``(K, n_rows, n_outputs)``, in array code.
 
         Parameters
@@ -216,7 +216,7 @@ def _check_samples(layers: Sequence[Layer], x: Any) -> None:
 
 
 def _number(parameters: Sequence[tuple[Path, Parameter]]) -> dict[tuple[Path, str], str]:
-    """A name of its own for each tensor: ``coefs_0``, ``coefs_1``, …"""
+    """A name of its own for each tensor, such as ``coefs_0``."""
     counts: Counter[str] = Counter()
     names = {}
     for path, each in parameters:
@@ -319,8 +319,8 @@ class DenseNetwork(Network):
     def parts(self, array: Array) -> Parts:
         """Cut parameters, a gradient or the like, ``(K, P)``, into views."""
         views = {tensor.name: tensor.array for tensor in self.layout.tensors(array)}
-        named = {
-            name: [view for key, view in views.items() if key.rpartition("_")[0] == name]
+        weights, biases, norms = (
+            [view for key, view in views.items() if key.rpartition("_")[0] == name]
             for name in ("coefs", "intercepts", "batch_norm")
-        }
-        return Parts(*named.values(), views.get("input_scale"))
+        )
+        return Parts(weights, biases, norms, views.get("input_scale"))

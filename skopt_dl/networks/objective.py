@@ -188,10 +188,11 @@ class NetworkObjective(Objective):
 
     def load(self, block: Block) -> list[_Batch]:
         """Gather the samples of a block of batches."""
-        lie = isinstance(block.rows, slice)
-        key: Hashable = (block.rows.start, block.rows.stop) if lie else None
+        key: Hashable = None
+        if isinstance(block.rows, slice):
+            key = block.rows.start, block.rows.stop
         found = self._prepared.get((key, block.sizes))
-        if found is not None and lie:
+        if found is not None and key is not None:
             self._loaded = found
             return found.batches
         xs: Sequence[DenseRows | SparseRows] = self._x.batches(block)
@@ -217,7 +218,6 @@ class NetworkObjective(Objective):
         batches = []
         for i, (size, rows, x) in enumerate(zip(block.sizes, block.slices, xs, strict=True)):
             arrays = {"y": y[:, rows, :], "rest": rest[:, rows, :], "l2": l2[i, :]}
-            arrays["weight"] = b.scalar(1.0 / size, like=self._grad)
             arrays["shares"] = b.ones((1, 1, size), like=self._grad) / size
             batches.append(_Batch(size, arrays, x))
         return _Loaded(block.sizes, y, rest, l2, batches)
@@ -266,6 +266,8 @@ class NetworkObjective(Objective):
             arrays = {"params": params, "grad": self._grad, "statistics": self.statistics}
             if self.alpha.any():
                 arrays["alpha"] = self._alpha(batch)
+            if not batch.is_weighted:
+                arrays["weight"] = self._b.scalar(1.0 / batch.n_rows, like=self._grad)
             binding = self._bindings[batch.n_rows] = Binding(
                 self._b,
                 gradient_program(self._case(batch)),

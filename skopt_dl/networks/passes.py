@@ -146,10 +146,11 @@ def gradient_program(case: Case) -> Program:
     weight = tracer.given("weight", (weights, n_rows, 1) if case.weight_models else ())
     run = _Tracing(tracer, case, training=True)
     run.begin(tensors, tracer.given("shares", (weights, 1, n_rows)))
-    raw = network.forward(x, tensors, run)
+    raw: Any = network.forward(x, tensors, run)
     tracer.lay_out(raw, OUTPUT_MAJOR)
     if loss.knows_gradient:
         with tracer.untaped():
+            delta: Any
             delta, left = loss.gradient_and_rest(xp, raw, y)
             tracer.assign(rest, left)
             seed = raw, delta * weight

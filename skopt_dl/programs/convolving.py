@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -97,7 +98,7 @@ class Convolutions:
         n_rows, height, width, self._n_channels = images.shape
         self._number = geometry.number(height, width)
         edges = [n_rows * i // n_parts for i in range(n_parts + 1)]
-        self.parts = [range(*pair) for pair in zip(edges, edges[1:], strict=False)]
+        self.parts = [range(*pair) for pair in pairwise(edges)]
 
     def tiles(self, part: int, itemsize: int) -> Iterator[_Tile]:
         """Cut a part of the samples into patches that fit into the cache."""

@@ -79,12 +79,17 @@ class Binding:
         for name, array in arrays.items():
             if name in program.inputs:
                 self._arrays[program.inputs[name]] = array
+        # Views of what is the same in every run, and of what `calls` was given.
         self._found: dict[Value, Any] = {}
+        self._found_now: dict[Value, Any] = {}
         self._dense: dict[Buffer, Any] = {}
         self._before: list[Call] = []
+        self._ones: dict[Any, Any] = {}
         self._varying = {buffer for buffer in program.inputs.values() if buffer not in self._arrays}
-        self._fixed = [
-            None if self._varies(each) else self._prepare(each) for each in program.instructions
+        # What prepares an instruction whose inputs vary, and the calls of those that do not.
+        self._parts: list[Callable[[], list[Call]] | list[Call]] = [
+            self._recipe(each) if self._varies(each) else self._prepare(each)
+            for each in program.instructions
         ]
 
     def _varies(self, instruction: Instruction) -> bool:
@@ -101,34 +106,28 @@ class Binding:
         """
         inputs = self.program.inputs
         self._arrays.update({inputs[name]: each for name, each in arrays.items() if name in inputs})
-        self._found = {
-            value: each for value, each in self._found.items() if value.buffer not in self._varying
-        }
+        self._found_now.clear()
         self._before = []
-        prepared = [
-            self._prepare(instruction) if calls is None else calls
-            for instruction, calls in zip(self.program.instructions, self._fixed, strict=True)
-        ]
-        for buffer in self._varying:
-            self._arrays.pop(buffer, None)
-        self._found = {
-            value: each for value, each in self._found.items() if value.buffer not in self._varying
-        }
-        return [*self._before, *(call for calls in prepared for call in calls)]
+        calls: list[Call] = []
+        for part in self._parts:
+            calls += part if isinstance(part, list) else part()
+        return [*self._before, *calls]
 
     def array(self, value: Operand, dtype: Any = None) -> Any:
         """The array, or the view of one, that an operand is."""
         if not isinstance(value, Value):
             return self._b.asarray(value, dtype=dtype or self._like.dtype)
-        if value not in self._found:
-            buffer = value.buffer
+        buffer = value.buffer
+        found = self._found_now if buffer in self._varying else self._found
+        array = found.get(value)
+        if array is None:
             if buffer not in self._arrays:
                 self._arrays[buffer] = self._own(buffer)
             array = self._arrays[buffer]
             if hasattr(array, "product"):
                 array = self._values(buffer, array)
-            self._found[value] = resolve(self._b.xp, value.steps, array)
-        return self._found[value]
+            array = found[value] = resolve(self._b.xp, value.steps, array)
+        return array
 
     def _values(self, buffer: Buffer, rows: Any) -> Array:
         """Rows of samples as an array; they are written to one first where they are in none."""
@@ -138,6 +137,13 @@ class Binding:
             self._dense[buffer] = self._b.empty(buffer.like.shape, like=self._like)
         self._before.append(partial(rows.write, self._dense[buffer]))
         return self._dense[buffer]
+
+    def ones(self, shape: tuple[int, ...], like: Array) -> Array:
+        """Ones, the same for all instructions that need as many."""
+        key = shape, str(like.dtype)
+        if key not in self._ones:
+            self._ones[key] = self._b.ones(shape, like=like)
+        return self._ones[key]
 
     def _own(self, buffer: Buffer) -> Array:
         like = buffer.like
@@ -153,18 +159,32 @@ class Binding:
 
     def _prepare(self, instruction: Instruction) -> list[Call]:
         """The calls that carry out an instruction."""
+        return self._recipe(instruction)()
+
+    def _recipe(self, instruction: Instruction) -> Callable[[], list[Call]]:
+        """What prepares these calls, from the arrays that there are when it is called."""
         special = _SPECIAL.get(instruction.op)
         if special is not None:
-            return special(self, instruction)
-        b, out = self._b, self.array(instruction.out)
-        values = instruction.values
+            return partial(special, self, instruction)
+        b, function, values = self._b, self._b.function(instruction.op), instruction.values
         dtype = None
         if len(values) < len(instruction.inputs):
             # Numbers take the dtype of the arrays they meet.
             kinds = [value.dtype for value in values if value.dtype.kind != "b"]
             dtype = _dtype(b, np.result_type(*kinds)) if kinds else None
-        inputs = [self.array(each, dtype) for each in instruction.inputs]
-        return [b.prepare(b.function(instruction.op), *inputs, out=out)]
+        fixed = [
+            self.array(each, dtype)
+            if not isinstance(each, Value) or each.buffer not in self._varying
+            else None
+            for each in instruction.inputs
+        ]
+
+        def prepare() -> list[Call]:
+            pairs = zip(fixed, instruction.inputs, strict=True)
+            inputs = [self.array(each) if known is None else known for known, each in pairs]
+            return [b.prepare(function, *inputs, out=self.array(instruction.out))]
+
+        return prepare
 
 
 @cache
@@ -199,19 +219,18 @@ def _matmul(binding: Binding, instruction: Instruction) -> list[Call]:
 
 def _sum(binding: Binding, instruction: Instruction) -> list[Call]:
     b, axes = binding._b, instruction.attributes["axes"]
-    x, out = binding.array(instruction.inputs[0]), binding.array(instruction.out)
-    if x.ndim == 3 and axes == (1,):
+    x, out = binding.array(instruction.inputs[0]), _kept(binding, instruction)
+    if x.ndim == 3 and axes == (1,) and instruction.out.dtype.kind == "f":
         # A product with ones: in a fraction of the time that a sum over such an axis takes.
-        ones = b.ones((x.shape[0], 1, x.shape[1]), like=x)
-        return [b.product(ones, x, out)]
+        return [b.product(binding.ones((x.shape[0], 1, x.shape[1]), x), x, out)]
     if x.ndim == 3 and axes == (2,):
-        return [partial(b.row_sum, x, out)]
+        return [b.row_sum(x, out)]
     return [partial(b.xp.sum, x, axis=axes, keepdims=True, out=out)]
 
 
 def _extreme(binding: Binding, instruction: Instruction) -> list[Call]:
     b, axes, op = binding._b, instruction.attributes["axes"], instruction.op
-    x, out = binding.array(instruction.inputs[0]), binding.array(instruction.out)
+    x, out = binding.array(instruction.inputs[0]), _kept(binding, instruction)
     if x.dtype == b.xp.bool:
         op = {"max": "any", "min": "all"}[op]
     elif op == "max" and axes == (x.ndim - 1,):
@@ -219,23 +238,30 @@ def _extreme(binding: Binding, instruction: Instruction) -> list[Call]:
     return [partial(getattr(b.xp, op), x, axis=axes, keepdims=True, out=out)]
 
 
+def _kept(binding: Binding, instruction: Instruction) -> Array:
+    """The result of a reduction, with the axes that are summed over of length 1."""
+    out, (x,) = binding.array(instruction.out), instruction.values
+    if out.ndim == x.like.ndim:
+        return out
+    for axis in instruction.attributes["axes"]:
+        out = binding._b.xp.expand_dims(out, axis=axis)
+    return out
+
+
+def _vecdot(binding: Binding, instruction: Instruction) -> list[Call]:
+    b, out = binding._b, binding.array(instruction.out)
+    return [b.prepare(b.row_dot, *map(binding.array, instruction.inputs), out=out)]
+
+
 def _relu_gradient(binding: Binding, instruction: Instruction) -> list[Call]:
-    b = binding._b
     delta, rectified = (binding.array(each) for each in instruction.inputs)
-    out = binding.array(instruction.out)
-    call = partial(b.rectify_gradient, out, rectified)
-    return [call] if out is delta or _is_same(out, delta) else [partial(b.copy, out, delta), call]
-
-
-def _is_same(a: Array, b: Array) -> bool:
-    """Whether two arrays are the same memory, seen in the same way."""
-    return type(a) is np.ndarray and a.__array_interface__ == b.__array_interface__
+    return [partial(binding._b.rectify_gradient, delta, rectified, binding.array(instruction.out))]
 
 
 def _where(binding: Binding, instruction: Instruction) -> list[Call]:
     condition, *given = instruction.inputs
     out = binding.array(instruction.out)
-    arrays = [binding.array(each, out.dtype) for each in given]
+    arrays = [binding.array(each, dtype=out.dtype) for each in given]
     return [partial(binding._b.where, binding.array(condition), *arrays, out)]
 
 
@@ -260,30 +286,25 @@ def _pad(binding: Binding, instruction: Instruction) -> list[Call]:
 def _take(binding: Binding, instruction: Instruction) -> list[Call]:
     table, indices = (binding.array(each) for each in instruction.inputs)
     out = binding.array(instruction.out)
-    b, n_models = binding._b, out.shape[0]
-    flat = b.xp.reshape(out, (n_models, -1, out.shape[-1]))
-
-    def call() -> None:
-        for k in range(n_models):
-            rows = b.xp.reshape(indices[k % indices.shape[0], ...], (-1,))
-            b.take(table[k % table.shape[0], ...], rows, flat[k, ...])
-
-    return [call]
+    return [
+        partial(
+            binding._b.take,
+            table[k % table.shape[0], ...],
+            indices[k % indices.shape[0], ...],
+            out[k, ...],
+        )
+        for k in range(out.shape[0])
+    ]
 
 
 def _add_at(binding: Binding, instruction: Instruction) -> list[Call]:
     indices, rows = (binding.array(each) for each in instruction.inputs)
     out = binding.array(instruction.out)
-    b, n_models = binding._b, rows.shape[0]
-    flat = b.xp.reshape(rows, (n_models, -1, rows.shape[-1]))
-
-    def call() -> None:
-        out[...] = 0.0
-        for k in range(n_models):
-            places = b.xp.reshape(indices[k % indices.shape[0], ...], (-1,))
-            b.add_at(out[k % out.shape[0], ...], places, flat[k, ...])
-
-    return [call]
+    adding = [
+        partial(binding._b.add_at, out[k, ...], indices[k % indices.shape[0], ...], rows[k, ...])
+        for k in range(out.shape[0])
+    ]
+    return [partial(out.__setitem__, ..., 0.0), *adding]
 
 
 def _patches(binding: Binding, instruction: Instruction) -> list[Call]:
@@ -320,6 +341,7 @@ def _opaque(binding: Binding, instruction: Instruction) -> list[Call]:
 _SPECIAL: dict[str, Callable[[Binding, Instruction], list[Call]]] = {
     "copy": _copy,
     "matmul": _matmul,
+    "vecdot": _vecdot,
     "sum": _sum,
     "max": _extreme,
     "min": _extreme,

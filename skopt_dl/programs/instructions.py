@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from skopt_dl.programs.values import Buffer, Value
 
@@ -52,23 +54,41 @@ BINARY = frozenset(
     ]
 )
 ELEMENTWISE = UNARY | BINARY | {"where", "clip"}
-BOOLEAN = frozenset(
-    [
-        "isfinite",
-        "logical_not",
-        "greater",
-        "greater_equal",
-        "less",
-        "less_equal",
-        "equal",
-        "not_equal",
-        "logical_and",
-        "logical_or",
-    ]
-)
+# Those that are no ufunc of NumPy's.
+_OWN = {"erf", "relu", "relu_gradient", "clip"}
+# Which inputs the result may lie in the place of, seen in the same way.
+IN_PLACE: Mapping[str, tuple[int, ...]] = {
+    **dict.fromkeys(ELEMENTWISE - {"where"}, (0, 1, 2)),
+    "relu_gradient": (1,),
+}
 REDUCTIONS = frozenset({"sum", "max", "min"})
 # What moves numbers and computes nothing.
 MOVEMENTS = frozenset({"copy", "concat", "pad", "take", "patches"})
+
+
+def dtypes(op: str, kinds: Sequence[Any]) -> tuple[np.dtype[Any], ...]:
+    """Dtypes of the inputs of an elementwise operation, after conversion, and of its result.
+
+    Parameters
+    ----------
+    op : str
+    kinds : sequence of dtype or number
+        Of the inputs; a number takes the dtype of the arrays that it meets, as in NumPy.
+
+    Raises
+    ------
+    TypeError
+        If NumPy has no such operation for them.
+    """
+    if op == "where":
+        common = np.result_type(*kinds[1:])
+        return np.dtype(bool), common, common, common
+    if op in _OWN:
+        common = np.result_type(*kinds, *([] if op == "clip" else [1.0]))
+        return (common,) * (len(kinds) + 1)
+    given = [each if isinstance(each, np.dtype) else type(each) for each in kinds]
+    given = [np.dtype(bool) if each is bool else each for each in given]
+    return getattr(np, op).resolve_dtypes((*given, None))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -79,7 +99,8 @@ class Instruction:
     ----------
     op : str
         One of `ELEMENTWISE`, `REDUCTIONS` or `MOVEMENTS`, or ``"matmul"``, ``"vecdot"``,
-        ``"add_at"``, ``"unpatches"``, ``"convolve"``, ``"convolve_weights"``, ``"external"``, ``"opaque"``.
+        ``"add_at"``, ``"unpatches"``, ``"convolve"``, ``"convolve_weights"``, ``"external"``,
+        ``"opaque"``.
     out : Value
         What is written; where an opaque call has several results, the first of ``also``.
     inputs : tuple of Value or number
@@ -96,6 +117,12 @@ class Instruction:
     def values(self) -> list[Value]:
         """The arrays among its inputs."""
         return [each for each in self.inputs if isinstance(each, Value)]
+
+    @property
+    def replaceable(self) -> list[Value]:
+        """The arrays among its inputs in whose place the result may lie."""
+        places = [i for i in IN_PLACE.get(self.op, ()) if i < len(self.inputs)]
+        return [each for each in map(self.inputs.__getitem__, places) if isinstance(each, Value)]
 
 
 @dataclass(frozen=True, eq=False)

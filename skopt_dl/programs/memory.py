@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from skopt_dl.programs.instructions import ELEMENTWISE, Instruction
+from skopt_dl.programs.instructions import Instruction
 from skopt_dl.programs.values import Buffer, Value
 
 # What vector instructions like the start of an array to be a multiple of.
@@ -64,18 +64,17 @@ def _in_place(
     shared: dict[Buffer, Buffer] = {}
     for number, instruction in enumerate(instructions):
         out = instruction.out
-        if instruction.op not in ELEMENTWISE or instruction.op == "where" or not out.is_whole:
+        is_new = out.buffer.is_own and lives[out.buffer][0] == number
+        if not is_new or not out.is_whole:
             continue
-        if not out.buffer.is_own or lives[out.buffer][0] != number:
-            continue
-        # What a gradient is masked by is read after the gradient is there.
-        only = 1 if instruction.op == "relu_gradient" else None
-        for value in instruction.values[:only]:
-            others = [each for each in instruction.values if each.buffer is value.buffer]
+        for value in instruction.replaceable:
+            buffer = value.buffer
+            same = [each for each in instruction.replaceable if each.buffer is buffer]
             if (
-                value.buffer.is_own
-                and lives[value.buffer][1] == number
-                and all(_alike(each, out) for each in others)
+                buffer.is_own
+                and lives[buffer][1] == number
+                and all(_alike(each, out) for each in same)
+                and len(same) == sum(each.buffer is buffer for each in instruction.values)
             ):
                 shared[out.buffer] = shared.get(value.buffer, value.buffer)
                 break

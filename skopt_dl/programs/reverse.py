@@ -10,9 +10,13 @@ import numpy as np
 
 from skopt_dl.programs.instructions import Operand
 from skopt_dl.programs.tracing import Node, Symbol, Tracer, TracingError
-from skopt_dl.programs.values import Value
+from skopt_dl.programs.values import VIEWS, Buffer, Value
 
 Rule = Callable[..., Any]
+LOST = (
+    "it writes to an array that it sees in another way, and that the gradient goes through; "
+    "xp.concat makes one array of parts"
+)
 
 
 def differentiate(
@@ -49,17 +53,42 @@ class _Reverse:
         self.wanted = wanted
         self.targets = {symbol.value: target for symbol, target in wanted if target is not None}
         self.deltas: dict[Value, Symbol] = {}
-        # Gradients that nobody else has, which may be added to in place.
+        # Values whose gradient is put together in memory of its own, or where it is wanted.
         self.own: set[Value] = set()
         self.nodes = list(tracer.tape)
         self.needed = {symbol.value for symbol, _ in wanted}
-        for node in self.nodes:
-            if any(value in self.needed for value in _values(node.inputs)):
-                self.needed.add(node.out)
+        # When values were computed, and where arrays that were there were written to.
+        self.since: dict[Value, int] = {}
+        self.written: dict[Buffer, list[tuple[int, Value]]] = {}
+        self.lost = {node for number, node in enumerate(self.nodes) if self.follow(number, node)}
+
+    def follow(self, number: int, node: Node) -> bool:
+        """Find whether the gradient goes through a node, and whether it is lost on the way."""
+        values = _values(node.inputs)
+        is_lost = any(map(self.is_lost, values))
+        depends = is_lost or any(value in self.needed for value in values)
+        if depends and node.out.dtype.kind == "f":
+            self.needed.add(node.out)
+        if node.out.buffer in self.tracer.writes and node.op not in VIEWS:
+            self.written.setdefault(node.out.buffer, []).append((number, node.out))
+        self.since[node.out] = number
+        return is_lost
+
+    def is_lost(self, value: Value) -> bool:
+        """Whether an array was written to, seen in another way, since a value was computed."""
+        return any(
+            number > self.since.get(value, -1)
+            and other is not value
+            and (other in self.needed or value in self.needed)
+            and bool(np.may_share_memory(other.like, value.like, max_work=1000))
+            for number, other in self.written.get(value.buffer, ())
+        )
 
     def run(self, seeds: Sequence[tuple[Symbol, Symbol]]) -> list[Symbol]:
         with self.tracer.untaped():
             for symbol, delta in seeds:
+                if self.is_lost(symbol.value):
+                    raise TracingError(LOST)
                 self.give(symbol.value, lambda delta=delta: delta)
             for node in reversed(self.nodes):
                 delta = self.deltas.get(node.out)
@@ -79,20 +108,50 @@ class _Reverse:
 
     def visit(self, node: Node, delta: Symbol) -> None:
         """Give a node's inputs their part of the gradient at its result."""
-        if node.out.buffer in self.tracer.mutated:
-            raise TracingError("it writes into an array whose gradient is asked for")
+        if node.op not in VIEWS and node.out.buffer in self.tracer.writes:
+            # Before it was written to, the array was another one.
+            del self.deltas[node.out]
+        if node in self.lost:
+            raise TracingError(LOST)
+        n_before = len(self.tracer.instructions)
         if node.backward is not None:
-            out = self.symbol(node.out)
-            parts = node.backward(delta, out, *map(self.symbol, node.inputs))
+            out, inputs = self.symbol(node.out), [self.symbol(each) for each in node.inputs]
+            parts = node.backward(self.symbol(delta.value), out, *inputs)
             for value, part in zip(node.inputs, parts, strict=True):
                 if part is not None and isinstance(value, Value):
-                    self.give(value, lambda part=part: part)
+                    self.give(
+                        value,
+                        lambda part=part, value=value: self.like(self.tracer.symbol(part), value),
+                    )
+            self.check_unchanged(node, delta, n_before)
         elif node.op == "slice":
             self.give_part(node.inputs[0], node.attributes["argument"], delta)
         elif node.op == "concat":
             self.split(node, delta)
         else:
             self.apply(node, delta)
+        self.check_read(node, n_before)
+
+    def check_read(self, node: Node, n_before: int) -> None:
+        """Refuse derivatives that read what the node has read, and is another by now."""
+        given = {each.buffer for each in _values(node.inputs)}
+        # A node that writes into its own input has it no more.
+        since = node.number - (node.out.buffer in given)
+        given.add(node.out.buffer)
+        changed = {
+            buffer for buffer in given if since <= self.tracer.writes.get(buffer, -1) < n_before
+        }
+        for instruction in self.tracer.instructions[n_before:]:
+            if any(value.buffer in changed for value in instruction.values):
+                raise TracingError(
+                    f"the derivative of {node.op} needs an array that is written to afterwards"
+                )
+
+    def check_unchanged(self, node: Node, delta: Symbol, n_before: int) -> None:
+        """Refuse a component's derivative that writes into what it was given."""
+        given = {delta.value.buffer, *(each.buffer for each in (node.out, *_values(node.inputs)))}
+        if any(self.tracer.writes.get(buffer, -1) >= n_before for buffer in given):
+            raise TracingError("its derivative writes into an array that it was given")
 
     def apply(self, node: Node, delta: Symbol) -> None:
         rules = RULES.get(node.op)
@@ -106,10 +165,15 @@ class _Reverse:
             if isinstance(value, Value) and rule is not None:
                 self.give(
                     value,
-                    lambda rule=rule, value=value: self.reduce_to(
-                        rule(self.xp, delta, out, inputs, node.attributes), value.shape
+                    lambda rule=rule, value=value: self.like(
+                        rule(self.xp, delta, out, inputs, node.attributes), value
                     ),
                 )
+
+    def like(self, delta: Symbol, value: Value) -> Symbol:
+        """A gradient with the shape and the dtype of what it is the gradient of."""
+        delta = self.reduce_to(delta, value.shape)
+        return delta if delta.dtype == value.dtype else self.tracer.cast(delta, value.dtype)
 
     def symbol(self, operand: Operand) -> Any:
         return Symbol(self.tracer, operand) if isinstance(operand, Value) else operand
@@ -131,24 +195,20 @@ class _Reverse:
         before, target = self.deltas.get(value), self.targets.get(value)
         n_before = len(self.tracer.instructions)
         delta = make()
-        if before is not None:
-            if value in self.own or target is not None:
-                self.tracer.emit("add", before, delta, out=before)
-            else:
-                self.deltas[value] = before + delta
-            return
-        if target is not None:
-            delta = self.redirect(delta, target, n_before)
-        self.deltas[value] = delta
+        if before is None:
+            self.deltas[value] = delta if target is None else self.redirect(delta, target, n_before)
+        elif value in self.own or target is not None:
+            self.tracer.emit("add", before, delta, out=before)
+        else:
+            self.deltas[value] = before + delta
 
     def redirect(self, delta: Symbol, target: Symbol, n_before: int) -> Symbol:
         """Have a gradient written where it is wanted, by the instruction that computes it."""
         instructions = self.tracer.instructions
-        last = instructions[-1] if len(instructions) > n_before else None
-        if last is None or last.out is not delta.value or not delta.value.is_whole:
+        if len(instructions) > n_before and instructions[-1].out is delta.value:
+            self.tracer.assign(target, delta)
+        else:
             target[...] = delta
-            return target
-        self.tracer.assign(target, delta)
         return target
 
     def give_part(self, operand: Operand, key: Any, delta: Symbol) -> None:
@@ -181,14 +241,20 @@ def _values(operands: Sequence[Operand]) -> list[Value]:
     return [each for each in operands if isinstance(each, Value)]
 
 
+def _kept(xp: Any, d: Any, i: Any, a: Any) -> Any:
+    """The result of a reduction, or the gradient at it, with the axes that it has lost."""
+    shape = tuple(1 if axis in a["axes"] else n for axis, n in enumerate(i[0].shape))
+    return d if d.shape == shape else xp.reshape(d, shape)
+
+
 def _spread(xp: Any, d: Any, y: Any, i: Any, a: Any) -> Any:
-    return xp.broadcast_to(d, i[0].shape)
+    return xp.broadcast_to(_kept(xp, d, i, a), i[0].shape)
 
 
 def _share_of_extreme(xp: Any, d: Any, y: Any, i: Any, a: Any) -> Any:
     """The gradient at the largest, or smallest, shared by those that are equal."""
-    at = xp.astype(i[0] == y, d.dtype)
-    return at * (d / xp.sum(at, axis=a["axes"], keepdims=True))
+    at = xp.astype(i[0] == _kept(xp, y, i, a), d.dtype)
+    return at * (_kept(xp, d, i, a) / xp.sum(at, axis=a["axes"], keepdims=True))
 
 
 def _unpermute(xp: Any, d: Any, y: Any, i: Any, a: Any) -> Any:
@@ -203,7 +269,7 @@ def _unpad(xp: Any, d: Any, y: Any, i: Any, a: Any) -> Any:
 def _convolved_images(xp: Any, d: Any, y: Any, i: Any, a: Any) -> Any:
     """The gradient at images: a convolution too, or the patches' gradients, added up."""
     (images, weights), geometry = i, a["geometry"]
-    *front, n_in, n_out = weights.shape
+    front, n_out = weights.shape[:-2], weights.shape[-1]
     n_rows, height, width, n = images.shape[-4:]
     size, number = geometry.size, geometry.number(height, width)
     # To add up patches takes about eight times as long as to copy them.
@@ -220,6 +286,22 @@ def _convolved_images(xp: Any, d: Any, y: Any, i: Any, a: Any) -> Any:
     shape = (*front, n_rows, height + above + below, width + left + right, n)
     whole = xp.unpatches(patches, shape, geometry.stride)
     return whole[..., above : above + height, left : left + width, :]
+
+
+def _of_power(xp: Any, d: Any, y: Any, i: Any, a: Any) -> Any:
+    base, exponent = i
+    if not isinstance(exponent, Symbol) and exponent == 0:
+        # Without the product of zero and infinity.
+        return xp.zeros_like(d)
+    return d * exponent * xp.pow(base, exponent - 1.0)
+
+
+def _of_exponent(xp: Any, d: Any, y: Any, i: Any, a: Any) -> Any:
+    # Of zero the logarithm is infinite, and the power zero for all exponents.
+    base = i[0]
+    if not isinstance(base, Symbol):
+        return d * y * (math.log(base) if base else 0.0)
+    return d * y * xp.log(xp.where(base == 0, 1.0, base))
 
 
 def _same(xp: Any, d: Any, y: Any, i: Any, a: Any) -> Any:
@@ -243,6 +325,7 @@ RULES: dict[str, tuple[Rule | None, ...]] = {
         lambda xp, d, y, i, a: d * xp.exp(xp.square(i[0]) * -1.0) * (2.0 / math.sqrt(math.pi)),
     ),
     "relu": (lambda xp, d, y, i, a: xp.relu_gradient(d, y),),
+    "relu_gradient": (lambda xp, d, y, i, a: xp.relu_gradient(d, i[1]), None),
     "sign": (None,),
     "floor": (None,),
     "isfinite": (None,),
@@ -264,10 +347,7 @@ RULES: dict[str, tuple[Rule | None, ...]] = {
     "subtract": (_same, lambda xp, d, y, i, a: -d),
     "multiply": (lambda xp, d, y, i, a: d * i[1], lambda xp, d, y, i, a: d * i[0]),
     "divide": (lambda xp, d, y, i, a: d / i[1], lambda xp, d, y, i, a: -(d * y / i[1])),
-    "power": (
-        lambda xp, d, y, i, a: d * i[1] * xp.pow(i[0], i[1] - 1.0),
-        lambda xp, d, y, i, a: d * y * xp.log(i[0]),
-    ),
+    "power": (_of_power, _of_exponent),
     "maximum": (
         lambda xp, d, y, i, a: xp.where(_at_least(xp, i[0], i[1]), d, 0.0),
         lambda xp, d, y, i, a: xp.where(_at_least(xp, i[0], i[1]), 0.0, d),
@@ -281,7 +361,11 @@ RULES: dict[str, tuple[Rule | None, ...]] = {
         lambda xp, d, y, i, a: xp.where(i[0], d, 0.0),
         lambda xp, d, y, i, a: xp.where(i[0], 0.0, d),
     ),
-    "clip": (lambda xp, d, y, i, a: xp.where(y == i[0], d, 0.0), None, None),
+    "clip": (
+        lambda xp, d, y, i, a: xp.where(y == i[0], d, 0.0),
+        lambda xp, d, y, i, a: xp.where(y > i[0], d, 0.0),
+        lambda xp, d, y, i, a: xp.where(y < i[0], d, 0.0),
+    ),
     "matmul": (lambda xp, d, y, i, a: d @ i[1].mT, lambda xp, d, y, i, a: i[0].mT @ d),
     "vecdot": (
         lambda xp, d, y, i, a: xp.expand_dims(d, -1) * i[1],
@@ -293,8 +377,9 @@ RULES: dict[str, tuple[Rule | None, ...]] = {
     "copy": (_same,),
     "pad": (_unpad,),
     "take": (lambda xp, d, y, i, a: xp.add_at(i[0], i[1], d), None),
+    "add_at": (None, lambda xp, d, y, i, a: xp.take(d, i[0], axis=1)),
     "patches": (lambda xp, d, y, i, a: xp.unpatches(d, i[0].shape, a["stride"]),),
-    "unpatches": (lambda xp, d, y, i, a: xp.patches(d, y_size(y, i, a), a["stride"]),),
+    "unpatches": (lambda xp, d, y, i, a: xp.patches(d, i[0].shape[-3:-1], a["stride"]),),
     "convolve": (
         _convolved_images,
         lambda xp, d, y, i, a: xp.convolve_weights(i[0], d, a["geometry"]),
@@ -303,11 +388,6 @@ RULES: dict[str, tuple[Rule | None, ...]] = {
     "permute": (_unpermute,),
     "broadcast": (_same,),
 }
-
-
-def y_size(y: Any, i: Any, a: Any) -> tuple[int, int]:
-    """The size of the patches that were added up."""
-    return i[0].shape[-3:-1]
 
 
 def _at_least(xp: Any, a: Any, b: Any) -> Any:

@@ -110,7 +110,7 @@ class Value:
             whole = Value(self.buffer)
             return whole if step[1] == whole.shape else whole.view(step)
         try:
-            like = _VIEWS[step[0]](self.like, step[1])
+            like = VIEWS[step[0]](self.like, step[1])
         except ValueError:
             return None
         return Value(self.buffer, (*self.steps, step), like)
@@ -120,7 +120,7 @@ def _reshape(array: Any, shape: tuple[int, ...]) -> Any:
     return array.reshape(shape, copy=False) if type(array) is np.ndarray else array.reshape(shape)
 
 
-_VIEWS = {
+VIEWS = {
     "slice": lambda array, key: array[key],
     "reshape": _reshape,
     "permute": lambda array, axes: array.transpose(axes),
@@ -144,5 +144,5 @@ def resolve(xp: Any, steps: Sequence[Step], array: Array) -> Array:
         elif name == "reshape" and type(array) is not np.ndarray:
             array = xp.reshape(array, argument)
         else:
-            array = _VIEWS[name](array, argument)
+            array = VIEWS[name](array, argument)
     return array

@@ -515,7 +515,9 @@ def test_partial_fit_predicts_with_statistics_of_several_chunks():
 
 
 def test_normalisation_needs_two_samples_a_batch():
-    with pytest.raises(ValueError, match="batch_norm=True needs batches of at least two samples"):
+    with pytest.raises(
+        ValueError, match="Batch normalisation needs batches of at least two samples"
+    ):
         MLPClassifier(batch_norm=True, batch_size=1).fit(DIGITS, LABELS)
 
 

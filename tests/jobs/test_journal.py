@@ -305,11 +305,11 @@ journal.write([record(3)])
     assert found(tmp_path) == {1: record(1, 1000), 3: record(3, 1000)}
 
 
-def run_python(script, *arguments, check=True):
+def run_python(script, *arguments):
     root = skopt_dl.__path__[0].rpartition("/")[0]
     environment = os.environ | {"PYTHONPATH": f"{root}:{root}/tests"}
     command = [sys.executable, "-c", script, *map(str, arguments)]
-    return subprocess.run(command, check=check, env=environment, capture_output=True, text=True)
+    return subprocess.run(command, check=True, env=environment, capture_output=True, text=True)
 
 
 def test_warnings_can_be_told_to_somebody_else(tmp_path):
@@ -670,17 +670,23 @@ def test_snapshots_take_a_small_part_of_the_time(tmp_path, monkeypatch):
     assert taken[:-1] == [1] * 4
 
 
+# One process after the other, forked: each lives for so many epochs.
 KILLED = """
 import os, signal, sys
 from made_jobs import made_job
 from skopt_dl.jobs import Journal, keeping, train_journalled
 keeping.INTERVAL, keeping.SHARE = 0.0, 1e9
-jobs = [made_job(alpha=a, max_iter=n, dropout=0.2) for a, n in ((0.1, 9), (0.2, 3), (0.3, 9))]
-epochs = iter(range(100))
-def die():
-    if next(epochs) == int(sys.argv[2]):
-        os.kill(os.getpid(), signal.SIGKILL)
-train_journalled(jobs, Journal(sys.argv[1]), die)
+for life in map(int, sys.argv[2:]):
+    if child := os.fork():
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        continue
+    jobs = [made_job(alpha=a, max_iter=n, dropout=0.2) for a, n in ((0.1, 9), (0.2, 3), (0.3, 9))]
+    epochs = iter(range(100))
+    def die():
+        if next(epochs) == life:
+            os.kill(os.getpid(), signal.SIGKILL)
+    train_journalled(jobs, Journal(sys.argv[1]), die)
+    os._exit(0)
 """
 
 
@@ -691,8 +697,8 @@ def test_killed_processes_lose_nothing_that_they_had_written(tmp_path):
         ]
 
     # Three lives of two, three and three epochs.
-    for life in (2, 3, 3):
-        assert run_python(KILLED, tmp_path, life, check=False).returncode == -9
+    codes = run_python(KILLED, tmp_path, 2, 3, 3).stdout.split()
+    assert codes == [str(-signal.SIGKILL)] * 3
     rest, expected, seen = jobs(), jobs(), []
 
     def trainer(remaining, interrupted, on_leave):

@@ -10,9 +10,9 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from traced_code import value_and_slope
 
 from skopt_dl import MLPClassifier, MLPRegressor, lab
-from skopt_dl.backends import get_backend
 from skopt_dl.lab import fitted
 from skopt_dl.lab.fitted import FittedLoss
 
@@ -243,11 +243,8 @@ def test_precision_is_single_or_double(dtype):
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_kinks_of_activations_are_declared(name):
-    b, activation = get_backend("cpu"), ACTIVATIONS[name]
-    z = np.array([[[-1e-9, 1e-9]]])
-    a, slopes = z.copy(), np.ones_like(z)
-    activation.forward(b, z.copy(), a)
-    activation.backward(b, slopes, z.copy(), a)
+    activation, z = ACTIVATIONS[name], np.array([[[-1e-9, 1e-9]]])
+    _, slopes = value_and_slope(activation, z, np.ones_like(z))
     assert activation.has_kink == (abs(np.diff(slopes)).item() > 1e-6)
 
 
@@ -255,8 +252,8 @@ def test_kinks_of_activations_are_declared(name):
 def test_convexity_of_losses_is_declared(name):
     """None is found above a chord where convexity is declared; one is where it is not."""
     rng = np.random.default_rng(0)
-    b, loss, y = get_backend("cpu"), LOSSES[name], draw_targets(name, rng, 2000)
+    loss, y = LOSSES[name], draw_targets(name, rng, 2000)
     first, last = rng.normal(0, 4, (2, 1, *y.shape))
-    middle, *ends = (loss.value(b, raw, y[None]) for raw in (0.5 * (first + last), first, last))
+    middle, *ends = (loss.value(np, raw, y[None]) for raw in (0.5 * (first + last), first, last))
     above = middle - 0.5 * (ends[0] + ends[1]) > 1e-9 * (1 + np.abs(middle))
     assert loss.is_convex == (not above.any())

@@ -224,6 +224,9 @@ def check_changes(trace, rounding, place):
     assert (np.abs(change - product) <= rounding * np.abs(product) + 1.05 * place).all()
 
 
+# Tests of one page, at one size and in one scheme, follow each other: loading it is what costs.
+
+
 def test_offline_page_asks_no_network_for_anything(open_page, opened, stored, chromium):
     opened.clear()
     chromium.get_log("performance")
@@ -280,15 +283,6 @@ def test_playing_ends_with_the_last_step(open_page, stored):
     page.wait("!state.playing && state.step === 30")
 
 
-def test_served_page_starts_exactly_where_one_clicks(open_page, served):
-    page = open_page(served)
-    page.click_map(0.9, -0.7)
-    start = page.js("return state.start")
-    assert start == pytest.approx([0.9, -0.7], abs=0.02)
-    assert page.js("return state.traces.adam.points.map((each) => each[0])") == start
-    assert "nearest" not in page.text("#shows")
-
-
 @pytest.mark.parametrize("function", ["rosenbrock", "monkey_saddle"])
 def test_stored_traces_are_those_of_compare(open_page, stored, offer, function):
     page = open_page(stored, motion="reduce")
@@ -306,40 +300,6 @@ def test_stored_traces_are_those_of_compare(open_page, stored, offer, function):
         assert trace["outcome"] == run.table["outcome"][0]
         assert trace["gradients"].T[:n] == pytest.approx(run.gradients[0, :n], rel=0.05)
         check_changes(trace, 0.07, (width / packing.POINTS_PER_DOMAIN).max())
-
-
-@pytest.mark.parametrize("function", ["rosenbrock", "monkey_saddle"])
-def test_served_traces_are_exactly_those_of_compare(open_page, served, offer, function):
-    page = open_page(served, motion="reduce")
-    Select(page.find("#function")).select_by_value(function)
-    show_all(page)
-    start = page.js("return state.start")
-    found = page.traces()
-    assert set(found) == set(offer.optimizers)
-    for name, trace in found.items():
-        run = compared(offer, function, name, start, 0.03, 0.9)
-        n = trace["n"]
-        assert (trace["points"].T[: n + 1] == run.paths[0, : n + 1]).all(), name
-        assert (trace["values"][: n + 1] == run.values[0, : n + 1]).all()
-        assert (trace["gradients"].T[:n] == run.gradients[0, :n]).all()
-        check_changes(trace, 1e-9, 1e-12)
-        if not trace["followsRule"]:
-            continue
-        slots = lab.slots_of_steps(run.optimizers[0], run.paths[0], run.gradients[0])
-        assert trace["directions"].T[:n] == pytest.approx(slots.direction[:n], rel=1e-12)
-        assert trace["rates"].T[:n] == pytest.approx(slots.rate[:n], rel=1e-12, nan_ok=True)
-
-
-@pytest.mark.parametrize("slider", ["rate", "momentum"])
-def test_sliders_change_the_runs(open_page, either, slider):
-    page = open_page(either[1], motion="reduce")
-    before, shown = page.traces()["adam"], page.text(f"#{slider}-shown")
-    page.keys(f"#{slider}", Keys.ARROW_LEFT)
-    after = page.traces()["adam"]
-    assert page.text(f"#{slider}-shown") != shown
-    assert page.find(f"#{slider}").get_attribute("aria-valuetext") == page.text(f"#{slider}-shown")
-    assert after[slider] < before[slider]
-    assert not np.array_equal(after["points"], before["points"])
 
 
 def test_scrubbing_shows_each_step(open_page, stored):
@@ -389,18 +349,6 @@ def test_inside_of_another_optimizer(open_page, stored):
     cells = page.probe("cells")
     assert cells["direction"] == cells["gradient"]
     assert cells["rate"] == ["0.03", "0.03"]
-
-
-def test_each_at_its_best_rate(open_page, either):
-    page = open_page(either[1], motion="reduce")
-    common = {name: trace["values"][-1] for name, trace in page.traces().items()}
-    page.find("#best").click()
-    page.rest()
-    best = {name: trace["values"][-1] for name, trace in page.traces().items()}
-    assert page.text("#rate-shown") == "each its own"
-    assert not page.find("#rate").is_enabled()
-    assert all(best[name] <= common[name] * 1.05 for name in best)
-    assert any(best[name] < common[name] / 2 for name in best)
 
 
 def test_keyboard_alone_reaches_and_shows_every_control(open_page, stored):
@@ -457,23 +405,26 @@ def test_reduced_motion_shows_the_end_at_once(open_page, stored):
     assert not page.js("return state.playing")
 
 
-def test_page_fits_a_phone(open_page, either):
-    page = open_page(either[1], PHONE)
-    show_all(page)
-    assert page.js("return document.documentElement.scrollWidth") == 360
-    assert page.probe("beyond", 360) == []
-    assert page.probe("small", 34) == []
+def test_every_control_has_a_name(open_page, stored):
+    page = open_page(stored)
+    assert page.probe("nameless") == []
 
 
-def test_tap_on_a_phone_starts_there(open_page, stored):
-    page = open_page(stored, PHONE, motion="reduce")
-    dx, dy = page.offset(0.9, -0.7)
-    x, y = page.probe("middleOfMap")
-    point = {"x": x + dx, "y": y + dy}
-    page.tell("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [point]})
-    page.tell("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-    page.wait("Math.abs(state.start[0] - 0.8) < 1e-9 && Math.abs(state.start[1] + 0.8) < 1e-9")
-    page.rest()
+@pytest.mark.parametrize(
+    ("arrived", "outcome", "said"),
+    [
+        (149, "reached", "arrived: first within 0.001 after 149 steps"),
+        (1, "moving", "first within 0.001 after 1 step, left again"),
+        (None, "moving", "still moving"),
+        (149, "diverged", "diverged"),
+    ],
+)
+def test_first_touch_is_no_arrival(open_page, stored, arrived, outcome, said):
+    page = open_page(stored)
+    trace = {"n": 30, "arrived": arrived, "outcome": outcome}
+    found = page.js("const t = arguments[0]; t.arrived ??= Infinity; return outcomeOf(t)", trace)
+    assert found == said
+    assert page.text("#tolerance") == "Arrived: at the end within 0.001 of the smallest value."
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -487,9 +438,78 @@ def test_text_and_curves_stand_out(open_page, stored, scheme):
     assert page.probe("isDark") == (scheme == "dark")
 
 
-def test_every_control_has_a_name(open_page, stored):
-    page = open_page(stored)
-    assert page.probe("nameless") == []
+def test_tap_on_a_phone_starts_there(open_page, stored):
+    page = open_page(stored, PHONE, motion="reduce")
+    dx, dy = page.offset(0.9, -0.7)
+    x, y = page.probe("middleOfMap")
+    point = {"x": x + dx, "y": y + dy}
+    page.tell("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [point]})
+    page.tell("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    page.wait("Math.abs(state.start[0] - 0.8) < 1e-9 && Math.abs(state.start[1] + 0.8) < 1e-9")
+    page.rest()
+
+
+def test_page_fits_a_phone(open_page, either):
+    page = open_page(either[1], PHONE)
+    show_all(page)
+    assert page.js("return document.documentElement.scrollWidth") == 360
+    assert page.probe("beyond", 360) == []
+    assert page.probe("small", 34) == []
+
+
+@pytest.mark.parametrize("slider", ["rate", "momentum"])
+def test_sliders_change_the_runs(open_page, either, slider):
+    page = open_page(either[1], motion="reduce")
+    before, shown = page.traces()["adam"], page.text(f"#{slider}-shown")
+    page.keys(f"#{slider}", Keys.ARROW_LEFT)
+    after = page.traces()["adam"]
+    assert page.text(f"#{slider}-shown") != shown
+    assert page.find(f"#{slider}").get_attribute("aria-valuetext") == page.text(f"#{slider}-shown")
+    assert after[slider] < before[slider]
+    assert not np.array_equal(after["points"], before["points"])
+
+
+def test_each_at_its_best_rate(open_page, either):
+    page = open_page(either[1], motion="reduce")
+    common = {name: trace["values"][-1] for name, trace in page.traces().items()}
+    page.find("#best").click()
+    page.rest()
+    best = {name: trace["values"][-1] for name, trace in page.traces().items()}
+    assert page.text("#rate-shown") == "each its own"
+    assert not page.find("#rate").is_enabled()
+    assert all(best[name] <= common[name] * 1.05 for name in best)
+    assert any(best[name] < common[name] / 2 for name in best)
+
+
+def test_served_page_starts_exactly_where_one_clicks(open_page, served):
+    page = open_page(served)
+    page.click_map(0.9, -0.7)
+    start = page.js("return state.start")
+    assert start == pytest.approx([0.9, -0.7], abs=0.02)
+    assert page.js("return state.traces.adam.points.map((each) => each[0])") == start
+    assert "nearest" not in page.text("#shows")
+
+
+@pytest.mark.parametrize("function", ["rosenbrock", "monkey_saddle"])
+def test_served_traces_are_exactly_those_of_compare(open_page, served, offer, function):
+    page = open_page(served, motion="reduce")
+    Select(page.find("#function")).select_by_value(function)
+    show_all(page)
+    start = page.js("return state.start")
+    found = page.traces()
+    assert set(found) == set(offer.optimizers)
+    for name, trace in found.items():
+        run = compared(offer, function, name, start, 0.03, 0.9)
+        n = trace["n"]
+        assert (trace["points"].T[: n + 1] == run.paths[0, : n + 1]).all(), name
+        assert (trace["values"][: n + 1] == run.values[0, : n + 1]).all()
+        assert (trace["gradients"].T[:n] == run.gradients[0, :n]).all()
+        check_changes(trace, 1e-9, 1e-12)
+        if not trace["followsRule"]:
+            continue
+        slots = lab.slots_of_steps(run.optimizers[0], run.paths[0], run.gradients[0])
+        assert trace["directions"].T[:n] == pytest.approx(slots.direction[:n], rel=1e-12)
+        assert trace["rates"].T[:n] == pytest.approx(slots.rate[:n], rel=1e-12, nan_ok=True)
 
 
 def test_server_that_is_gone_is_told(open_page, opened, served):
@@ -539,20 +559,3 @@ def test_runs_of_another_function_or_start_are_never_seen(open_page, opened, ser
     page.rest()
     assert page.find("main").get_attribute("class") == ""
     opened.clear()
-
-
-@pytest.mark.parametrize(
-    ("arrived", "outcome", "said"),
-    [
-        (149, "reached", "arrived: first within 0.001 after 149 steps"),
-        (1, "moving", "first within 0.001 after 1 step, left again"),
-        (None, "moving", "still moving"),
-        (149, "diverged", "diverged"),
-    ],
-)
-def test_first_touch_is_no_arrival(open_page, stored, arrived, outcome, said):
-    page = open_page(stored)
-    trace = {"n": 30, "arrived": arrived, "outcome": outcome}
-    found = page.js("const t = arguments[0]; t.arrived ??= Infinity; return outcomeOf(t)", trace)
-    assert found == said
-    assert page.text("#tolerance") == "Arrived: at the end within 0.001 of the smallest value."

@@ -111,7 +111,7 @@ def test_gradients_at_the_samples_are_torchs(name):
 @pytest.mark.parametrize("patch_bytes", [1, 600, 3000])
 @pytest.mark.parametrize("name", [name for name in CASES if "convolution" in name])
 def test_convolutions_are_the_same_however_images_are_cut(name, patch_bytes, monkeypatch):
-    """By one row of windows, by a few, and by a few images; in as many parts as there are images."""
+    """By a row of windows, by a few, and by a few images; in as many parts as there are images."""
     monkeypatch.setattr(NUMPY, "patch_bytes", patch_bytes)
     monkeypatch.setattr(convolving, "PART_SIZE", 1)
     known = reference(name)

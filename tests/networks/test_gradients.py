@@ -1,10 +1,10 @@
 import naive
 import numpy as np
 import pytest
+from central_differences import slopes_of_losses
 from problems import ACTIVATIONS, LOSSES, Problem
 
 MARGIN = 0.03
-H = 1e-3
 
 
 def away_from_kinks(problem, starts, n_samples):
@@ -23,19 +23,6 @@ def away_from_kinks(problem, starts, n_samples):
     problem.sample_weight = problem.sample_weight[smooth]
 
 
-def central_difference(function, params):
-    """Fourth-order central differences of ``(K,)`` losses, moving one coordinate of all models."""
-    slopes = np.empty_like(params)
-    for i in range(params.shape[1]):
-        values = []
-        for steps in (-2, -1, 1, 2):
-            moved = params.copy()
-            moved[:, i] += steps * H
-            values.append(function(moved))
-        slopes[:, i] = (values[0] - 8 * values[1] + 8 * values[2] - values[3]) / (12 * H)
-    return slopes
-
-
 def check_gradient(problem, n_models, alpha, sparse=False):
     starts = problem.starts(n_models)
     away_from_kinks(problem, starts, n_samples=9)
@@ -47,7 +34,7 @@ def check_gradient(problem, n_models, alpha, sparse=False):
         problem.naive_loss(row, a, weighted=True) for row, a in zip(starts, alphas, strict=True)
     ]
     np.testing.assert_allclose(loss, expected, rtol=1e-12)
-    slopes = central_difference(lambda p: objective.value_and_grad(p)[0], starts)
+    slopes = slopes_of_losses(objective, starts)
     np.testing.assert_allclose(grad, slopes, rtol=1e-6, atol=1e-11)
 
 

@@ -20,11 +20,11 @@ DTYPES = [np.float32, np.float64]
 
 
 def values(loss, raw, y):
-    return run(lambda xp, raw, y: LOSSES[loss].value(xp, raw, y), raw, y)
+    return run(LOSSES[loss].value, raw, y)
 
 
 def gradients(loss, raw, y):
-    return run(lambda xp, raw, y: LOSSES[loss].gradient(xp, raw, y), raw, y)
+    return run(LOSSES[loss].gradient, raw, y)
 
 
 def run(function, *arrays):
@@ -160,10 +160,7 @@ def test_focal_loss_without_gamma_is_log_loss():
         focal = losses.Focal(gamma=0.0).for_targets(target_type)
         plain = losses.LogLoss().for_targets(target_type)
         for name in ("value", "gradient"):
-            of_focal, of_plain = (
-                run(lambda xp, *arrays, f=getattr(loss, name): f(xp, *arrays), raw, y)
-                for loss in (focal, plain)
-            )
+            of_focal, of_plain = (run(getattr(loss, name), raw, y) for loss in (focal, plain))
             np.testing.assert_allclose(of_focal, of_plain, atol=1e-15)
 
 
@@ -185,7 +182,7 @@ def test_value_is_the_same_before_and_after_the_gradient(loss, dtype):
     form = LOSSES[loss]
     rest = run(lambda xp, raw, y: form.gradient_and_rest(xp, raw, y)[1], raw, y)
     delta = run(lambda xp, raw, y: form.gradient_and_rest(xp, raw, y)[0], raw, y)
-    after = run(lambda xp, rest, y: form.value_of_rest(xp, rest, y), rest, y)
+    after = run(form.value_of_rest, rest, y)
     rtol = 100 * np.finfo(dtype).eps
     np.testing.assert_allclose(after, values(loss, raw, y), rtol, rtol)
     np.testing.assert_allclose(delta, gradients(loss, raw, y), rtol, rtol)

@@ -6,6 +6,7 @@ Wherever the plugin keeps its classes: in its own module, in another one, in ano
 import copy
 import pickle
 import re
+import shutil
 import sys
 
 import cloudpickle
@@ -136,27 +137,36 @@ def test_stand_in_is_the_object_again_where_the_plugin_is(
     np.testing.assert_array_equal(loaded.coefs_[0], model.coefs_[0])
 
 
-# Each takes a process; the tests above try all places within one.
-@pytest.mark.parametrize("place", [in_its_own_module, in_another_distribution])
-def test_saved_model_predicts_in_a_process_without_the_plugin(site, tmp_path, place):
-    place(site)
-    model = trained()
-    joblib.dump(model, tmp_path / "model.joblib")
-    skops.io.dump(model, tmp_path / "model.skops")
+def test_saved_model_predicts_in_a_process_without_the_plugin(
+    site, uninstall, start_over, monkeypatch, tmp_path
+):
+    # The tests above try all places within one process.
+    predicted = []
+    for number, place in enumerate((in_its_own_module, in_another_distribution)):
+        place(site)
+        model = trained()
+        joblib.dump(model, tmp_path / f"{number}.joblib")
+        skops.io.dump(model, tmp_path / f"{number}.skops")
+        predicted += [" ".join(map(str, model.predict(X)))] * 2
+        uninstall()
+        shutil.rmtree(site.folder)
+        monkeypatch.syspath_prepend(site.folder)
+        start_over()
     np.save(tmp_path / "X.npy", X)
     code = f"""
         import joblib, numpy as np, skops.io
         from pathlib import Path
 
         folder = Path({str(tmp_path)!r})
-        X, saved = np.load(folder / "X.npy"), (folder / "model.skops").read_bytes()
-        print(*joblib.load(folder / "model.joblib").predict(X))
-        trusted = skops.io.get_untrusted_types(data=saved)
-        print(*skops.io.loads(saved, trusted=trusted).predict(X))
-        assert all(name.startswith("skopt_dl.") for name in trusted), trusted
+        X = np.load(folder / "X.npy")
+        for number in range(2):
+            saved = (folder / f"{{number}}.skops").read_bytes()
+            print(*joblib.load(folder / f"{{number}}.joblib").predict(X))
+            trusted = skops.io.get_untrusted_types(data=saved)
+            print(*skops.io.loads(saved, trusted=trusted).predict(X))
+            assert all(name.startswith("skopt_dl.") for name in trusted), trusted
     """
-    lines = site.python(code, installed=False).splitlines()
-    assert lines == [" ".join(map(str, model.predict(X)))] * 2
+    assert site.python(code, installed=False).splitlines() == predicted
 
 
 def test_class_is_found_by_its_name_where_a_new_version_has_moved_it(

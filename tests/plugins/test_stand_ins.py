@@ -83,13 +83,13 @@ def stand_in(zoo, uninstall):
     return pickle.loads(dumped)
 
 
-@pytest.mark.parametrize("by", ["name", "object"])
-def test_model_predicts_in_a_process_without_the_plugin(zoo, tmp_path, by):
-    optimizer = "crawl" if by == "name" else make_optimizer("crawl")
-    model = classifier(optimizer=optimizer).fit(X, CLASSES)
-    joblib.dump(model, tmp_path / "joblib")
-    (tmp_path / "pickle").write_bytes(pickle.dumps(model))
-    (tmp_path / "cloudpickle").write_bytes(cloudpickle.dumps(model))
+def test_model_predicts_in_a_process_without_the_plugin(zoo, tmp_path):
+    models = {}
+    for by, optimizer in (("name", "crawl"), ("object", make_optimizer("crawl"))):
+        model = models[by] = classifier(optimizer=optimizer).fit(X, CLASSES)
+        joblib.dump(model, tmp_path / f"{by}.joblib")
+        (tmp_path / f"{by}.pickle").write_bytes(pickle.dumps(model))
+        (tmp_path / f"{by}.cloudpickle").write_bytes(cloudpickle.dumps(model))
     np.save(tmp_path / "X.npy", X)
     code = f"""
         import pickle, joblib, numpy as np
@@ -98,20 +98,22 @@ def test_model_predicts_in_a_process_without_the_plugin(zoo, tmp_path, by):
 
         folder = Path({str(tmp_path)!r})
         X = np.load(folder / "X.npy")
-        for how in ("pickle", "joblib", "cloudpickle"):
-            load = joblib.load if how == "joblib" else lambda path: pickle.loads(path.read_bytes())
-            model = load(folder / how)
-            print(*model.predict(X), sep="")
-            for method in (model.fit, model.partial_fit):
-                try:
-                    method(X, model.predict(X))
-                except MissingPluginError as error:
-                    print(error)
+        for by in ("name", "object"):
+            for how in ("pickle", "joblib", "cloudpickle"):
+                file = folder / f"{{by}}.{{how}}"
+                model = joblib.load(file) if how == "joblib" else pickle.loads(file.read_bytes())
+                print(*model.predict(X), sep="")
+                for method in (model.fit, model.partial_fit):
+                    try:
+                        method(X, model.predict(X))
+                    except MissingPluginError as error:
+                        print(error)
         assert "crawl" not in available("optimizer")
     """
     lines = zoo.python(code, installed=False).splitlines()
-    predicted = "".join(map(str, model.predict(X)))
-    assert lines[::3] == [predicted] * 3
+    predicted = ["".join(map(str, model.predict(X))) for model in models.values()]
+    assert lines[::3] == predicted[:1] * 3 + predicted[1:] * 3
+    assert len(lines) == 2 * 9
     assert all(re.search(INSTALL, line) for line in lines[1::3] + lines[2::3])
 
 

@@ -22,6 +22,7 @@ from skopt_dl.optimizers import Momentum
 from skopt_dl.search import trainers
 from skopt_dl.search.cluster import Cluster
 
+dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
 
 # Most of these trainings are short on purpose.
@@ -43,7 +44,11 @@ def wait_for(condition):
 
 @pytest.fixture(scope="module")
 def client():
+    # A worker that is not there so long after it has died is given up: also one that has come back,
+    # and has been killed again since.
+    patience = {"distributed.deploy.lost-worker-timeout": "1h"}
     with (
+        dask.config.set(patience),
         distributed.LocalCluster(
             n_workers=2,
             threads_per_worker=1,

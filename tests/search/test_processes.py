@@ -77,6 +77,12 @@ def held():
     return threading.active_count(), n_descriptors()
 
 
+def held_without_processes():
+    # The first ones of a process leave it a tracker of resources.
+    shared_processes(2, start=True).end()
+    return held()
+
+
 def no_more_than(before):
     # Fewer are there where something older has come to its end.
     return all(now <= then for now, then in zip(held(), before, strict=True))
@@ -157,7 +163,11 @@ def test_many_models_are_still_fitted_in_place(processes, monkeypatch):
 
 def test_nested_searches_run_in_the_processes_of_the_outer_one(processes):
     inner = GridSearchCV(model(), {"alpha": [1e-4, 1e-2]}, cv=2, n_jobs=2)
-    results = both_ways(stacked, lambda: cross_validate(inner, DIGITS, LABELS, cv=8)["test_score"])
+    # In the other way, two jobs would start processes of joblib's.
+    with joblib.parallel_config("threading"):
+        results = both_ways(
+            stacked, lambda: cross_validate(inner, DIGITS, LABELS, cv=8)["test_score"]
+        )
     np.testing.assert_array_equal(*results)
 
 
@@ -286,9 +296,7 @@ def test_process_that_dies_costs_a_warning_and_time(processes, tmp_path):
 
 
 def test_interrupt_ends_the_processes_and_leaves_nothing(tmp_path):
-    # The first ones of a process leave it a tracker of resources.
-    ready_processes().end()
-    before = held()
+    before = held_without_processes()
     found = ready_processes()
     # More than a pipe holds: what is written when nobody reads any more would never end.
     X = np.repeat(DIGITS, 50, axis=0)
@@ -318,8 +326,7 @@ def test_interrupt_ends_the_processes_and_leaves_nothing(tmp_path):
 
 
 def test_processes_end_whole_while_they_start_and_with_calls_that_nobody_has_begun():
-    ready_processes().end()
-    before = held()
+    before = held_without_processes()
     for n_calls in (0, 0, 0, 1, 5, 5):
         found = shared_processes(2, start=True)
         outcomes = [found._executor.submit(time.sleep, LONG) for _ in range(n_calls)]
@@ -385,6 +392,17 @@ def test_search_whose_processes_are_ended_goes_on_here_and_says_so(processes, tm
     np.testing.assert_allclose(search.cv_results_["mean_test_score"], ALPHAS["alpha"])
 
 
+# Tests that need none come after one that ends them.
+
+
+def test_short_search_starts_none(monkeypatch):
+    end_processes()
+    # No tick comes before it is over.
+    monkeypatch.setattr(coordinator, "TICK", LONG)
+    assert by_process(model(), refit=False) == {HERE}
+    assert shared_processes(2) is None
+
+
 def test_long_search_starts_them_and_goes_on_there(monkeypatch):
     end_processes()
     monkeypatch.setattr(scheduler, "START", 1)
@@ -399,14 +417,6 @@ def test_long_search_starts_them_and_goes_on_there(monkeypatch):
         ids = ids_of(search.fit(DIGITS, LABELS))
     assert HERE in ids
     assert len(ids) > 1
-
-
-def test_short_search_starts_none(monkeypatch):
-    end_processes()
-    # No tick comes before it is over.
-    monkeypatch.setattr(coordinator, "TICK", LONG)
-    assert by_process(model(), refit=False) == {HERE}
-    assert shared_processes(2) is None
 
 
 def test_warnings_are_those_that_the_caller_wants(processes, capfd):
