@@ -420,7 +420,11 @@ def limit_memory(stage):
         journal = stage.journal()
         room = int(2 ** stage.rng.uniform(20, 30))
         victim = stage.victim(journal, room=room, **about)
-        if not victim.wait():
+        # With a single thread, models come one by one, each after a second: slow, but no hang.
+        kept = -1
+        while not victim.wait() and (now := n_models(journal)) > kept:
+            kept = now
+        if not victim.is_over():
             victim.kill()
             stage.tally.wrong.append(f"with {room >> 20} MiB: hangs")
         elif victim.code == -signal.SIGSEGV:

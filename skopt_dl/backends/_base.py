@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
@@ -28,6 +28,8 @@ class Backend:
         How large the patches of images are that are made at a time: about a second-level cache.
     edition : str
         What the last bit of a result depends on, besides NumPy and the processor.
+    part_bytes : int
+        How many bytes of an array elementwise functions are best given at a time; 0 means all.
     xp : namespace
         The array functions: ``multiply``, ``matmul``, … all taking ``out=``.
     """
@@ -35,6 +37,7 @@ class Backend:
     device: str = "cpu"
     patch_bytes: int = 1 << 19
     edition: str = ""
+    part_bytes: int = 0
     xp: Any
 
     def asarray(self, array: Array, dtype: Any = None) -> Array:
@@ -189,18 +192,6 @@ class Backend:
         """Error function, which the array API lacks."""
         raise NotImplementedError(f"{type(self).__name__} has no error function.")
 
-    def update(
-        self, optimizer: Any, grad: Array, state: Mapping[str, Array], params: Array, step: Any
-    ) -> None:
-        """Apply one optimizer step to `params`, in place.
-
-        The place where a device may run the whole update as one fused kernel.
-        """
-        change = optimizer.update(grad, state, params, step)
-        if getattr(change, "shape", None) != params.shape:
-            raise _not_a_change(optimizer, change, params)
-        self.xp.add(params, change, out=params)
-
     def quiet(self) -> AbstractContextManager[Any]:
         """Silence floating-point warnings: overflow is found, and reported, once an epoch."""
         return nullcontext()
@@ -224,12 +215,3 @@ def corners(images: Array, patches: Array, stride: tuple[int, int]) -> list[tupl
         for i in range(high)
         for j in range(wide)
     ]
-
-
-def _not_a_change(optimizer: Any, change: Any, params: Array) -> ValueError:
-    name = type(optimizer).__name__
-    came = "None" if change is None else f"an object of shape {getattr(change, 'shape', None)}"
-    return ValueError(
-        f"{name}.update returned {came}; it must return the change, an array of shape "
-        f"{params.shape}. skopt_dl.testing.check_optimizer({name}()) examines all the rules."
-    )

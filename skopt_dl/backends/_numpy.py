@@ -27,6 +27,9 @@ class NumPyBackend(Backend):
     """NumPy arrays; products run on NumPy's BLAS."""
 
     device = "cpu"
+    # The few arrays of an update then stay in a cache near the processor, and a call still takes
+    # far longer than it takes to begin.
+    part_bytes = 256 * 1024
     xp = np
 
     def contiguous(self, array: Array) -> Array:

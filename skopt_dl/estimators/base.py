@@ -314,18 +314,35 @@ class BaseNeuralNet(CallbackSupportMixin, NamedComponents):
         classes: Any = None,
         tasks: EpochTasks | None = None,
     ) -> Self:
-        before = dict(vars(self))
+        # What is learnt goes into a copy: a fit that fails leaves the model as it was.
+        model = self._copy()
         job = None
         try:
-            job = self._job(X, y, sample_weight, held_out, incremental, classes)
-            self._train(job, incremental, tasks)
-        except BaseException as error:
-            # A fit that fails leaves the model as it was.
-            self.__dict__ = before
-            if isinstance(error, MemoryError) and not isinstance(error, NetworkTooLargeError):
-                raise out_of_memory(self, job, error) from error
+            job = model._job(X, y, sample_weight, held_out, incremental, classes)
+            model._train(job, incremental, tasks)
+        except NetworkTooLargeError:
             raise
+        except MemoryError as error:
+            raise out_of_memory(self, job, error) from error
+        before, self.__dict__ = self.__dict__, model.__dict__
+        if tasks is not None:
+            try:
+                tasks.fit_ended()
+            except BaseException:
+                self.__dict__ = before
+                raise
         return self
+
+    def _copy(self) -> Self:
+        """A copy that shares everything with this model, and can learn for itself."""
+        model = object.__new__(type(self))
+        model.__dict__.update(vars(self))
+        return model
+
+    def _learnt(self, before: Self) -> dict[str, Any]:
+        """What this copy has that the model it was made of has not."""
+        known = vars(before)
+        return {name: value for name, value in vars(self).items() if known.get(name) is not value}
 
     def _train(self, job: FitJob, incremental: bool, tasks: EpochTasks | None) -> None:
         """Run a job, and tell of it."""
@@ -337,17 +354,21 @@ class BaseNeuralNet(CallbackSupportMixin, NamedComponents):
         keeps = any(getattr(each, "stays_here", False) for each in self._callbacks)
         job.stays_here = bool(self.verbose) or keeps
         if tasks is not None:
-            network, dtype = job.network, job.X.dtype
+            network, dtype, given = job.network, job.X.dtype, tasks.estimator
 
             def attributes(run: ModelRun) -> dict[str, Any]:
                 assert run.current is not None
                 assert run.current_state is not None
                 now = self._attributes(run, np.array(run.current()), network, dtype)
                 # With these a copy trains on as this model would.
-                return now | {
-                    "_resume": run.current_state() or None,
-                    "_rng": copy.deepcopy(self._rng),
-                }
+                return (
+                    self._learnt(given)
+                    | now
+                    | {
+                        "_resume": run.current_state() or None,
+                        "_rng": copy.deepcopy(self._rng),
+                    }
+                )
 
             tasks.attributes = attributes
             tasks.fit_begins()
@@ -360,8 +381,6 @@ class BaseNeuralNet(CallbackSupportMixin, NamedComponents):
         self._finish(finished, job)
         if not incremental or finished.stop_reason != "max_iter":
             warn_of_outcome(finished, self.max_iter, self._target_advice(finished, job))
-        if tasks is not None:
-            tasks.fit_ended()
 
     def _finish(self, run: ModelRun, job: FitJob) -> None:
         """Turn what a training leaves into attributes."""
@@ -598,8 +617,8 @@ class BaseNeuralNet(CallbackSupportMixin, NamedComponents):
             return None
         if self._trained_with != self._kind_of_weights(network):
             return None
-        sizes = {slot: len(array) for slot, array in state["slots"].items()}
-        return state if sizes == dict.fromkeys(optimizer.slots, network.layout.size) else None
+        shapes = {slot: array.shape for slot, array in state["slots"].items()}
+        return state if shapes == optimizer.slot_shapes(network.layout) else None
 
     def _start(self, network: Network, resume: dict[str, Any] | None, dtype: Any) -> np.ndarray:
         """The weights to go on from, ``(P + S,)``."""

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from skopt_dl._memory import in_words, n_bytes_of_memory
 from skopt_dl.jobs import FitJob
 from skopt_dl.networks import Network
+from skopt_dl.optimizers import Optimizer
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -50,8 +51,10 @@ def one_at_a_time(method: F) -> F:
 
 def n_bytes_of_params(network: Network, optimizer: Any, dtype: Any) -> int:
     """Bytes of the parameters and of all that is as large while they are trained."""
-    n_arrays = ARRAYS_OF_PARAMS + len(getattr(optimizer, "slots", ()))
-    return network.layout.size * n_arrays * dtype.itemsize
+    n_numbers = ARRAYS_OF_PARAMS * network.layout.size
+    if isinstance(optimizer, Optimizer):
+        n_numbers += sum(map(math.prod, optimizer.slot_shapes(network.layout).values()))
+    return n_numbers * dtype.itemsize
 
 
 def check_memory(estimator: Any, network: Network, optimizer: Any, dtype: Any) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sklearn.base import BaseEstimator
 from sklearn.callback import CallbackContext
 
 from skopt_dl.training import ModelRun
@@ -24,9 +23,9 @@ class EpochTasks:
     """
 
     def __init__(
-        self, estimator: BaseEstimator, context: CallbackContext, X: Any, y: Any, sample_weight: Any
+        self, estimator: Any, context: CallbackContext, X: Any, y: Any, sample_weight: Any
     ):
-        self._fit = context
+        self._fit, self.estimator = context, estimator
         self._arguments = {
             "estimator": estimator,
             "X": X,

@@ -220,8 +220,7 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNeuralNet):
 
     def _snapshot(self, params: np.ndarray, X: Any, raw: np.ndarray) -> Self:
         """A fitted copy with these parameters of a plain network, that knows its raw output."""
-        model = object.__new__(type(self))
-        model.__dict__.update(vars(self))
+        model = self._copy()
         model.__dict__.pop("feature_names_in_", None)
         sizes = [X.shape[1], *self._hidden_layer_sizes(), raw.shape[1]]
         network = DenseNetwork(sizes, self._fitted_activations, self._fitted_loss)

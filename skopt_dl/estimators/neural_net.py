@@ -171,8 +171,7 @@ class BaseAnyNetwork(BaseNeuralNet):
         return self.params_.astype(dtype)
 
     def _snapshot(self, params: np.ndarray, X: Any, raw: np.ndarray) -> Self:
-        model = object.__new__(type(self))
-        model.__dict__.update(vars(self))
+        model = self._copy()
         model.__dict__.pop("feature_names_in_", None)
         model.params_ = params
         model._known_output = X, self._in_target_units(raw)[0]

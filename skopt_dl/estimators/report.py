@@ -27,7 +27,10 @@ def print_unused_gpu(device: str) -> None:
 
 
 def print_epoch(run: ModelRun) -> None:
-    """Print a model's last epoch."""
+    """Print a model's last epoch; before the first, what makes all of them slower."""
+    if run.n_epochs == 1 and run.untraced:
+        name = type(run.optimizer).__name__
+        print_line(f"The update of {name} is not traced, and takes longer: {run.untraced}.")
     line = f"Epoch {run.n_epochs}, loss = {run.history['loss'][-1]:.8f}"
     if "validation_score" in run.history:
         line += f", validation score = {run.history['validation_score'][-1]:.6f}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -266,20 +267,9 @@ class _Validations:
             _pool(self._b, [held_out.X], dtype),
             held_out.y[part].astype(dtype, copy=False),
             None if weight is None else weight[part, 0],
-            self._score,
+            partial(_score, self._jobs, self._errors),
             rows,
         )
-
-    def _score(self, raw: np.ndarray, params: np.ndarray, model: int) -> float:
-        job = self._jobs[model]
-        assert job.validation is not None
-        if model in self._errors:
-            return np.nan
-        try:
-            return job.call(job.validation.score, raw, params)
-        except Exception as error:
-            self._errors[model] = error
-            return np.nan
 
     def __call__(self, params: Any, models: Sequence[int]) -> dict[str, np.ndarray]:
         columns: dict[str, np.ndarray] = {}
@@ -296,6 +286,25 @@ class _Validations:
             for name, values in validation(part, [models[place] for place in places]).items():
                 columns.setdefault(name, np.empty(len(models)))[places] = values
         return columns
+
+
+def _score(
+    jobs: Sequence[FitJob],
+    errors: dict[int, Exception],
+    raw: np.ndarray,
+    params: np.ndarray,
+    model: int,
+) -> float:
+    """Score a model; one whose score fails stops, and the others do not."""
+    job = jobs[model]
+    assert job.validation is not None
+    if model in errors:
+        return np.nan
+    try:
+        return job.call(job.validation.score, raw, params)
+    except Exception as error:
+        errors[model] = error
+        return np.nan
 
 
 def _is_same(a: ValidationSet, b: ValidationSet) -> bool:

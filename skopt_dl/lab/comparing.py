@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -369,7 +370,9 @@ def _rate(optimizer: Optimizer | Minimizer) -> float:
 
 
 def _state_numbers(optimizer: Optimizer | Minimizer, objective: Function) -> int:
-    return len(getattr(optimizer, "slots", ())) * objective.n_dims
+    if isinstance(optimizer, Minimizer):
+        return 0
+    return sum(map(math.prod, optimizer.slot_shapes(objective.layout).values()))
 
 
 def _minimum_reached(objective: Function, ends: np.ndarray) -> np.ndarray:

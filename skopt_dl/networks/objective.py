@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from skopt_dl.backends import Backend
+from skopt_dl.networks.draws import Draws
 from skopt_dl.networks.network import Network
 from skopt_dl.networks.passes import FEW, Case, case_of, gradient_program, value_program
 from skopt_dl.networks.rows import (
@@ -21,7 +22,6 @@ from skopt_dl.networks.rows import (
 )
 from skopt_dl.objectives import Block, Objective
 from skopt_dl.programs import Binding, Memory
-from skopt_dl.programs.values import host_dtype
 
 Array = Any
 Call = Callable[[], Any]
@@ -43,6 +43,8 @@ class _Batch:
         What `calls` were made by.
     calls, value : list of callable
         What computes the gradient; and then the loss of each sample.
+    elsewhere : tuple of (list of callable, _Batch) or None
+        For the gradient at other parameters: the same samples, and the `calls` they belonged to.
     """
 
     n_rows: int
@@ -53,6 +55,7 @@ class _Batch:
     calls: list[Call] = field(default_factory=list)
     values: Array = None
     value_calls: list[Call] = field(default_factory=list)
+    elsewhere: tuple[list[Call], _Batch] | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -142,6 +145,9 @@ class NetworkObjective(Objective):
         self._bindings: dict[int, Binding] = {}
         self._prepared: dict[Hashable, _Loaded] = {}
         self._loaded: _Loaded
+        self._elsewhere: _Elsewhere | None = None
+        self._draws = Draws(b, network.drawing, self.per_model, self.rngs)
+        self._write_mask = self._draws.draw
 
     def select(self, models: Sequence[int]) -> NetworkObjective:
         return NetworkObjective(
@@ -241,11 +247,6 @@ class NetworkObjective(Objective):
         penalty = ""
         if alpha.any():
             penalty = "number" if (alpha == alpha[0]).all() else "column"
-        drawing = self.network.drawing
-        draws = tuple(
-            any(map(layer.draws, rates))
-            for layer, rates in zip(drawing, self.per_model.T.tolist(), strict=True)
-        )
         return case_of(
             self.network,
             self.n_models,
@@ -255,7 +256,7 @@ class NetworkObjective(Objective):
             y_models=batch.arrays["y"].shape[0],
             weight_models=batch.arrays["weight"].shape[0] if batch.is_weighted else 0,
             penalty=penalty,
-            draws=draws,
+            draws=self._draws.any(),
             window=self._window,
         )
 
@@ -274,8 +275,8 @@ class NetworkObjective(Objective):
                 arrays,
                 self._memory,
                 {
-                    f"mask {number}": partial(self._draw, number, layer)
-                    for number, layer in enumerate(self.network.drawing)
+                    f"mask {number}": partial(self._write_mask, number)
+                    for number in range(len(self.network.drawing))
                 },
             )
         if batch.binding is not binding:
@@ -296,18 +297,13 @@ class NetworkObjective(Objective):
         factors[:, :n_weights] = factor
         return factors
 
-    def _draw(self, number: int, layer: Any, mask: Array) -> None:
-        """Write what a layer draws for each model, 1 for those that draw nothing."""
-        on_host = (
-            mask if isinstance(mask, np.ndarray) else np.empty(mask.shape, host_dtype(mask.dtype))
-        )
-        for k, rate in enumerate(self.per_model[:, number].tolist()):
-            if layer.draws(rate):
-                layer.draw(self.rngs[k], rate, on_host[k])
-            else:
-                on_host[k] = 1.0
-        if on_host is not mask:
-            mask[...] = self._b.asarray(on_host)
+    @property
+    def keeps_draws(self) -> bool:
+        return self._draws.are_kept
+
+    @keeps_draws.setter
+    def keeps_draws(self, value: bool) -> None:
+        self._draws.are_kept = value
 
     def grad(self, params: Array, batch: Any = None) -> Array:
         batch = self._everything() if batch is None else batch
@@ -318,6 +314,11 @@ class NetworkObjective(Objective):
         for call in batch.calls:
             call()
         return self._grad
+
+    def gradient_at(self, params: Array, batch: Any) -> Array:
+        if self._elsewhere is None:
+            self._elsewhere = _Elsewhere(self)
+        return self._elsewhere.grad(params, batch)
 
     def _take(self, params: Array) -> Array:
         """The parameters to compute with: the given ones, copied where they keep changing place."""
@@ -375,3 +376,34 @@ class NetworkObjective(Objective):
 
     def _everything(self) -> _Batch:
         return self.load(Block(slice(0, self.n_samples), (self.n_samples,)))[0]
+
+
+class _Elsewhere(NetworkObjective):
+    """The same batches, with what was drawn for them, at other parameters.
+
+    What it writes has places of its own.
+    """
+
+    def __init__(self, objective: NetworkObjective):
+        vars(self).update(vars(objective))
+        self._statistics_there = objective.statistics
+        self._write_mask = self._draws.repeat
+        empty_like = self._b.xp.empty_like
+        self._grad = empty_like(objective._grad)
+        if objective.statistics is not None:
+            self.statistics = empty_like(objective.statistics)
+        self._params, self._has_own_params = None, False
+        self._bindings = {}
+
+    def grad(self, params: Array, batch: Any = None) -> Array:
+        if self.statistics is not None:
+            self.statistics[...] = self._statistics_there
+        if batch.elsewhere is None or batch.elsewhere[0] is not batch.calls:
+            rest, l2 = batch.arrays["rest"], batch.arrays["l2"]
+            places = {
+                "rest": self._b.empty(rest.mT.shape, like=rest).mT,
+                "l2": self._b.empty(l2.shape, like=l2),
+            }
+            own = replace(batch, arrays={**batch.arrays, **places}, binding=None, elsewhere=None)
+            batch.elsewhere = batch.calls, own
+        return super().grad(params, batch.elsewhere[1])

@@ -60,12 +60,15 @@ class Objective:
         What a batch of everything holds.
     scratch : array of shape (K, P) or None
         A work array that others may use between two calls.
+    keeps_draws : bool
+        Set by who is going to call `gradient_at`, before `grad`.
     statistics : array of shape (K, S) or None
         What predictions need besides parameters, and evaluations of the gradient change.
     """
 
     n_samples = 1
     scratch: Array = None
+    keeps_draws = False
     statistics: Array = None
 
     def __init__(self, layout: Layout, n_models: int):
@@ -95,6 +98,14 @@ class Objective:
         loss, grad = self.value_and_grad(params, batch)
         self._losses.append(loss)
         return grad
+
+    def gradient_at(self, params: Array, batch: Any) -> Array:
+        """The gradient of the last batch at other parameters, ``(K, P)``, until the next call.
+
+        As if `grad` were called for it again: what that has returned, and what `losses` will tell,
+        stay as they are. What is random is not drawn a second time, and `statistics` do not change.
+        """
+        return self.value_and_grad(params, batch)[1]
 
     def losses(self) -> Array:
         """Losses of the `grad` calls since the last `load`, one for each, ``(n_calls, K)``."""

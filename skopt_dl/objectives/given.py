@@ -48,14 +48,16 @@ class GivenGradients(Objective):
         self._n_done = 0
 
     def value_and_grad(self, params: Array, batch: Any = None) -> tuple[Array, Array]:
-        b = backend_of(params)
         if self._n_done == len(self._gradients):
             raise ValueError(f"All {self._n_done} gradients that were given have been used.")
-        given = np.broadcast_to(self._gradients[self._n_done], params.shape)
         self._n_done += 1
+        loss = backend_of(params).ones((params.shape[0],), like=params)
+        return loss, self.gradient_at(params, batch)
+
+    def gradient_at(self, params: Array, batch: Any) -> Array:
+        given = np.broadcast_to(self._gradients[self._n_done - 1], params.shape)
         # A copy, for optimizers may write to it.
-        grad = b.asarray(given.copy(), dtype=params.dtype)
-        return b.ones((params.shape[0],), like=params), grad
+        return backend_of(params).asarray(given.copy(), dtype=params.dtype)
 
     def select(self, models: Sequence[int]) -> GivenGradients:
         left = self._gradients[self._n_done :]

@@ -1,6 +1,6 @@
 """Optimizers: the base classes for your own, and the classics."""
 
-from skopt_dl.optimizers.base import Minimizer, MinimizerResult, Optimizer, Step
+from skopt_dl.optimizers.base import Minimizer, MinimizerResult, Optimizer, Step, fill_state
 from skopt_dl.optimizers.classics import (
     SGD,
     AdaDelta,
@@ -16,6 +16,7 @@ from skopt_dl.optimizers.classics import (
 )
 from skopt_dl.optimizers.formula import Formula
 from skopt_dl.optimizers.lbfgs import LBFGS
+from skopt_dl.optimizers.partial import PartialOptimizer
 from skopt_dl.optimizers.rule import Direction, Scale, TwoSlotOptimizer
 
 __all__ = [
@@ -35,8 +36,10 @@ __all__ = [
     "NAdam",
     "Nesterov",
     "Optimizer",
+    "PartialOptimizer",
     "RMSProp",
     "Scale",
     "Step",
     "TwoSlotOptimizer",
+    "fill_state",
 ]

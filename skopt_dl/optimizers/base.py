@@ -25,6 +25,15 @@ LEARNING_RATE = (
 )
 
 
+# What a slot holds for each model: "params", "scalar", a shape, or a function of the layout.
+Slot = str | tuple[int, ...] | Callable[[Any], Any]
+
+_NAMED_SHAPES: Mapping[str, Callable[[Any], tuple[int, ...]]] = {
+    "params": lambda layout: (layout.size,),
+    "scalar": lambda layout: (1,),
+}
+
+
 class Step:
     """What an optimizer's ``update`` is told about the current step.
 
@@ -44,9 +53,22 @@ class Step:
         An uninitialised work array.
     loss : array of shape (K,)
         The loss of this batch, where the optimizer lists ``"loss"`` in ``needs``.
+    gradient : callable
+        Where it lists ``"gradient"``: ``gradient(params)`` is that of this batch at other
+        parameters, ``(K, P)``, with the same units dropped out, and statistics left as they are.
+        Valid until the next call.
     """
 
-    __slots__ = ("coefficients", "layout", "learning_rate", "loss", "number", "scratch", "xp")
+    __slots__ = (
+        "coefficients",
+        "gradient",
+        "layout",
+        "learning_rate",
+        "loss",
+        "number",
+        "scratch",
+        "xp",
+    )
 
     xp: Any
     number: int
@@ -55,6 +77,7 @@ class Step:
     coefficients: Mapping[str, Any]
     scratch: Array
     loss: Array
+    gradient: Callable[[Array], Array] | None
 
 
 class Optimizer(Configurable):
@@ -69,12 +92,18 @@ class Optimizer(Configurable):
 
     Attributes
     ----------
-    slots : tuple of str
-        Names of state arrays, ``(K, P)``, zero at the start.
+    slots : tuple of str, or mapping of str to str, tuple or callable
+        Names of state arrays, zero at the start. They are ``(K, P)``, unless a mapping says what
+        each holds: ``"params"``, the same; ``"scalar"``, ``(K, 1)``; a shape, ``(K, *shape)``; or a
+        function that gets the layout and returns one of these.
     needs : tuple of str
-        What else `Step` is to carry; ``"loss"`` is known.
+        What else `Step` is to carry; ``"loss"`` and ``"gradient"`` are known.
     stackable : bool
         Whether several models can share one ``update`` call.
+    traceable : bool
+        Whether ``update`` computes and nothing else. It is then called once, with arrays that
+        record what is done to them, and what was recorded is run at each step. Code that asks
+        for values is found out, and called at each step; one that counts or prints says False.
     dtype : str or None
         The precision the method trains in, where it cannot be the data's.
     unused : dict of str to tuple
@@ -96,9 +125,10 @@ class Optimizer(Configurable):
     ...         return -step.learning_rate * step.xp.sign(grad)
     """
 
-    slots: ClassVar[tuple[str, ...]] = ()
+    slots: ClassVar[tuple[str, ...] | Mapping[str, Slot]] = ()
     needs: ClassVar[tuple[str, ...]] = ()
     stackable: ClassVar[bool] = True
+    traceable: ClassVar[bool] = True
     dtype: ClassVar[str | None] = None
     unused: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
     learning_rate: float | str | Schedule
@@ -159,8 +189,61 @@ class Optimizer(Configurable):
         if isinstance(getattr(self, "learning_rate", None), str):
             self.learning_rate_schedule.check_params()
 
-    def init_state(self, state: dict[str, Array], params: Array, xp: Any) -> None:
-        """Fill, in place, state arrays that do not start at zero."""
+    def slot_shapes(self, layout: Any) -> dict[str, tuple[int, ...]]:
+        """What each state array holds for one model, by its name.
+
+        Parameters
+        ----------
+        layout : Layout
+
+        Raises
+        ------
+        ValueError
+            If ``slots`` says something that is no shape.
+
+        Examples
+        --------
+        >>> from skopt_dl.objectives import Layout
+        >>> from skopt_dl.optimizers import Optimizer
+        >>> class Normalised(Optimizer):
+        ...     slots = {"mean": "params", "norm": "scalar"}
+        >>> Normalised().slot_shapes(Layout.from_shapes([("w", "hidden", (4, 3))]))
+        {'mean': (12,), 'norm': (1,)}
+        """
+        held = self.slots
+        if not isinstance(held, Mapping):
+            held = dict.fromkeys(held, "params")
+        return {name: self._slot_shape(name, each, layout) for name, each in held.items()}
+
+    def _slot_shape(self, name: str, held: Any, layout: Any) -> tuple[int, ...]:
+        said = held
+        if callable(said):
+            said = said(layout)
+        if isinstance(said, str) and said in _NAMED_SHAPES:
+            return _NAMED_SHAPES[said](layout)
+        if isinstance(said, tuple) and all(isinstance(n, numbers.Integral) for n in said):
+            return tuple(map(int, said))
+        raise ValueError(
+            f"slots of {type(self).__name__} says {said!r} of {name!r}; what a slot holds is "
+            f"{', '.join(map(repr, _NAMED_SHAPES))}, a tuple of integers, or a function of the "
+            "layout that returns one of these."
+        )
+
+    def init_state(
+        self, state: dict[str, Array], params: Array, xp: Any, layout: Any = None
+    ) -> None:
+        """Fill, in place, state arrays that do not start at zero.
+
+        A subclass may leave out the last parameter.
+
+        Parameters
+        ----------
+        state : dict of str to array of shape (K, …)
+        params : array of shape (K, P)
+            Read-only.
+        xp : namespace
+        layout : Layout
+        """
 
     def coefficients(self, number: int, learning_rate: Column) -> dict[str, Column]:
         """Numbers of a step that need float64 whatever the precision of the training.
@@ -188,7 +271,7 @@ class Optimizer(Configurable):
         grad : array of shape (K, P)
             May be overwritten, and returned.
         state : dict of str to array of shape (K, P)
-            One array a slot, updated in place.
+            One array a slot, or ``(K, …)`` as ``slots`` says; updated in place.
         params : array of shape (K, P)
             Read-only.
         step : Step
@@ -209,6 +292,14 @@ class Optimizer(Configurable):
     def eval_params(self, params: Array, state: Mapping[str, Array]) -> Array:
         """The parameters to predict with, for methods that train with others."""
         return params
+
+
+def fill_state(
+    init_state: Callable[..., None], state: dict[str, Array], params: Array, xp: Any, layout: Any
+) -> None:
+    """Call an optimizer's ``init_state``, with the layout where it takes one."""
+    takes_layout = "layout" in inspect.signature(init_state).parameters
+    init_state(state, params, xp, *([layout] if takes_layout else []))
 
 
 class MinimizerResult(NamedTuple):

@@ -443,7 +443,9 @@ class TwoSlotOptimizer(Optimizer):
             start={**direction.start, **scale.start},
         )
 
-    def init_state(self, state: dict[str, Array], params: Array, xp: Any) -> None:
+    def init_state(
+        self, state: dict[str, Array], params: Array, xp: Any, layout: Any = None
+    ) -> None:
         self.scale.init_state(self, state, xp)
 
     def stability_limit(self) -> float:

@@ -3,6 +3,7 @@
 from skopt_dl.programs.convolving import Geometry
 from skopt_dl.programs.engine import Binding, Memory
 from skopt_dl.programs.instructions import Instruction, Program
+from skopt_dl.programs.parts import calls_in_parts
 from skopt_dl.programs.reverse import differentiate
 from skopt_dl.programs.tracing import HostScalar, Namespace, Symbol, Tracer, TracingError
 from skopt_dl.programs.values import Buffer, Value
@@ -20,5 +21,6 @@ __all__ = [
     "Tracer",
     "TracingError",
     "Value",
+    "calls_in_parts",
     "differentiate",
 ]

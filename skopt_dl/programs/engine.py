@@ -86,8 +86,9 @@ class Binding:
         self._before: list[Call] = []
         self._ones: dict[Any, Any] = {}
         self._varying = {buffer for buffer in program.inputs.values() if buffer not in self._arrays}
-        # What prepares an instruction whose inputs vary, and the calls of those that do not.
-        self._parts: list[Callable[[], list[Call]] | list[Call]] = [
+        # What prepares an instruction whose inputs vary, and the calls of those that do not. None
+        # refers to this object: its memory goes when the last reference to it does.
+        self._parts: list[Callable[[Binding], list[Call]] | list[Call]] = [
             self._recipe(each) if self._varies(each) else self._prepare(each)
             for each in program.instructions
         ]
@@ -110,7 +111,7 @@ class Binding:
         self._before = []
         calls: list[Call] = []
         for part in self._parts:
-            calls += part if isinstance(part, list) else part()
+            calls += part if isinstance(part, list) else part(self)
         return [*self._before, *calls]
 
     def array(self, value: Operand, dtype: Any = None) -> Any:
@@ -159,13 +160,13 @@ class Binding:
 
     def _prepare(self, instruction: Instruction) -> list[Call]:
         """The calls that carry out an instruction."""
-        return self._recipe(instruction)()
+        return self._recipe(instruction)(self)
 
-    def _recipe(self, instruction: Instruction) -> Callable[[], list[Call]]:
+    def _recipe(self, instruction: Instruction) -> Callable[[Binding], list[Call]]:
         """What prepares these calls, from the arrays that there are when it is called."""
         special = _SPECIAL.get(instruction.op)
         if special is not None:
-            return partial(special, self, instruction)
+            return partial(special, instruction=instruction)
         b, function, values = self._b, self._b.function(instruction.op), instruction.values
         dtype = None
         if len(values) < len(instruction.inputs):
@@ -179,10 +180,10 @@ class Binding:
             for each in instruction.inputs
         ]
 
-        def prepare() -> list[Call]:
+        def prepare(binding: Binding) -> list[Call]:
             pairs = zip(fixed, instruction.inputs, strict=True)
-            inputs = [self.array(each) if known is None else known for known, each in pairs]
-            return [b.prepare(function, *inputs, out=self.array(instruction.out))]
+            inputs = [binding.array(each) if known is None else known for known, each in pairs]
+            return [b.prepare(function, *inputs, out=binding.array(instruction.out))]
 
         return prepare
 

@@ -56,9 +56,10 @@ BINARY = frozenset(
 ELEMENTWISE = UNARY | BINARY | {"where", "clip"}
 # Those that are no ufunc of NumPy's.
 _OWN = {"erf", "relu", "relu_gradient", "clip"}
-# Which inputs the result may lie in the place of, seen in the same way.
+# Which inputs the result may lie in the place of, seen in the same way. NumPy's sign takes ten
+# times as long there.
 IN_PLACE: Mapping[str, tuple[int, ...]] = {
-    **dict.fromkeys(ELEMENTWISE - {"where"}, (0, 1, 2)),
+    **dict.fromkeys(ELEMENTWISE - {"where", "sign"}, (0, 1, 2)),
     "relu_gradient": (1,),
 }
 REDUCTIONS = frozenset({"sum", "max", "min"})

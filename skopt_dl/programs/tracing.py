@@ -441,10 +441,12 @@ class HostScalar:
     def _combine(self, function: Callable[..., Any], op: str, *operands: Any) -> Any:
         if not all(isinstance(each, _NUMBERS) for each in operands):
             return self._tracer.emit(op, *operands)
+        # Functions alone: a program must not hold on to the tracer.
+        functions = [each._function if isinstance(each, HostScalar) else each for each in operands]
         return HostScalar(
             self._tracer,
             lambda number: function(
-                *(each(number) if isinstance(each, HostScalar) else each for each in operands)
+                *(each(number) if callable(each) else each for each in functions)
             ),
         )
 

@@ -20,7 +20,7 @@ from skopt_dl.search.interrupts import uninterrupted
 from skopt_dl.search.journals import journal_here
 from skopt_dl.search.state import AbortedError, Search
 from skopt_dl.search.tasks import Call, Lot, Report, Task
-from skopt_dl.search.threads import Threads
+from skopt_dl.search.threads import Thread, Threads
 from skopt_dl.search.trainers import Trainers
 from skopt_dl.training import ModelRun
 
@@ -232,7 +232,7 @@ class Coordinator:
         with self._lock:
             if self._clock is None:
                 self._trainers.begin()
-                clock = threading.Thread(target=self._tick, name="skopt_dl-clock", daemon=True)
+                clock = Thread("skopt_dl-clock", self._tick)
                 clock.start()
                 self._clock = clock
 

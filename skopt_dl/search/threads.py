@@ -7,6 +7,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+# Seconds after which a thread that has not begun never will.
+BEGIN = 20.0
+
 
 class Turn:
     """What one thread waits for; a lock, since an event's wait is Python code."""
@@ -36,6 +39,7 @@ class Threads:
         self._all: set[_Thread] = set()
         self._later: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
         self._closed = False
+        self._full = False
 
     def begin(self) -> None:
         """Have the first thread: where no more can be had later, it makes all calls."""
@@ -53,8 +57,7 @@ class Threads:
             thread = self._idle.pop() if self._idle else None
             if thread is None:
                 try:
-                    thread = _Thread(self._done, f"{self._name}-{len(self._all)}")
-                    thread.start()
+                    thread = self._start()
                 except (RuntimeError, MemoryError):
                     if not self._all:
                         raise
@@ -63,6 +66,19 @@ class Threads:
                 self._all.add(thread)
         thread.next = function, args
         thread.turn.come()
+
+    def _start(self) -> _Thread:
+        if self._full:
+            raise MemoryError
+        thread = _Thread(self._done, f"{self._name}-{len(self._all)}")
+        try:
+            thread.start()
+        except MemoryError:
+            # If it begins after all, it ends.
+            thread.turn.come()
+            self._full = True
+            raise
+        return thread
 
     def _done(self, thread: _Thread) -> bool:
         """Whether a thread that is done is to wait for more."""
@@ -93,9 +109,38 @@ def _nothing() -> None:
     """Do nothing."""
 
 
-class _Thread(threading.Thread):
+class _Begun(threading.Event):
+    """Set by a thread that begins, which one that the system gives no memory for never does."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return super().wait(BEGIN if timeout is None else timeout)
+
+
+class Thread(threading.Thread):
+    """A daemon that may fail to begin: Python's own threads are waited for for ever."""
+
+    def __init__(self, name: str, target: Callable[[], None] | None = None):
+        super().__init__(name=name, target=target, daemon=True)
+        self._started = _Begun()
+
+    def start(self) -> None:
+        """Start the thread.
+
+        Raises
+        ------
+        RuntimeError
+            If the system gives none.
+        MemoryError
+            If it gives one, and no memory for it to begin.
+        """
+        super().start()
+        if not self._started.is_set():
+            raise MemoryError(f"There is no memory for the thread {self.name} to begin.")
+
+
+class _Thread(Thread):
     def __init__(self, done: Callable[[_Thread], bool], name: str):
-        super().__init__(name=name, daemon=True)
+        super().__init__(name)
         self.turn = Turn()
         self.next: tuple[Callable[..., Any], tuple[Any, ...]] | None = None
         self._done = done

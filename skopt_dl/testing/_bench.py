@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from skopt_dl.objectives import GivenGradients, Layout, Objective, Quadratic
-from skopt_dl.optimizers import Optimizer, Step
+from skopt_dl.optimizers import Optimizer, Step, fill_state
 from skopt_dl.testing._rules import broken
 from skopt_dl.training import ModelRun, minimise
 
@@ -83,9 +83,14 @@ def follow(optimizers: Sequence[Optimizer], start: np.ndarray, gradients: np.nda
 class _Inspection(Optimizer):
     """Goes in front of an optimizer's class: checks the rules whenever the loop calls a method."""
 
-    def init_state(self, state: dict[str, Array], params: Array, xp: Any) -> None:
+    # At every step.
+    traceable = False
+
+    def init_state(
+        self, state: dict[str, Array], params: Array, xp: Any, layout: Any = None
+    ) -> None:
         given, before = dict(state), params.copy()
-        super().init_state(state, params, xp)
+        fill_state(super().init_state, state, params, xp, layout)
         _check_state(self, "init_state", given, state)
         _check_params(self, "init_state", before, params)
 
@@ -153,7 +158,7 @@ def _check_state(
             optimizer,
             rule,
             f"{method} added or removed {', '.join(map(repr, strange))}",
-            f"List the names of all state arrays in `slots`, now {optimizer.slots!r}.",
+            f"List the names of all state arrays in `slots`, now {tuple(optimizer.slots)!r}.",
         )
     for slot, array in given.items():
         if state[slot] is not array:

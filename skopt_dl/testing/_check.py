@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from skopt_dl.optimizers import Minimizer, Optimizer
-from skopt_dl.testing import _configuration, _minimizers, _stacks, _updates
+from skopt_dl.testing import _configuration, _minimizers, _programs, _stacks, _updates
 
 
-def check_optimizer(optimizer: Optimizer | Minimizer) -> None:
+def check_optimizer(optimizer: Optimizer | Minimizer) -> str:
     """Check that an optimizer keeps the rules that skopt_dl relies on.
 
     What it checks holds for every optimizer: whether the values are those of the paper only a
@@ -21,6 +21,7 @@ def check_optimizer(optimizer: Optimizer | Minimizer) -> None:
       in ``self``;
     - in a stack, no model depends on its neighbours, and models with different hyperparameters
       follow the paths they follow alone (unless the class says ``stackable = False``);
+    - where ``update`` can be recorded, what is recorded does what it does;
     - equal runs give equal results, a schedule works as ``learning_rate``, and a convex quadratic
       gets smaller.
 
@@ -30,6 +31,12 @@ def check_optimizer(optimizer: Optimizer | Minimizer) -> None:
     ----------
     optimizer : Optimizer or Minimizer
         An object, with parameters that are sensible for gradients of size 1.
+
+    Returns
+    -------
+    traced : str
+        ``"traced"`` where ``update`` is recorded once and run as a program, else why it is called
+        at every step, which takes longer: ``"not traced: …"``.
 
     Raises
     ------
@@ -44,6 +51,7 @@ def check_optimizer(optimizer: Optimizer | Minimizer) -> None:
     >>> from skopt_dl.optimizers import Adam
     >>> from skopt_dl.testing import check_optimizer
     >>> check_optimizer(Adam(learning_rate=0.01))
+    'traced'
 
     >>> class Broken(Adam):
     ...     def update(self, grad, state, params, step):
@@ -61,6 +69,7 @@ def check_optimizer(optimizer: Optimizer | Minimizer) -> None:
     _configuration.check(optimizer)
     if isinstance(optimizer, Minimizer):
         _minimizers.check(optimizer)
-    else:
-        _updates.check(optimizer)
-        _stacks.check(optimizer)
+        return "not traced: it runs a whole minimisation itself"
+    _updates.check(optimizer)
+    _stacks.check(optimizer)
+    return _programs.check(optimizer)

@@ -6,15 +6,17 @@ import copy
 import inspect
 import pickle
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from sklearn.base import clone
 
 from skopt_dl.optimizers import Optimizer
+from skopt_dl.testing._bench import LAYOUT
 from skopt_dl.testing._rules import broken, expecting
 
 _VERBATIM = "In __init__, write self.name = name for each parameter, without a change."
-_KNOWN_NEEDS = ("loss",)
+_KNOWN_NEEDS = ("loss", "gradient")
 
 
 def check(optimizer: Any) -> None:
@@ -100,7 +102,8 @@ def _check_declarations(optimizer: Optimizer) -> None:
         )
     for name in ("slots", "needs"):
         value = getattr(optimizer, name)
-        if not isinstance(value, tuple) or not all(isinstance(item, str) for item in value):
+        names = tuple(value) if name == "slots" and isinstance(value, Mapping) else value
+        if not isinstance(names, tuple) or not all(isinstance(item, str) for item in names):
             example = value if isinstance(value, str) else "momentum"
             raise broken(
                 optimizer,
@@ -108,10 +111,16 @@ def _check_declarations(optimizer: Optimizer) -> None:
                 f"{value!r}",
                 f"Write {name} = ({example!r},), with the comma.",
             )
-        if len(set(value)) < len(value):
+        if len(set(names)) < len(names):
             raise broken(
                 optimizer, f"A name is in `{name}` once.", f"{value!r}", "Rename or remove one."
             )
+    with expecting(
+        optimizer,
+        "`slots` says what each state array holds.",
+        'Say "params", "scalar", a shape as a tuple, or a function of the layout.',
+    ):
+        optimizer.slot_shapes(LAYOUT)
     unknown = set(optimizer.needs) - set(_KNOWN_NEEDS)
     if unknown:
         raise broken(

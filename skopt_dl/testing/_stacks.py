@@ -26,7 +26,7 @@ def check(optimizer: Optimizer) -> None:
     _compare(optimizer, [optimizer] * N_MODELS, rule, fix)
     for name, value in optimizer.get_params(deep=False).items():
         if isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral):
-            variants = _variants(optimizer, name, float(value))
+            variants = variants_of(optimizer, name)
             rule = f"Models of a stack may differ in {name}, which is a (K, 1) column then."
             fix = (
                 f"Use self.{name} in array expressions, never `if self.{name}`, float() or range()."
@@ -36,9 +36,12 @@ def check(optimizer: Optimizer) -> None:
             _compare(optimizer, variants, rule, f"{fix} A class that cannot: stackable = False.")
 
 
-def _variants(optimizer: Optimizer, name: str, value: float) -> list[Optimizer]:
-    """The optimizer, and others with valid values of one hyperparameter."""
-    variants = [optimizer]
+def variants_of(optimizer: Optimizer, name: str) -> list[Optimizer]:
+    """The optimizer, and others with valid values of one hyperparameter, if it is a number."""
+    variants, given = [optimizer], getattr(optimizer, name)
+    if not isinstance(given, numbers.Real):
+        return [optimizer] * N_MODELS
+    value = float(given)
     for candidate in (value * 0.9, value * 0.5, 0.1, 0.01, value + 1, value + 2, 1.0):
         variant = copy.copy(optimizer)
         setattr(variant, name, candidate)

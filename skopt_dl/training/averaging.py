@@ -58,8 +58,6 @@ class Averages:
             xp.add(value, scratch, out=value)
 
     def row_state(self, row: int) -> dict[str, Any]:
-        """What is needed to go on with one model."""
-        return {
-            "total": float(self._totals[row, 0]),
-            "values": [self._b.to_numpy(value[row, :]).copy() for value in self.values],
-        }
+        """What is needed to go on with one model, arrays as views."""
+        values = [value[row, :] for value in self.values]
+        return {"total": float(self._totals[row, 0]), "values": values}

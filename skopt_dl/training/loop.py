@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from skopt_dl.backends import backend_of
+from skopt_dl.backends import Backend, backend_of
 from skopt_dl.objectives import Objective
 from skopt_dl.optimizers import Minimizer, Optimizer
 from skopt_dl.schedules import Progress
@@ -232,8 +232,10 @@ class Stack:
                 self.objective.layout,
                 progress[rows],
                 states[rows],
+                rows,
             )
             self.groups.append((rows, group))
+        self.objective.keeps_draws = any(group.needs_gradient for _, group in self.groups)
         needed = any(group.needs_loss for _, group in self.groups)
         self.needs_loss = needed or self.recorder is not None
 
@@ -296,7 +298,10 @@ class Stack:
                 if self.limits is not None:
                     clip_norm(self.b, grad, self.limits)
                 for rows, group in groups:
-                    group.apply(grad[rows, :], None if loss is None else loss[rows])
+                    elsewhere = None
+                    if group.needs_gradient:
+                        elsewhere = partial(self._gradient_at, batch, rows)
+                    group.apply(grad, loss, elsewhere)
                 if self.averages is not None:
                     self.averages.update(self._predictors())
             losses = xp.stack(seen) if seen else objective.losses()
@@ -309,13 +314,26 @@ class Stack:
         figures["loss"] = figures["loss"] / self.batches.epoch_size
         return figures
 
+    def _gradient_at(self, batch: Any, rows: slice, params: Array) -> Array:
+        """A batch's gradient for the models of a group, where they are not."""
+        if params.shape[0] < self.params.shape[0]:
+            everywhere = self.b.xp.asarray(self.params, copy=True)
+            everywhere[rows, :] = params
+            params = everywhere
+        grad = self.objective.gradient_at(params, batch)
+        if self.limits is not None:
+            clip_norm(self.b, grad, self.limits)
+        return grad[rows, :]
+
     def _end_epoch(
         self, figures: dict[str, np.ndarray], validate: Validate | None, started: float
     ) -> None:
         """Write the history, keep the best, notice what diverged."""
         rates = [rate for _, group in self.groups for rate in group.rates]
-        for _, group in self.groups:
+        for rows, group in self.groups:
             group.tell_progress()
+            for run in self.runs[rows]:
+                run.untraced = group.untraced
         eval_params = self._eval_params()
         self._check_predictors(eval_params, figures["finite"])
         columns = {} if validate is None else validate(eval_params, [r.index for r in self.runs])
@@ -395,7 +413,8 @@ class Stack:
             if run.stop_reason:
                 self._finish(row, run, eval_params[row, :])
         left = [run for run in self.runs if run.stop_reason]
-        states = [self._state(row) for row in staying]
+        # Where they are: nothing passes through the host.
+        states = [self._row_state(row) for row in staying]
         self.batches = self.batches.select(staying)
         self.runs = [self.runs[row] for row in staying]
         if staying:
@@ -421,11 +440,18 @@ class Stack:
 
     def _state(self, row: int) -> dict[str, Any]:
         """What is needed to go on with one model, on the host."""
-        state: dict[str, Any] = {"slots": self._slots(row)}
-        if self.averages is not None:
-            state["average"] = self.averages.row_state(row)
+        state = _copy_on_host(self.b, self._row_state(row))
         if self.averages is not None or _averages_itself(self.runs[row]):
             state["params"] = self._trained(row)
+        return state
+
+    def _row_state(self, row: int) -> dict[str, Any]:
+        """The optimizer's state of one model, and its averages, as views."""
+        for rows, group in self.groups:
+            if rows.start <= row < rows.stop:
+                state: dict[str, Any] = {"slots": group.row_state(row - rows.start)}
+        if self.averages is not None:
+            state["average"] = self.averages.row_state(row)
         return state
 
     def _trained(self, row: int) -> np.ndarray:
@@ -439,9 +465,11 @@ class Stack:
         generator = self.batches.generator_state(row)
         return Snapshot.of(run, self._state(row), self._trained(row), checkpoints, generator)
 
-    def _slots(self, row: int) -> dict[str, np.ndarray]:
-        """The optimizer's state of one model, on the host."""
-        for rows, group in self.groups:
-            if rows.start <= row < rows.stop:
-                return group.row_state(row - rows.start)
-        raise IndexError(row)
+
+def _copy_on_host(b: Backend, state: Any) -> Any:
+    """Numbers as they are, and arrays as NumPy's, in dicts and lists."""
+    if isinstance(state, dict):
+        return {name: _copy_on_host(b, value) for name, value in state.items()}
+    if isinstance(state, list):
+        return [_copy_on_host(b, value) for value in state]
+    return state if isinstance(state, float) else b.to_numpy(state).copy()

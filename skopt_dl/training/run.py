@@ -82,6 +82,9 @@ class ModelRun:
         While training, after an epoch, returns what `state` would be if it were the last.
     snapshot : callable or None
         While training, between two epochs, returns the `Snapshot` to go on from.
+    untraced : str
+        Why the optimizer's ``update`` is called at every step, after the first epoch; empty where
+        it runs as a program.
     seconds_before : float
         What the training had taken when it was cut short, if it goes on from a snapshot.
     state : dict
@@ -109,6 +112,7 @@ class ModelRun:
     current: Callable[[], np.ndarray] | None = None
     current_state: Callable[[], dict[str, Any]] | None = None
     snapshot: Callable[[], Any] | None = None
+    untraced: str = ""
     seconds_before: float = 0.0
     state: dict[str, Any] = field(default_factory=dict)
 

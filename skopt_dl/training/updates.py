@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import numbers
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -13,10 +13,14 @@ import numpy as np
 from skopt_dl._params import Interval
 from skopt_dl.backends import Backend
 from skopt_dl.objectives import Layout
-from skopt_dl.optimizers import Optimizer, Step
+from skopt_dl.optimizers import Optimizer, Step, fill_state
+from skopt_dl.programs import calls_in_parts
+from skopt_dl.programs.values import host_dtype
 from skopt_dl.schedules import Progress, Schedule, rate_at
+from skopt_dl.training.traced import UpdateCase, update_program
 
 Array = Any
+Call = Callable[[], Any]
 
 
 def _is_float(optimizer: Optimizer, name: str, value: Any) -> bool:
@@ -43,7 +47,7 @@ def structure(optimizer: Optimizer) -> Hashable:
         if name != "learning_rate"
     )
     alone = None if optimizer.stackable else object()
-    return type(optimizer), choices, optimizer.slots, alone
+    return type(optimizer), choices, tuple(optimizer.slots), alone
 
 
 def bind(optimizers: Sequence[Optimizer]) -> Optimizer:
@@ -88,6 +92,22 @@ def _describe(value: Any) -> str:
     return repr(value) if shape is None else f"shape {shape}"
 
 
+def _form(optimizer: Optimizer, floats: Collection[str]) -> Hashable:
+    """What ``update`` may depend on, besides shapes and the values of floats."""
+    choices = {name: repr(each) for name, each in vars(optimizer).items() if name not in floats}
+    choices.pop("learning_rate", None)
+    return type(optimizer), type(optimizer).update, tuple(sorted(choices.items()))
+
+
+def _not_a_change(optimizer: Optimizer, change: Any, params: Array) -> ValueError:
+    name = type(optimizer).__name__
+    came = "None" if change is None else f"an object of shape {getattr(change, 'shape', None)}"
+    return ValueError(
+        f"{name}.update returned {came}; it must return the change, an array of shape "
+        f"{params.shape}. skopt_dl.testing.check_optimizer({name}()) examines all the rules."
+    )
+
+
 class UpdateGroup:
     """One optimizer class, updating neighbouring rows of the stack together.
 
@@ -103,6 +123,13 @@ class UpdateGroup:
         One for each row.
     states : sequence of dict or None
         State to go on from, as `row_state` returned it, one for each row; or None for all.
+    rows : slice, default=slice(None)
+        Which rows of the gradients that `apply` is given are this group's.
+
+    Attributes
+    ----------
+    untraced : str
+        Why ``update`` is called at every step, once it was; empty where its program is run.
     """
 
     def __init__(
@@ -113,20 +140,25 @@ class UpdateGroup:
         scratch: Array,
         layout: Layout,
         progress: Sequence[Progress],
-        states: Sequence[dict[str, np.ndarray] | None],
+        states: Sequence[dict[str, Array] | None],
+        rows: slice = slice(None),
     ):
         self._b = b
         self._params = params
+        self._rows = rows
         self._progress = list(progress)
         self._schedules: list[Schedule] = [o.learning_rate_schedule for o in optimizers]
         self.rate_changes_per_step = any(schedule.per_step for schedule in self._schedules)
         # The exact copy computes coefficients in float64; the working copy updates arrays.
         self._exact = bind(optimizers)
         self._optimizer = copy.copy(self._exact)
+        self._hyperparameters: dict[str, Array] = {}
         for name, value in vars(self._exact).items():
             if isinstance(value, float | np.ndarray):
-                setattr(self._optimizer, name, self._to_device(value))
+                self._hyperparameters[name] = self._to_device(value)
+                setattr(self._optimizer, name, self._hyperparameters[name])
         self.needs_loss = "loss" in optimizers[0].needs
+        self.needs_gradient = "gradient" in optimizers[0].needs
         self.step = step = Step()
         step.xp, step.layout, step.scratch = b.xp, layout, scratch
         step.number = progress[0].step
@@ -134,19 +166,27 @@ class UpdateGroup:
         step.coefficients = self._coefficients
         self.state: dict[str, Array] = {}
         self._make_state([state for state in states if state is not None])
-        self._rate: float | np.ndarray = 0.0
+        self.untraced = ""
+        # What `update` does, as calls; None until it is known for the arrays that there are.
+        self._calls: list[Call] | None = None
+        self._scalars: list[tuple[Array, Callable[[int], float]]] = []
+        self._loss: Array = None
+        # Where the calls find the gradient, and what of the objective's that is; None for a copy.
+        self._grad: Array = None
+        self._bound: Array = None
+        self._rate: Any = None
         self.set_rate()
 
-    def _make_state(self, states: Sequence[dict[str, np.ndarray]]) -> None:
-        b, params = self._b, self._params
-        for slot in self._optimizer.slots:
+    def _make_state(self, states: Sequence[dict[str, Array]]) -> None:
+        b, params, optimizer = self._b, self._params, self._optimizer
+        for slot, shape in optimizer.slot_shapes(self.step.layout).items():
             if states:
-                rows = np.stack([state[slot] for state in states])
-                self.state[slot] = b.asarray(rows, dtype=params.dtype)
+                rows = [b.asarray(state[slot], dtype=params.dtype) for state in states]
+                self.state[slot] = b.xp.stack(rows)
             else:
-                self.state[slot] = b.zeros(params.shape, like=params)
+                self.state[slot] = b.zeros((params.shape[0], *shape), like=params)
         if not states:
-            self._optimizer.init_state(self.state, params, b.xp)
+            fill_state(optimizer.init_state, self.state, params, b.xp, self.step.layout)
 
     def _to_device(self, value: float | np.ndarray) -> Array:
         """A 0-d array or a column, in the precision of the training."""
@@ -163,13 +203,33 @@ class UpdateGroup:
         pairs = zip(self._schedules, self._progress, strict=True)
         self.rates = [rate_at(schedule, progress) for schedule, progress in pairs]
         rate = column(self.rates)
-        if type(rate) is not type(self._rate):
+        if type(rate) is type(self._rate):
+            self._write(self.step.learning_rate, rate)
+        else:
             self._coefficients.clear()
+            self._calls = None
+            self.step.learning_rate = self._to_device(rate)
         self._rate = rate
-        self.step.learning_rate = self._to_device(self._rate)
 
-    def apply(self, grad: Array, loss: Array | None) -> None:
-        """Update the group's parameters, given their gradient, ``(K, P)``."""
+    def _write(self, array: Array, value: float | np.ndarray) -> None:
+        array[...] = value if isinstance(value, float) else self._to_device(value)
+
+    def apply(
+        self,
+        grad: Array,
+        loss: Array | None,
+        elsewhere: Callable[[Array], Array] | None = None,
+    ) -> None:
+        """Update the group's parameters.
+
+        Parameters
+        ----------
+        grad : array of shape (K, P)
+            Of all rows, of which the group takes its own; so is what follows.
+        loss : array of shape (K,) or None
+        elsewhere : callable or None
+            What ``step.gradient`` is to be, for the parameters of this group alone.
+        """
         step = self.step
         if self.rate_changes_per_step:
             self.set_rate()
@@ -177,11 +237,77 @@ class UpdateGroup:
         device = self._coefficients
         for name, value in self._exact.coefficients(step.number, self._rate).items():
             if name in device:
-                device[name][...] = value if isinstance(value, float) else self._to_device(value)
+                self._write(device[name], value)
             else:
                 device[name] = self._to_device(value)
-        step.loss = loss
-        self._b.update(self._optimizer, grad, self.state, self._params, step)
+                self._calls = None
+        if loss is not None:
+            loss = loss[self._rows]
+        if not self.untraced:
+            if grad is not self._bound:
+                self._take_in(grad)
+            if self._calls is None:
+                self._prepare(loss)
+        if self._calls is None:
+            step.gradient = elsewhere
+            self._call(grad[self._rows, :], loss)
+            return
+        if self._loss is not None:
+            self._loss[...] = loss
+        for scalar, function in self._scalars:
+            scalar[...] = function(step.number)
+        for call in self._calls:
+            call()
+
+    def _take_in(self, grad: Array) -> None:
+        """Have the gradient where the calls find it."""
+        rows = grad[self._rows, :]
+        if self._grad is None and getattr(getattr(rows, "flags", None), "c_contiguous", False):
+            self._bound, self._grad = grad, rows
+            return
+        if self._grad is None or self._bound is not None:
+            # Every gradient is an array of its own, so they are copied to one place.
+            self._bound, self._grad, self._calls = None, self._b.xp.empty_like(rows), None
+        self._b.copy(self._grad, rows)
+
+    def _prepare(self, loss: Array | None) -> None:
+        """Make the calls, or say why there can be none."""
+        b, params = self._b, self._params
+        arrays = {"params": params, "grad": self._grad, "learning_rate": self.step.learning_rate}
+        self._loss = None
+        if loss is not None and self.needs_loss:
+            self._loss = arrays["loss"] = b.xp.empty_like(loss)
+        for group, members in (
+            ("hyper", self._hyperparameters),
+            ("coefficient", self._coefficients),
+            ("state", self.state),
+        ):
+            arrays |= {f"{group}.{name}": array for name, array in members.items()}
+        if any(arrays[name].dtype != params.dtype for name in ("grad", "loss") if name in arrays):
+            self.untraced = "it gets gradients of another precision than the parameters'"
+            return
+        shapes = tuple((name, tuple(array.shape)) for name, array in arrays.items())
+        dtype = host_dtype(params.dtype).name
+        form = _form(self._exact, self._hyperparameters)
+        case = UpdateCase(self._exact, form, self.step.layout, dtype, shapes)
+        program = update_program(case)
+        if isinstance(program, str):
+            self.untraced = program
+            return
+        scalars = {
+            name: b.asarray(0.0, dtype=getattr(b.xp, program.inputs[name].like.dtype.name))
+            for name in program.scalars
+        }
+        self._scalars = [(scalars[name], each) for name, each in program.scalars.items()]
+        self._calls = calls_in_parts(b, program, arrays | scalars, params)
+
+    def _call(self, grad: Array, loss: Array | None) -> None:
+        """Update as the code says, run with arrays."""
+        self.step.loss = loss
+        change = self._optimizer.update(grad, self.state, self._params, self.step)
+        if getattr(change, "shape", None) != self._params.shape:
+            raise _not_a_change(self._optimizer, change, self._params)
+        self._b.xp.add(self._params, change, out=self._params)
 
     def eval_params(self) -> Array:
         """The parameters to predict with, ``(K, P)``: the trained ones, for most methods."""
@@ -193,15 +319,15 @@ class UpdateGroup:
             )
         return params
 
-    def row_state(self, row: int) -> dict[str, np.ndarray]:
-        """The state arrays of one model, ``(P,)`` each, on the host."""
-        return {slot: self._b.to_numpy(array[row, :]).copy() for slot, array in self.state.items()}
+    def row_state(self, row: int) -> dict[str, Array]:
+        """Views of the state of one model: ``(P,)``, or what `slot_shapes` says."""
+        return {slot: array[row, ...] for slot, array in self.state.items()}
 
 
 def group_rows(
     optimizers: Sequence[Optimizer],
     progress: Sequence[Progress],
-    states: Sequence[dict[str, np.ndarray] | None],
+    states: Sequence[dict[str, Array] | None],
 ) -> list[slice]:
     """Cut the stack into runs of neighbouring rows that can share an update.
 

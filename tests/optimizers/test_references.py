@@ -10,7 +10,7 @@ from problems import OPTIMIZERS
 
 from skopt_dl.objectives import GivenGradients
 from skopt_dl.schedules import ExponentialDecay
-from skopt_dl.training import minimise
+from skopt_dl.training import minimise, updates
 
 REFERENCES = Path(__file__).parents[1] / "references"
 ARRAYS = dict(np.load(REFERENCES / "optimizers.npz"))
@@ -88,6 +88,15 @@ def test_all_cases_of_one_optimizer_follow_their_references_in_one_stack(name):
 def test_cases_of_different_optimizers_follow_their_references_in_one_stack():
     mixed = np.random.default_rng(0).permutation(len(CASES) + len(SCHEDULED))
     assert_all_agree([(CASES + SCHEDULED)[i] for i in mixed])
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_program_of_an_update_has_the_bits_of_its_code(name, monkeypatch):
+    stacks = [[case] for case in STACKS[name]] + [STACKS[name]]
+    traced = [paths(stack) for stack in stacks]
+    monkeypatch.setattr(updates, "update_program", lambda case: "of a test")
+    for stack, path in zip(stacks, traced, strict=True):
+        np.testing.assert_array_equal(path, paths(stack))
 
 
 @pytest.mark.parametrize("name", sorted({case["optimizer"] for case in SCHEDULED}))

@@ -161,8 +161,10 @@ def overlapping(program):
             starts = program.places[a], program.places[b]
             if a is not b and starts[0] <= starts[1] < starts[0] + n_bytes(a):
                 together = born <= other_dies and other_born <= dies
-                if together and not taken_over(program, a, dies, b, other_born) and (
-                    not taken_over(program, b, other_dies, a, born)
+                if (
+                    together
+                    and not taken_over(program, a, dies, b, other_born)
+                    and (not taken_over(program, b, other_dies, a, born))
                 ):
                     found.append((a, b))
     return found
@@ -175,8 +177,10 @@ def n_bytes(buffer):
 def taken_over(program, a, dies, b, born):
     """Whether `b` is the result of the instruction that `a` dies in, in its place."""
     instruction = program.instructions[dies]
-    return dies == born and instruction.out.buffer is b and any(
-        each.buffer is a for each in instruction.replaceable
+    return (
+        dies == born
+        and instruction.out.buffer is b
+        and any(each.buffer is a for each in instruction.replaceable)
     )
 
 
