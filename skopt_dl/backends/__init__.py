@@ -4,7 +4,7 @@ Everything above takes its functions from ``backend.xp``; the few operations tha
 do differently, or that deserve a tuned form on one of them, are methods of `Backend`.
 """
 
-from skopt_dl.backends._base import Backend
+from skopt_dl.backends._base import Backend, corners
 from skopt_dl.backends._blas import one_blas_thread
 from skopt_dl.backends._numpy import NumPyBackend
 from skopt_dl.backends._select import (
@@ -22,6 +22,7 @@ __all__ = [
     "NumPyBackend",
     "backend_for_prediction",
     "backend_of",
+    "corners",
     "cuda_problem",
     "get_backend",
     "like_input",

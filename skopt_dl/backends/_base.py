@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
@@ -24,6 +24,8 @@ class Backend:
     ----------
     device : str
         ``"cpu"`` or ``"cuda"``; what estimators report as ``device_``.
+    patch_bytes : int
+        How large the patches of images are that are made at a time: about a second-level cache.
     edition : str
         What the last bit of a result depends on, besides NumPy and the processor.
     part_bytes : int
@@ -33,6 +35,7 @@ class Backend:
     """
 
     device: str = "cpu"
+    patch_bytes: int = 1 << 19
     edition: str = ""
     part_bytes: int = 0
     xp: Any
@@ -99,6 +102,23 @@ class Backend:
     def product_nt(self, a: Array, b: Array, out: Array) -> Callable[[], Any]:
         """Prepare the product of each ``a[k]`` with ``b[k].T``."""
         return self.product(a, b.mT, out)
+
+    def together(self, operations: Sequence[Sequence[Callable[[], Any]]]) -> Callable[[], Any]:
+        """Prepare lists of calls that do not depend on each other; call the result for all."""
+        return partial(run_all, [call for calls in operations for call in calls])
+
+    def cut_patches(
+        self, images: Array, out: Array, stride: tuple[int, int]
+    ) -> list[Callable[[], Any]]:
+        """Prepare copies of images' patches.
+
+        Parameters
+        ----------
+        images : array of shape (…, height, width, channels)
+        out : array of shape (…, n_vertical, n_horizontal, *size, channels)
+        stride : (int, int)
+        """
+        return [partial(self.copy, patch, image) for image, patch in corners(images, out, stride)]
 
     def rectify(self, x: Array, out: Array) -> None:
         """Maximum of `x` and zero."""
@@ -175,3 +195,23 @@ class Backend:
     def quiet(self) -> AbstractContextManager[Any]:
         """Silence floating-point warnings: overflow is found, and reported, once an epoch."""
         return nullcontext()
+
+
+def run_all(calls: Sequence[Callable[[], Any]]) -> None:
+    """Make some calls, one after the other."""
+    for call in calls:
+        call()
+
+
+def corners(images: Array, patches: Array, stride: tuple[int, int]) -> list[tuple[Array, Array]]:
+    """For each element of a patch: where it is in the images, and in the patches."""
+    down, across, high, wide = patches.shape[-5:-1]
+    last = stride[0] * (down - 1) + 1, stride[1] * (across - 1) + 1
+    return [
+        (
+            images[..., i : i + last[0] : stride[0], j : j + last[1] : stride[1], :],
+            patches[..., i, j, :],
+        )
+        for i in range(high)
+        for j in range(wide)
+    ]

@@ -18,6 +18,8 @@ class CuPyBackend(Backend):
     """CuPy arrays on the current device."""
 
     device = "cuda"
+    # Few and large products, rather than what stays in a cache.
+    patch_bytes = 1 << 27
     xp: Any = cupy
 
     @property

@@ -46,8 +46,8 @@ class Residual(Layer):
             raise ValueError(
                 f"{type(self).__name__} adds its input, of shape {tuple(shape)}, to what its "
                 f"layers return, which has shape {comes_out}: they must be equal. Use "
-                "padding='same' and as many channels or units as come in, or Parallel with a branch that changes the "
-                "shape."
+                "padding='same' and as many channels or units as come in, or Parallel with a "
+                "branch that changes the shape."
             )
         return shape
 

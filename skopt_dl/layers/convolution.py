@@ -9,6 +9,7 @@ from typing import Any
 from skopt_dl._params import BOOLEAN, POSITIVE, InstanceOf, Interval
 from skopt_dl.layers.base import Array, Parameter, Pass, Shape
 from skopt_dl.layers.windows import Sliding, Windows
+from skopt_dl.programs import Geometry
 
 COUNT = Interval(1, math.inf, "[)", integer=True)
 
@@ -95,27 +96,28 @@ class Conv2d(Sliding):
         return (*windows.number, self.n_channels)
 
     def forward(self, x: Array, tensors: Any, run: Pass) -> Array:
-        xp, windows, n_rows = run.xp, self.windows(x.shape[2:]), x.shape[1]
-        x = windows.pad(xp, x)
+        xp, windows = run.xp, self.windows(x.shape[2:])
+        n_rows, shape = x.shape[1], (*windows.number, self.n_channels)
         if self.groups == 1:
-            product = self._rows(xp, x, windows) @ tensors.coefs
+            product = self._product(xp, x, tensors.coefs, windows)
         else:
             # The groups come before the samples, so that each has its own product.
             parts = xp.reshape(x, (*x.shape[:-1], self.groups, x.shape[-1] // self.groups))
-            rows = self._rows(xp, xp.permute_dims(parts, (0, 4, 1, 2, 3, 5)), windows)
-            product = xp.permute_dims(rows @ tensors.coefs, (0, 2, 1, 3))
+            parts = xp.permute_dims(parts, (0, 4, 1, 2, 3, 5))
+            product = self._product(xp, parts, tensors.coefs, windows)
+            product = xp.permute_dims(product, (0, 2, 1, 3))
             product = xp.reshape(product, (*product.shape[:2], self.n_channels))
         if self.bias:
             product = product + tensors.intercepts
-        return xp.reshape(product, (product.shape[0], n_rows, *windows.number, self.n_channels))
+        return xp.reshape(product, (product.shape[0], n_rows, *shape))
 
     @staticmethod
-    def _rows(xp: Any, x: Array, windows: Windows) -> Array:
-        """The window at every place as a row: ``(…, n_rows · n_places, n_in)``."""
-        front, n_in = x.shape[:-3], math.prod(windows.size) * x.shape[-1]
-        if windows.size != (1, 1) or windows.stride != (1, 1):
-            x = xp.patches(x, windows.size, windows.stride)
-        return xp.reshape(x, (*front[:-1], front[-1] * windows.n_places, n_in))
+    def _product(xp: Any, x: Array, weights: Array, windows: Windows) -> Array:
+        """Rows times weights, ``(…, n_rows · n_places, n_out)``."""
+        if windows.size == (1, 1) and windows.stride == (1, 1) and not windows.is_padded:
+            return xp.reshape(x, (*x.shape[:-4], math.prod(x.shape[-4:-1]), x.shape[-1])) @ weights
+        geometry = Geometry(windows.size, windows.stride, windows.padding)
+        return xp.convolve(x, weights, geometry)
 
     def flops(self, shape: Shape) -> float:
         windows = self.windows(shape)

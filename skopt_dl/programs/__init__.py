@@ -1,5 +1,6 @@
 """Array code, traced once into a straight-line program, and run by an engine."""
 
+from skopt_dl.programs.convolving import Geometry
 from skopt_dl.programs.engine import Binding, Memory
 from skopt_dl.programs.instructions import Instruction, Program
 from skopt_dl.programs.parts import calls_in_parts
@@ -10,6 +11,7 @@ from skopt_dl.programs.values import Buffer, Value
 __all__ = [
     "Binding",
     "Buffer",
+    "Geometry",
     "HostScalar",
     "Instruction",
     "Memory",

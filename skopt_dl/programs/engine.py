@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
-from skopt_dl.backends import Backend
+from skopt_dl.backends import Backend, corners
+from skopt_dl.programs.convolving import convolve, convolve_weights
 from skopt_dl.programs.instructions import Instruction, Operand, Program
 from skopt_dl.programs.values import Array, Buffer, Value, order_of, resolve
 
@@ -29,6 +31,7 @@ class Memory:
         self._b, self._like = b, like
         self._block: Any = None
         self.n_bytes = 0
+        self._scratch: dict[str, tuple[int, Any]] = {}
 
     def reserve(self, n_bytes: int) -> Any:
         """Return memory of this size at least; the same as before where that is large enough."""
@@ -36,6 +39,13 @@ class Memory:
             self._block = self._b.memory(n_bytes, self._like)
             self.n_bytes = n_bytes
         return self._block
+
+    def scratch(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        """Return an array that an instruction may use while it runs."""
+        n_bytes = math.prod(shape) * dtype.itemsize
+        if n_bytes > self._scratch.get(name, (-1, None))[0]:
+            self._scratch[name] = n_bytes, self._b.memory(n_bytes, self._like)
+        return self._b.cut(self._scratch[name][1], 0, shape, _dtype(self._b, dtype))
 
 
 class Binding:
@@ -65,7 +75,7 @@ class Binding:
         self.functions = functions or {}
         self._block = memory.reserve(program.n_bytes)
         self._arrays: dict[Buffer, Any] = {}
-        self._like = memory._like
+        self._like, self.scratch = memory._like, memory.scratch
         for name, array in arrays.items():
             if name in program.inputs:
                 self._arrays[program.inputs[name]] = array
@@ -298,30 +308,15 @@ def _add_at(binding: Binding, instruction: Instruction) -> list[Call]:
     return [partial(out.__setitem__, ..., 0.0), *adding]
 
 
-def _corners(large: Array, small: Array, stride: tuple[int, int]) -> list[tuple[Array, Array]]:
-    """For each element of a patch: where it is in the images, and in the patches."""
-    down, across, high, wide = small.shape[-5:-1]
-    last = stride[0] * (down - 1) + 1, stride[1] * (across - 1) + 1
-    return [
-        (
-            large[..., i : i + last[0] : stride[0], j : j + last[1] : stride[1], :],
-            small[..., i, j, :],
-        )
-        for i in range(high)
-        for j in range(wide)
-    ]
-
-
 def _patches(binding: Binding, instruction: Instruction) -> list[Call]:
     x, out = binding.array(instruction.inputs[0]), binding.array(instruction.out)
-    corners = _corners(x, out, instruction.attributes["stride"])
-    return [partial(binding._b.copy, patch, image) for image, patch in corners]
+    return binding._b.cut_patches(x, out, instruction.attributes["stride"])
 
 
 def _unpatches(binding: Binding, instruction: Instruction) -> list[Call]:
     b, x, out = binding._b, binding.array(instruction.inputs[0]), binding.array(instruction.out)
-    corners = _corners(out, x, instruction.attributes["stride"])
-    adding = [b.prepare(b.xp.add, image, patch, out=image) for image, patch in corners]
+    places = corners(out, x, instruction.attributes["stride"])
+    adding = [b.prepare(b.xp.add, image, patch, out=image) for image, patch in places]
     return [partial(out.__setitem__, ..., 0.0), *adding]
 
 
@@ -359,6 +354,8 @@ _SPECIAL: dict[str, Callable[..., list[Call]]] = {
     "add_at": _add_at,
     "patches": _patches,
     "unpatches": _unpatches,
+    "convolve": convolve,
+    "convolve_weights": convolve_weights,
     "external": _external,
     "opaque": _opaque,
 }

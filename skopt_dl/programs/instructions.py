@@ -169,12 +169,17 @@ class Instruction:
         ``out[k, indices[k, …], :] += rows[k, …, :]``.
     ``unpatches(x)``, ``stride``
         ``out[…, i * stride[0] + p, j * stride[1] + q, c] += x[…, i, j, p, q, c]``.
+    ``convolve(images, weights)``, ``geometry``
+        The patches that a `Geometry` cuts from images ``(K or 1, …, n_rows, height, width, c)``, as
+        rows ``(n_rows · n_vertical · n_horizontal, high · wide · c)``, times weights of each model.
+    ``convolve_weights(images, rows)``, ``geometry``
+        These rows, transposed, times others.
 
     **What is no array code.** ``external()``, ``name``: the host writes `out`, by the function of
     this name that a binding is given. ``opaque(a, …)``, ``function``: a function of real arrays,
     which returns a new one like `out`.
 
-    No instruction needs memory besides.
+    No instruction needs memory besides, but convolutions for patches of as many images as suits.
     """
 
     op: str

@@ -7,6 +7,7 @@ with real arrays, as an *opaque* instruction.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
+from skopt_dl.programs.convolving import Geometry
 from skopt_dl.programs.instructions import (
     BINARY,
     ELEMENTWISE,
@@ -994,6 +996,33 @@ class Namespace:
         attributes = {"stride": tuple(stride)}
         return self._tracer.write("unpatches", like, (patches.value,), None, attributes)
 
+    def convolve(self, images: Any, weights: Any, geometry: Geometry) -> Symbol:
+        """Multiply all patches of images with weights.
+
+        Parameters
+        ----------
+        images : array of shape (K or 1, …, n_rows, height, width, channels)
+        weights : array of shape (K, …, n_in, n_out)
+            The rows are those of a patch: height, width, channels.
+        geometry : Geometry
+
+        Returns
+        -------
+        rows : array of shape (K, …, n_rows · n_vertical · n_horizontal, n_out)
+        """
+        front = np.broadcast_shapes(images.shape[:-4], weights.shape[:-2])
+        n_rows = images.shape[-4] * math.prod(geometry.number(*images.shape[-3:-1]))
+        like = pattern((*front, n_rows, weights.shape[-1]), images.dtype)
+        operands = images.value, weights.value
+        return self._tracer.write("convolve", like, operands, None, {"geometry": geometry})
+
+    def convolve_weights(self, images: Any, rows: Any, geometry: Geometry) -> Symbol:
+        """Multiply the transposed patches of images with rows, as `convolve` returns them."""
+        n_in = math.prod(geometry.size) * images.shape[-1]
+        like = pattern((*rows.shape[:-2], n_in, rows.shape[-1]), rows.dtype)
+        operands = images.value, rows.value
+        return self._tracer.write("convolve_weights", like, operands, None, {"geometry": geometry})
+
     # New arrays
 
     def zeros(self, shape: Any, dtype: Any = None) -> Symbol:
@@ -1044,7 +1073,19 @@ class Namespace:
 sum_of = sum
 
 # What the array API has no function for.
-OWN_FUNCTIONS = frozenset({"add_at", "erf", "pad", "patches", "relu", "relu_gradient", "unpatches"})
+OWN_FUNCTIONS = frozenset(
+    {
+        "add_at",
+        "convolve",
+        "convolve_weights",
+        "erf",
+        "pad",
+        "patches",
+        "relu",
+        "relu_gradient",
+        "unpatches",
+    }
+)
 
 _ALIASES = {
     "absolute": "abs",

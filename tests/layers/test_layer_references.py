@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from traced_layers import Traced
+from traced_layers import NUMPY, Traced
 
 from skopt_dl.layers import (
     Attention,
@@ -22,6 +22,7 @@ from skopt_dl.layers import (
     Residual,
 )
 from skopt_dl.layers.activations import GELU, Tanh
+from skopt_dl.programs import convolving
 
 FOLDER = Path(__file__).parents[1] / "references"
 CASES = {
@@ -105,3 +106,20 @@ def test_gradients_at_the_samples_are_torchs(name):
     params = traced.params({**known, "given_0": known["x"]}, 2)
     for gradient in traced.gradients(params, known["delta"])["given_0"]:
         close(gradient, known["d x"])
+
+
+@pytest.mark.parametrize("patch_bytes", [1, 600, 3000])
+@pytest.mark.parametrize("name", [name for name in CASES if "convolution" in name])
+def test_convolutions_are_the_same_however_images_are_cut(name, patch_bytes, monkeypatch):
+    """By a row of windows, by a few, and by a few images; in as many parts as there are images."""
+    monkeypatch.setattr(NUMPY, "patch_bytes", patch_bytes)
+    monkeypatch.setattr(convolving, "PART_SIZE", 1)
+    known = reference(name)
+    traced = Traced(CASES[name], known["x"], given=True)
+    params = traced.params({**known, "given_0": known["x"]}, 2)
+    for out in traced.outputs(params):
+        close(out, known["out"])
+    for key, gradient in traced.gradients(params, known["delta"]).items():
+        expected = known["d x" if key == "given_0" else f"d {key}"]
+        for each in gradient:
+            close(each, expected.reshape(each.shape))

@@ -5,6 +5,8 @@ import pytest
 from strict_backend import StrictBackend
 from traced_layers import NUMPY, Traced
 
+from skopt_dl.backends import _tiles
+from skopt_dl.backends._blas import Helpers
 from skopt_dl.layers import (
     Attention,
     AveragePool2d,
@@ -25,6 +27,7 @@ from skopt_dl.layers import (
 from skopt_dl.layers.activations import ReLU, Tanh
 from skopt_dl.networks import Block
 from skopt_dl.networks.initializers import GlorotUniform, LecunNormal, Orthogonal
+from skopt_dl.programs import convolving
 
 H = 1e-4
 # A convolution in front, so that what comes in depends on parameters.
@@ -55,6 +58,7 @@ LAYERS = {
     "layer norm of rows": ((5,), [Dense(3), LayerNorm(), Dense(2)]),
     "batch norm of images": ((4, 4, 2), [FIRST, BatchNorm()]),
     "embedding": ((4,), [Embedding(5, 3), Tanh()]),
+    "averaged embedding": ((4,), [Embedding(5, 3), GlobalAveragePool1d()]),
     "positions": ((4, 5), [PositionalEmbedding(), Dense(3)]),
     "attention": ((4, 6), [Dense(6), Attention(n_heads=2)]),
     "causal attention": ((4, 6), [Dense(6), Attention(n_heads=3, causal=True, bias=False)]),
@@ -169,6 +173,36 @@ def test_every_layer_runs_on_the_array_api(name, device, monkeypatch):
     scale = np.abs(results[0][1]).max()
     for theirs, ours in zip(*results, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=30 * np.finfo(dtype).eps * scale)
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+def test_threads_that_help_change_no_bits_of_a_convolution(padding, monkeypatch):
+    monkeypatch.setattr(NUMPY, "patch_bytes", 4000)
+    monkeypatch.setattr(convolving, "PART_SIZE", 1)
+    x = np.random.default_rng(0).normal(size=(9, 8, 8, 3))
+    case = Traced([Conv2d(4, 3, padding=padding), ReLU(), Conv2d(3, 3, padding=padding)], x)
+    delta, params = drawn_delta(case), case.random_params(2)
+    alone = case.objective(2, delta).value_and_grad(params)
+    pool = Helpers(3)
+    monkeypatch.setattr(_tiles, "helpers", lambda: pool)
+    for _ in range(5):
+        helped = case.objective(2, delta).value_and_grad(params)
+        assert all(np.array_equal(a, b) for a, b in zip(alone, helped, strict=True))
+    pool.shutdown()
+
+
+def test_patches_of_a_large_batch_take_the_memory_of_a_few_images():
+    peaks = []
+    for n_samples in (20, 200):
+        x = np.ones((n_samples, 28, 28, 4), np.float32)
+        case = Traced([Conv2d(4, 3), ReLU(), Conv2d(4, 3), GlobalAveragePool2d()], x)
+        objective = case.objective(1, np.ones((n_samples, 4)))
+        objective.value_and_grad(case.random_params())
+        memory = objective._memory
+        peaks.append(memory.n_bytes + sum(n_bytes for n_bytes, _ in memory._scratch.values()))
+    # Patches alone would be nine times as large as the images.
+    assert peaks[1] < 6 * x.nbytes
+    assert peaks[1] < 12 * peaks[0]
 
 
 def test_flattened_images_are_multiplied_as_rows_of_a_table_are():
