@@ -177,7 +177,7 @@ def _penalise(tracer: Tracer, case: Case, params: Symbol, grad: Symbol) -> None:
     else:
         factor = tracer.given("alpha", () if case.penalty == "number" else (n_models, 1))
         weights, grad = params[:, :n_weights], grad[:, :n_weights]
-    penalty: Any = weights * factor
+    penalty = xp.multiply(weights, factor)
     if case.weight_models:
         penalty /= tracer.given("weight_sum", (case.weight_models, 1))
     xp.vecdot(weights, penalty, out=tracer.given("l2", (n_models,)))
