@@ -13,7 +13,7 @@ import skopt_dl
 from skopt_dl.backends import Backend, backend_of, cuda_problem, get_backend
 from skopt_dl.networks import DensePool, fold, raw_output
 from skopt_dl.optimizers import LBFGS, SGD, Adam
-from skopt_dl.programs.tracing import OWN_FUNCTIONS
+from skopt_dl.programs.namespace import OWN_FUNCTIONS
 from skopt_dl.schedules import Cosine
 from skopt_dl.training import Stopping, Validation, minimise
 

@@ -3,9 +3,11 @@
 from skopt_dl.programs.convolving import Geometry
 from skopt_dl.programs.engine import Binding, Memory
 from skopt_dl.programs.instructions import Instruction, Program
+from skopt_dl.programs.namespace import Namespace
 from skopt_dl.programs.parts import calls_in_parts
 from skopt_dl.programs.reverse import differentiate
-from skopt_dl.programs.tracing import HostScalar, Namespace, Symbol, Tracer, TracingError
+from skopt_dl.programs.symbols import HostScalar, Symbol, TracingError
+from skopt_dl.programs.tracing import Tracer
 from skopt_dl.programs.values import Buffer, Value
 
 __all__ = [

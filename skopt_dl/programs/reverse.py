@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from skopt_dl.programs.instructions import Operand
-from skopt_dl.programs.tracing import Node, Symbol, Tracer, TracingError
+from skopt_dl.programs.symbols import Symbol, TracingError
+from skopt_dl.programs.tracing import Node, Tracer
 from skopt_dl.programs.values import VIEWS, Buffer, Value
 
 Rule = Callable[..., Any]
