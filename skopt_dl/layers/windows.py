@@ -19,7 +19,7 @@ class Sides:
     def accepts(self, value: Any) -> bool:
         sides = value if isinstance(value, tuple | list) and len(value) == 2 else (value,)
         return all(
-            isinstance(side, numbers.Integral) and not isinstance(side, bool) and side >= 1
+            isinstance(side, numbers.Integral) and not isinstance(side, bool) and int(side) >= 1
             for side in sides
         )
 
