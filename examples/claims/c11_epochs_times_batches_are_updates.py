@@ -23,6 +23,8 @@ class Counting(SGD):
     """Plain descent that keeps the number of each of its updates."""
 
     numbers: list[int] = []
+    # Each call counts, so it must be called at every step.
+    traceable = False
 
     def update(self, grad, state, params, step):
         self.numbers.append(step.number)

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from skopt_dl.lab.formulas import names_in, statements
-from skopt_dl.optimizers import Formula, Optimizer, Step, fill_state
+from skopt_dl.optimizers import Formula, Optimizer, Step
+from skopt_dl.optimizers.base import fill_state
 
 Array = Any
 

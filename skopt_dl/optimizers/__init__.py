@@ -1,6 +1,6 @@
 """Optimizers: the base classes for your own, and the classics."""
 
-from skopt_dl.optimizers.base import Minimizer, MinimizerResult, Optimizer, Step, fill_state
+from skopt_dl.optimizers.base import Minimizer, MinimizerResult, Optimizer, Step
 from skopt_dl.optimizers.classics import (
     SGD,
     AdaDelta,
@@ -41,5 +41,4 @@ __all__ = [
     "Scale",
     "Step",
     "TwoSlotOptimizer",
-    "fill_state",
 ]

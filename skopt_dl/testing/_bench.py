@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from skopt_dl.objectives import GivenGradients, Layout, Objective, Quadratic
-from skopt_dl.optimizers import Optimizer, Step, fill_state
+from skopt_dl.optimizers import Optimizer, Step
+from skopt_dl.optimizers.base import fill_state
 from skopt_dl.testing._rules import broken
 from skopt_dl.training import ModelRun, minimise
 

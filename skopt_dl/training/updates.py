@@ -13,7 +13,8 @@ import numpy as np
 from skopt_dl._params import Interval
 from skopt_dl.backends import Backend
 from skopt_dl.objectives import Layout
-from skopt_dl.optimizers import Optimizer, Step, fill_state
+from skopt_dl.optimizers import Optimizer, Step
+from skopt_dl.optimizers.base import fill_state
 from skopt_dl.programs import calls_in_parts
 from skopt_dl.programs.values import host_dtype
 from skopt_dl.schedules import Progress, Schedule, rate_at

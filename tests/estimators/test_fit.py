@@ -384,6 +384,7 @@ def test_interrupted_run_warns_and_keeps_what_it_has(monkeypatch):
 
     original = SGD.update
     monkeypatch.setattr(SGD, "update", interrupt)
+    monkeypatch.setattr(SGD, "traceable", False)
     model = MLPClassifier(20, optimizer="sgd", random_state=0)
     with pytest.warns(UserWarning, match="interrupted by user in epoch 4"):
         model.fit(DIGITS, LABELS)
