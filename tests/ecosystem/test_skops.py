@@ -23,7 +23,7 @@ from skops.io.exceptions import UntrustedTypesFoundException
 from skopt_dl import MLPClassifier, MLPRegressor, make_optimizer, optimizers
 from skopt_dl.networks import FromFitted
 from skopt_dl.networks.losses import Quantile
-from skopt_dl.optimizers import SGD, Minimizer, Optimizer, TwoSlotOptimizer
+from skopt_dl.optimizers import SGD, Minimizer, Optimizer, PartialOptimizer, TwoSlotOptimizer
 from skopt_dl.schedules import Cosine, WarmUp
 
 # Trainings are short on purpose.
@@ -163,7 +163,7 @@ def test_loaded_model_trains_on_as_if_it_had_not_been_away(name):
     assert (loaded.n_steps_, loaded.t_) == (model.n_steps_, model.t_)
 
 
-BASES = (Optimizer, Minimizer, TwoSlotOptimizer)
+BASES = (Optimizer, Minimizer, PartialOptimizer, TwoSlotOptimizer)
 OPTIMIZERS = [
     found
     for found in (getattr(optimizers, name) for name in optimizers.__all__)
