@@ -154,8 +154,8 @@ class Network:
     @property
     def key(self) -> Hashable:
         """Equal for networks that can share a stack."""
-        layers = tuple((path, *_form(layer)) for path, layer, _ in self._found)
-        return layers, self.input_shape, _form(self.loss)
+        layers = tuple((path, *form_of(layer)) for path, layer, _ in self._found)
+        return layers, self.input_shape, form_of(self.loss)
 
     @property
     def per_model(self) -> list[float]:
@@ -226,7 +226,7 @@ def _number(parameters: Sequence[tuple[Path, Parameter]]) -> dict[tuple[Path, st
     return names
 
 
-def _form(component: Any) -> tuple[type[Any], str]:
+def form_of(component: Any) -> tuple[type[Any], str]:
     """What makes two layers or losses the same; much faster than scikit-learn's ``repr``."""
     params = component.get_params(deep=False)
     differing = getattr(component, "per_model", ())

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from skopt_dl.layers import Activation, Layer, Pass
-from skopt_dl.networks.network import Network
+from skopt_dl.networks.network import Network, form_of
 from skopt_dl.objectives import Layout
 from skopt_dl.programs import Program, Symbol, Tracer, differentiate
 from skopt_dl.programs.values import host_dtype, pattern
@@ -222,15 +222,31 @@ def prediction_program(case: Case, hidden: bool = False) -> Program:
     return tracer.program()
 
 
+@dataclass(frozen=True)
+class _ValueCase:
+    loss: Any = field(hash=False, compare=False)
+    key: Any
+    shape: tuple[int, ...]
+    y_models: int
+    dtype: str
+    of_rest: bool
+
+
 def value_program(
-    loss: Any, shape: Sequence[int], y_models: int, dtype: str, of_rest: bool
+    loss: Any, shape: Sequence[int], y_models: int, dtype: Any, of_rest: bool
 ) -> Program:
     """The loss of each sample, ``value``, of ``raw`` outputs and targets ``y``."""
-    tracer = Tracer(dtype)
+    name = host_dtype(dtype).name
+    return _value_program(_ValueCase(loss, form_of(loss), tuple(shape), y_models, name, of_rest))
+
+
+@lru_cache(maxsize=256)
+def _value_program(case: _ValueCase) -> Program:
+    tracer, shape = Tracer(case.dtype), case.shape
     raw = tracer.given("raw", shape, order=OUTPUT_MAJOR)
-    y = tracer.given("y", (y_models, *shape[1:]), order=OUTPUT_MAJOR)
-    function: Callable[..., Symbol] = loss.value_of_rest if of_rest else loss.value
-    tracer.assign(tracer.given("value", tuple(shape[:2])), function(tracer.xp, raw, y))
+    y = tracer.given("y", (case.y_models, *shape[1:]), order=OUTPUT_MAJOR)
+    function: Callable[..., Symbol] = case.loss.value_of_rest if case.of_rest else case.loss.value
+    tracer.assign(tracer.given("value", shape[:2]), function(tracer.xp, raw, y))
     return tracer.program()
 
 
