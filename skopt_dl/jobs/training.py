@@ -76,8 +76,9 @@ def _train(
         leaders=_leaders(jobs),
     )
     b = get_backend(job.device)
-    starts = [each.params if each.snapshot is None else each.snapshot.params for each in jobs]
-    params = b.asarray(np.stack(starts))
+    params = b.asarray(
+        np.stack([each.params if each.snapshot is None else each.snapshot.params for each in jobs])
+    )
     dtype, n_params = params.dtype, job.network.layout.size
     if len(jobs) == 1:
         # Nobody goes back to where a model alone began.

@@ -284,7 +284,7 @@ class FittedLoss:
                 n_models=n_models,
                 sample_weight=self._weights,
             )
-            place = self._b.xp.empty_like(objective.scratch)
+            place = self._y.empty((n_models, self.n_params))
             self._prepared = objective, objective.load(self._block), place
         return self._prepared
 

@@ -203,12 +203,10 @@ def _changes(optimizers: Sequence[Optimizer], gradients: np.ndarray, planned: in
     Their schedules are laid out for the steps that were planned.
     """
     n_runs, n_steps, n_params = gradients.shape
-    params, scratch = np.zeros((n_runs, n_params)), np.empty((n_runs, n_params))
+    params = np.zeros((n_runs, n_params))
     layout = Layout.from_shapes([("x", "hidden", (1, n_params))])
     progress = [Progress(n_steps=planned) for _ in range(n_runs)]
-    group = UpdateGroup(
-        backend_of(params), optimizers, params, scratch, layout, progress, [None] * n_runs
-    )
+    group = UpdateGroup(backend_of(params), optimizers, params, layout, progress, [None] * n_runs)
     changes = np.empty_like(gradients)
     for step in range(n_steps):
         params[:] = 0.0

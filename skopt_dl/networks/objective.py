@@ -133,7 +133,6 @@ class NetworkObjective(Objective):
         self._b = b
         self._x, self._y, self._weight = x, y, sample_weight
         self._grad = y.empty((n_models, self.layout.size))
-        self.scratch = b.xp.empty_like(self._grad)
         if network.statistics.size:
             shape = n_models, network.statistics.size
             fresh = b.zeros(shape, like=self._grad) if statistics is None else statistics

@@ -58,8 +58,6 @@ class Objective:
     ----------
     n_samples : int
         What a batch of everything holds.
-    scratch : array of shape (K, P) or None
-        A work array that others may use between two calls.
     keeps_draws : bool
         Set by who is going to call `gradient_at`, before `grad`.
     statistics : array of shape (K, S) or None
@@ -67,7 +65,6 @@ class Objective:
     """
 
     n_samples = 1
-    scratch: Array = None
     keeps_draws = False
     statistics: Array = None
 

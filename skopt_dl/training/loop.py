@@ -217,9 +217,6 @@ class Stack:
             run.snapshot = partial(self._snapshot, row)
 
     def _make_groups(self, states: Sequence[dict[str, np.ndarray] | None]) -> None:
-        scratch = self.objective.scratch
-        if scratch is None:
-            scratch = self.b.xp.empty_like(self.params)
         self.groups: list[tuple[slice, UpdateGroup]] = []
         optimizers = [run.optimizer for run in self.runs]
         progress = [run.progress for run in self.runs]
@@ -228,7 +225,6 @@ class Stack:
                 self.b,
                 optimizers[rows],
                 self.params[rows, :],
-                scratch[rows, :],
                 self.objective.layout,
                 progress[rows],
                 states[rows],
@@ -436,11 +432,14 @@ class Stack:
         run.current = run.current_state = run.snapshot = None
         run.state = {}
         if run.stop_reason != "diverged":
-            run.state = {**run.standing, **self._state(row)}
+            run.state = {**run.standing, **self._state(row, is_training=False)}
 
-    def _state(self, row: int) -> dict[str, Any]:
-        """What is needed to go on with one model, on the host."""
-        state = _copy_on_host(self.b, self._row_state(row))
+    def _state(self, row: int, is_training: bool = True) -> dict[str, Any]:
+        """What is needed to go on with one model, on the host.
+
+        A model alone that trains no more may keep the buffers.
+        """
+        state = _on_host(self.b, self._row_state(row), copy=self.params.shape[0] > 1 or is_training)
         if self.averages is not None or _averages_itself(self.runs[row]):
             state["params"] = self._trained(row)
         return state
@@ -466,10 +465,13 @@ class Stack:
         return Snapshot.of(run, self._state(row), self._trained(row), checkpoints, generator)
 
 
-def _copy_on_host(b: Backend, state: Any) -> Any:
+def _on_host(b: Backend, state: Any, copy: bool) -> Any:
     """Numbers as they are, and arrays as NumPy's, in dicts and lists."""
     if isinstance(state, dict):
-        return {name: _copy_on_host(b, value) for name, value in state.items()}
+        return {name: _on_host(b, value, copy) for name, value in state.items()}
     if isinstance(state, list):
-        return [_copy_on_host(b, value) for value in state]
-    return state if isinstance(state, float) else b.to_numpy(state).copy()
+        return [_on_host(b, value, copy) for value in state]
+    if isinstance(state, float):
+        return state
+    array = b.to_numpy(state)
+    return array.copy() if copy else array

@@ -117,7 +117,7 @@ class UpdateGroup:
     b : Backend
     optimizers : sequence of Optimizer
         One for each row, alike in `structure`.
-    params, scratch : array of shape (K, P)
+    params : array of shape (K, P)
         The rows of this group.
     layout : Layout
     progress : sequence of Progress
@@ -138,7 +138,6 @@ class UpdateGroup:
         b: Backend,
         optimizers: Sequence[Optimizer],
         params: Array,
-        scratch: Array,
         layout: Layout,
         progress: Sequence[Progress],
         states: Sequence[dict[str, Array] | None],
@@ -161,7 +160,7 @@ class UpdateGroup:
         self.needs_loss = "loss" in optimizers[0].needs
         self.needs_gradient = "gradient" in optimizers[0].needs
         self.step = step = Step()
-        step.xp, step.layout, step.scratch = b.xp, layout, scratch
+        step.xp, step.layout = b.xp, layout
         step.number = progress[0].step
         self._coefficients: dict[str, Array] = {}
         step.coefficients = self._coefficients
@@ -304,6 +303,8 @@ class UpdateGroup:
 
     def _call(self, grad: Array, loss: Array | None) -> None:
         """Update as the code says, run with arrays."""
+        if not hasattr(self.step, "scratch"):
+            self.step.scratch = self._b.xp.empty_like(self._params)
         self.step.loss = loss
         change = self._optimizer.update(grad, self.state, self._params, self.step)
         if getattr(change, "shape", None) != self._params.shape:
