@@ -119,6 +119,7 @@ BOOLEAN = InstanceOf((bool, np.bool_), "True or False")
 POSITIVE = Interval(0, math.inf, "()")
 NOT_NEGATIVE = Interval(0, math.inf, "[)")
 FRACTION = Interval(0, 1, "[)")
+COUNT = Interval(1, math.inf, "[)", integer=True)
 
 
 # What other libraries call things that have another name here.

@@ -21,11 +21,11 @@ from sklearn.callback import CallbackContext
 
 from skopt_dl._files import replaceable, write_whole
 from skopt_dl._params import (
+    COUNT,
     NOT_NEGATIVE,
     Configurable,
     Function,
     InstanceOf,
-    Interval,
     did_you_mean,
 )
 from skopt_dl._printing import print_line
@@ -194,7 +194,7 @@ class EarlyStopping(_Monitor):
     stays_here = False
     constraints = {
         "monitor": MONITOR,
-        "patience": Interval(1, np.inf, "[)", integer=True),
+        "patience": COUNT,
         "tol": NOT_NEGATIVE,
     }
 
@@ -304,7 +304,7 @@ class LearningRatePrinter(EpochCallback):
         Print after each so many epochs at most.
     """
 
-    constraints = {"every": Interval(1, np.inf, "[)", integer=True)}
+    constraints = {"every": COUNT}
 
     def __init__(self, every: int = 1):
         self.every = every
@@ -350,7 +350,7 @@ class WeightPath(EpochCallback):
     True
     """
 
-    constraints = {"every": Interval(1, np.inf, "[)", integer=True)}
+    constraints = {"every": COUNT}
 
     def __init__(self, every: int = 1):
         self.every = every

@@ -21,7 +21,15 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from skopt_dl._params import FRACTION, NOT_NEGATIVE, POSITIVE, Configurable, InstanceOf, Interval
+from skopt_dl._params import (
+    COUNT,
+    FRACTION,
+    NOT_NEGATIVE,
+    POSITIVE,
+    Configurable,
+    InstanceOf,
+    Interval,
+)
 
 
 class Progress:
@@ -115,7 +123,7 @@ class StepDecay(Schedule):
     constraints = {
         "initial_learning_rate": POSITIVE,
         "drop": POSITIVE,
-        "every": Interval(1, math.inf, "[)", integer=True),
+        "every": COUNT,
     }
 
     def __init__(self, initial_learning_rate: float = 0.01, drop: float = 0.5, every: int = 10):
@@ -208,7 +216,7 @@ class WarmUp(Schedule):
     per_step = True
     constraints = {
         "schedule": (POSITIVE, InstanceOf(Schedule, "a Schedule")),
-        "steps": Interval(1, math.inf, "[)", integer=True),
+        "steps": COUNT,
         "start_factor": Interval(0, 1, "[]"),
     }
 

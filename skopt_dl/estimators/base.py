@@ -17,6 +17,7 @@ from sklearn.utils.validation import validate_data
 
 from skopt_dl._params import (
     BOOLEAN,
+    COUNT,
     NOT_NEGATIVE,
     POSITIVE,
     Function,
@@ -65,7 +66,6 @@ from skopt_dl.plugins import MissingPluginError, find
 from skopt_dl.search import run
 from skopt_dl.training import HISTORY_COLUMNS, History, ModelRun, Stopping
 
-_COUNT = Interval(1, math.inf, "[)", integer=True)
 _NONE = Options((None,))
 
 
@@ -126,11 +126,11 @@ class BaseNeuralNet(CallbackSupportMixin, NamedComponents):
 
     constraints = {
         "alpha": NOT_NEGATIVE,
-        "batch_size": (Options(("auto", "full")), _COUNT),
-        "max_iter": _COUNT,
+        "batch_size": (Options(("auto", "full")), COUNT),
+        "max_iter": COUNT,
         "shuffle": BOOLEAN,
         "tol": NOT_NEGATIVE,
-        "n_iter_no_change": (_COUNT, Options((math.inf,))),
+        "n_iter_no_change": (COUNT, Options((math.inf,))),
         "early_stopping": BOOLEAN,
         "validation_fraction": Interval(0, 1, "()"),
         "scoring": (_NONE, InstanceOf(str, "a scorer's name"), Function("a scorer")),

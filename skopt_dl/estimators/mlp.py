@@ -10,15 +10,13 @@ import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skopt_dl._params import BOOLEAN, FRACTION, Interval
+from skopt_dl._params import BOOLEAN, COUNT, FRACTION
 from skopt_dl.backends import get_backend, one_blas_thread
 from skopt_dl.estimators.base import BaseNeuralNet
 from skopt_dl.estimators.export import to_sklearn
 from skopt_dl.estimators.tabular import TabularPipeline, UpTo, on_class_only, tabular_pipeline
 from skopt_dl.layers import Activation
 from skopt_dl.networks import DenseNetwork, Loss, Network, fold, hidden_outputs
-
-_COUNT = Interval(1, math.inf, "[)", integer=True)
 
 
 def _is_sequence(value: Any) -> bool:
@@ -129,7 +127,7 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNeuralNet):
     def _hidden_layer_sizes(self) -> list[int]:
         sizes = self.hidden_layer_sizes
         sizes = list(sizes) if _is_sequence(sizes) else [sizes]
-        if not all(_COUNT.accepts(size) for size in sizes):
+        if not all(COUNT.accepts(size) for size in sizes):
             raise ValueError(
                 f"hidden_layer_sizes of {type(self).__name__} must be an int or a sequence of "
                 f"ints, all at least 1; got {self.hidden_layer_sizes!r}."

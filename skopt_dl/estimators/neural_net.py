@@ -9,13 +9,11 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
-from skopt_dl._params import Constraints, Interval
+from skopt_dl._params import COUNT, Constraints
 from skopt_dl.estimators.base import BaseNeuralNet
 from skopt_dl.networks import Loss, Network
 from skopt_dl.networks.building import build, layer_named
 from skopt_dl.plugins import make
-
-_COUNT = Interval(1, math.inf, "[)", integer=True)
 
 
 class BaseAnyNetwork(BaseNeuralNet):
@@ -99,7 +97,7 @@ class BaseAnyNetwork(BaseNeuralNet):
         if shape is None:
             return None
         sizes = shape if isinstance(shape, list | tuple) else (shape,)
-        if not sizes or not all(_COUNT.accepts(size) for size in sizes):
+        if not sizes or not all(COUNT.accepts(size) for size in sizes):
             raise ValueError(
                 f"input_shape of {type(self).__name__} must be None or the shape of one sample, "
                 f"such as (8, 8, 1); got {shape!r}."

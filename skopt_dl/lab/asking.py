@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from skopt_dl._memory import in_words, n_bytes_of_memory
-from skopt_dl._params import BOOLEAN, Constraint, Interval, Options
+from skopt_dl._params import BOOLEAN, COUNT, Constraint, Interval, Options
 from skopt_dl.objectives import Function
 from skopt_dl.optimizers import Minimizer, Optimizer
 from skopt_dl.plugins import make_optimizer
@@ -21,10 +21,9 @@ AnyOptimizer = str | Optimizer | Minimizer
 # What a run has besides its steps, as measured: arrays of parameters, and bytes of objects.
 ARRAYS, RUN_BYTES = 10, 2500
 
-AT_LEAST_ONE = Interval(1, np.inf, "[)", integer=True)
 ALLOWED: Mapping[str, Constraint] = {
     "sampling": SAMPLING,
-    "n_steps": AT_LEAST_ONE,
+    "n_steps": COUNT,
     "tol": Interval(0, np.inf, "[)"),
     "dtype": Options(("float64", "float32")),
     "record": BOOLEAN,
@@ -96,9 +95,9 @@ def given_starts(objective: Function, starts: Any) -> np.ndarray | int:
     if starts is None:
         return objective.check_points(objective.start, "start")
     if isinstance(starts, numbers.Integral):
-        if not AT_LEAST_ONE.accepts(starts):
+        if not COUNT.accepts(starts):
             raise ValueError(
-                f"starts must be points, or how many to draw, {AT_LEAST_ONE}; got {starts!r}."
+                f"starts must be points, or how many to draw, {COUNT}; got {starts!r}."
             )
         return int(starts)
     return objective.check_points(starts, "starts")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from skopt_dl._params import BOOLEAN, Interval
+from skopt_dl._params import BOOLEAN, COUNT
 from skopt_dl.layers.base import Array, Layer, Parameter, Pass, Shape
 from skopt_dl.layers.sequences import check_sequences
 
@@ -37,7 +37,7 @@ class Attention(Layer):
     """
 
     constraints = {
-        "n_heads": Interval(1, math.inf, "[)", integer=True),
+        "n_heads": COUNT,
         "causal": BOOLEAN,
         "bias": BOOLEAN,
     }

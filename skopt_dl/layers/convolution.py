@@ -6,12 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from skopt_dl._params import BOOLEAN, POSITIVE, InstanceOf, Interval
+from skopt_dl._params import BOOLEAN, COUNT, POSITIVE, InstanceOf
 from skopt_dl.layers.base import Array, Parameter, Pass, Shape
 from skopt_dl.layers.windows import Sliding, Windows
 from skopt_dl.programs import Geometry
-
-COUNT = Interval(1, math.inf, "[)", integer=True)
 
 
 class Conv2d(Sliding):

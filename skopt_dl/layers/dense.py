@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from skopt_dl._params import BOOLEAN, POSITIVE, InstanceOf, Interval
+from skopt_dl._params import BOOLEAN, COUNT, POSITIVE, InstanceOf
 from skopt_dl.layers.base import Array, Layer, Parameter, Pass, Shape
 
 
@@ -23,7 +23,7 @@ class Dense(Layer):
     """
 
     constraints = {
-        "n_units": Interval(1, math.inf, "[)", integer=True),
+        "n_units": COUNT,
         "bias": BOOLEAN,
         "gain": (POSITIVE, InstanceOf(type(None), "None")),
     }

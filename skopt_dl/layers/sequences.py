@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from skopt_dl._params import Interval
+from skopt_dl._params import COUNT, Interval
 from skopt_dl.layers.base import Array, Layer, Parameter, Pass, Shape
 
 # Whole numbers up to here are floats of single precision.
@@ -36,7 +35,7 @@ class Embedding(Layer):
 
     constraints = {
         "n_tokens": Interval(1, MAX_TOKENS, "[]", integer=True),
-        "n_units": Interval(1, math.inf, "[)", integer=True),
+        "n_units": COUNT,
     }
 
     def __init__(self, n_tokens: int, n_units: int):

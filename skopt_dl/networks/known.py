@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from skopt_dl._params import Configurable, Interval
+from skopt_dl._params import COUNT, Configurable
 from skopt_dl.layers import (
     BatchNorm,
     Conv2d,
@@ -16,8 +15,6 @@ from skopt_dl.layers import (
     Residual,
 )
 from skopt_dl.layers.base import Shape
-
-_COUNT = Interval(1, math.inf, "[)", integer=True)
 
 
 class LeNet(Configurable):
@@ -37,7 +34,7 @@ class LeNet(Configurable):
     10
     """
 
-    constraints = {"n_channels": _COUNT, "n_units": _COUNT}
+    constraints = {"n_channels": COUNT, "n_units": COUNT}
 
     def __init__(self, n_channels: int = 16, n_units: int = 64):
         self.n_channels = n_channels
@@ -67,7 +64,7 @@ class ResNet(Configurable):
     9
     """
 
-    constraints = {"n_channels": _COUNT, "n_blocks": _COUNT}
+    constraints = {"n_channels": COUNT, "n_blocks": COUNT}
 
     def __init__(self, n_channels: int = 16, n_blocks: int = 3):
         self.n_channels = n_channels

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import numpy as np
 
-from skopt_dl._params import Interval
+from skopt_dl._params import COUNT
 from skopt_dl.optimizers.base import Minimizer, MinimizerResult
 
 
@@ -27,8 +26,8 @@ class LBFGS(Minimizer):
     """
 
     constraints = {
-        "memory": Interval(1, math.inf, "[)", integer=True),
-        "max_fun": Interval(1, math.inf, "[)", integer=True),
+        "memory": COUNT,
+        "max_fun": COUNT,
     }
 
     def __init__(self, memory: int = 10, max_fun: int = 15000):

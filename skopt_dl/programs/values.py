@@ -94,10 +94,6 @@ class Value:
     def dtype(self) -> np.dtype[Any]:
         return self.like.dtype
 
-    def is_same(self, other: Value) -> bool:
-        """Whether another is the same part of the same buffer, seen in the same way."""
-        return self.buffer is other.buffer and self.steps == other.steps
-
     def may_overlap(self, other: Value) -> bool:
         """Whether another may have memory in common with it; exact where that is soon known."""
         same = self.buffer is other.buffer
