@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +10,7 @@ import cupyx
 import numpy as np
 from cupyx.scipy.special import erf
 
-from skopt_dl.backends._base import Array, Backend
+from skopt_dl.backends._base import Array, Backend, cut_block
 
 
 class CuPyBackend(Backend):
@@ -57,8 +56,7 @@ class CuPyBackend(Backend):
         return cupy.empty(n_bytes, cupy.uint8)
 
     def cut(self, memory: Any, start: int, shape: tuple[int, ...], dtype: Any) -> Array:
-        n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
-        return memory[start : start + n_bytes].view(dtype).reshape(shape)
+        return cut_block(memory, start, shape, dtype)
 
     def rectify_gradient(self, delta: Array, rectified: Array, out: Array) -> None:
         cupy.multiply(delta, rectified > 0, out=out)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from skopt_dl.backends._base import Array, Backend, run_all
+from skopt_dl.backends._base import Array, Backend, cut_block, run_all
 from skopt_dl.backends._tiles import Tiled, tiles
 
 # For floats of so many bytes: integers of their size, and the place of the sign.
@@ -128,8 +127,7 @@ class NumPyBackend(Backend):
         return block[start : start + n_bytes]
 
     def cut(self, memory: Any, start: int, shape: tuple[int, ...], dtype: Any) -> Array:
-        n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
-        return memory[start : start + n_bytes].view(dtype).reshape(shape)
+        return cut_block(memory, start, shape, dtype)
 
     def sum_on(self, terms: Array, total: Array | None) -> Array:
         # One after the other: reduce would add up one model's in pairs.

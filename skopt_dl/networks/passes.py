@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import count
 from typing import Any
 
 from skopt_dl.layers import Activation, Layer, Pass
@@ -63,8 +64,6 @@ class _Tracing(Pass):
     def __init__(self, tracer: Tracer, case: Case, training: bool):
         self.tracer, self.case = tracer, case
         self.xp, self.training = tracer.xp, training
-        # Results of all activations, for those who ask.
-        self.activations: list[Symbol] = []
         self._share: Symbol | None = None
         self._n_samples: Symbol | None = None
         self._draws = iter(enumerate(case.draws))
@@ -212,13 +211,11 @@ def prediction_program(case: Case, hidden: bool = False) -> Program:
         raw = network.forward(x, tensors, run)
         tracer.assign(tracer.given("raw", raw.shape), raw)
         return tracer.program()
+    numbers = count()
     for place, layer in enumerate(network.layers):
         x = network.layer_forward((place,), layer, x, tensors, run)
         if isinstance(layer, Activation):
-            number = len(run.activations)
-            run.activations.append(x)
-            target = tracer.given(f"hidden {number}", x.shape)
-            tracer.copy(x, target)
+            tracer.copy(x, tracer.given(f"hidden {next(numbers)}", x.shape))
     return tracer.program()
 
 
