@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from skopt_dl.programs.instructions import Instruction
 from skopt_dl.programs.values import Buffer, Value
@@ -29,21 +29,40 @@ def place(instructions: Sequence[Instruction]) -> tuple[dict[Buffer, int], int]:
         first = shared.get(buffer, buffer)
         begun = groups[first][0] if first in groups else born
         groups[first] = begun, dies, _n_bytes(first)
+    places, n_bytes = fit(groups)
+    return {buffer: places[shared.get(buffer, buffer)] for buffer in lives}, n_bytes
+
+
+def fit(lives: Mapping[Buffer, tuple[int, int, int]]) -> tuple[dict[Buffer, int], int]:
+    """Find places for buffers of which it is known when they live.
+
+    Parameters
+    ----------
+    lives : dict of Buffer to (int, int, int)
+        The first and the last moment of each, and its size in bytes.
+
+    Returns
+    -------
+    places : dict of Buffer to int
+        Where each begins, in bytes: a multiple of `ALIGNMENT`.
+    n_bytes : int
+        What all of them take.
+    """
     placed: list[tuple[int, int, int, int]] = []
     places: dict[Buffer, int] = {}
-    for first, (born, dies, size) in sorted(groups.items(), key=lambda item: -item[1][2]):
+    for buffer, (born, dies, n_bytes) in sorted(lives.items(), key=lambda item: -item[1][2]):
+        size = -(-n_bytes // ALIGNMENT) * ALIGNMENT
         start = 0
         for low, high, begun, ended in sorted(placed):
             if begun <= dies and born <= ended and low < start + size and start < high:
                 start = high
-        places[first] = start
+        places[buffer] = start
         placed.append((start, start + size, born, dies))
-    n_bytes = max((high for _, high, _, _ in placed), default=0)
-    return {buffer: places[shared.get(buffer, buffer)] for buffer in lives}, n_bytes
+    return places, max((high for _, high, _, _ in placed), default=0)
 
 
 def _n_bytes(buffer: Buffer) -> int:
-    return -(-buffer.like.size * buffer.like.itemsize // ALIGNMENT) * ALIGNMENT
+    return buffer.like.size * buffer.like.itemsize
 
 
 def _lives(instructions: Sequence[Instruction]) -> dict[Buffer, tuple[int, int]]:

@@ -1,0 +1,237 @@
+"""Programs, bound to arrays, as calls into C."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skopt_dl.backends import Backend
+from skopt_dl.programs import Binding, Buffer, Instruction, Memory, Program
+from skopt_dl.programs.values import pattern
+from skopt_dl_native import _interpreter
+from skopt_dl_native.lowering import Code, Lowering, Unsupported
+
+Call = Callable[[], Any]
+Signature = tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]
+
+
+class Segment(NamedTuple):
+    """Neighbouring instructions: words for them, or a program for NumPy."""
+
+    code: Code | None
+    program: Program | None
+
+
+class Plan(NamedTuple):
+    """A program in segments, for inputs of one layout.
+
+    Attributes
+    ----------
+    segments : list of Segment
+    n_models : int
+    shared : set of Buffer
+        The program's own that more than one segment uses: all models of them are in memory.
+    """
+
+    segments: list[Segment]
+    n_models: int
+    shared: set[Buffer]
+
+
+@lru_cache(maxsize=512)
+def plan(program: Program, signature: Signature, on_host: frozenset[str]) -> Plan:
+    """Part a program into what the interpreter can do and what is left to NumPy.
+
+    Parameters
+    ----------
+    program : Program
+    signature : tuple of (str, shape, strides)
+        Of all inputs that are arrays.
+    on_host : frozenset of str
+        Inputs that are no arrays; instructions that use them are NumPy's.
+    """
+    given = {
+        program.inputs[name]: np.lib.stride_tricks.as_strided(
+            np.empty((), program.inputs[name].like.dtype), shape, strides, writeable=False
+        )
+        for name, shape, strides in signature
+    }
+    buffers = {
+        value.buffer for each in program.instructions for value in (each.out, *each.values)
+    }
+    for buffer in buffers:
+        if buffer.array is not None and np.ndim(buffer.array):
+            given[buffer] = np.asarray(buffer.array)
+    n_models = max((b.like.shape[0] for b in buffers if b.like.ndim), default=1)
+    strangers = {program.inputs[name] for name in on_host}
+    parts: list[tuple[bool, list[Instruction]]] = []
+    for each in program.instructions:
+        native = _can(each, n_models, given, strangers)
+        if parts and parts[-1][0] == native:
+            parts[-1][1].append(each)
+        else:
+            parts.append((native, [each]))
+    users: dict[Buffer, set[int]] = {}
+    for number, (native, instructions) in enumerate(parts):
+        for each in instructions:
+            for value in (each.out, *each.values):
+                if value.buffer.is_own:
+                    # What NumPy works on is in memory as well.
+                    users.setdefault(value.buffer, set()).update({number} if native else {number, -1})
+    shared = {buffer for buffer, numbers in users.items() if len(numbers) > 1}
+    given |= {buffer: buffer.like for buffer in shared}
+    segments = []
+    for native, instructions in parts:
+        if native:
+            lowering = Lowering(n_models, given)
+            for each in instructions:
+                lowering.add(each)
+            segments.append(Segment(lowering.code(), None))
+        else:
+            segments.append(Segment(None, _part(program, instructions)))
+    return Plan(segments, n_models, shared)
+
+
+def _can(
+    instruction: Instruction,
+    n_models: int,
+    given: Mapping[Buffer, np.ndarray],
+    strangers: set[Buffer],
+) -> bool:
+    """Whether the interpreter has words for an instruction."""
+    values = (instruction.out, *instruction.values)
+    if any(value.buffer in strangers for value in values):
+        return False
+    own = {value.buffer: value.buffer.like for value in values if value.buffer.is_own}
+    try:
+        # In memory of all models, which is the harder case, and in each one's own.
+        for known in (given, {**given, **own}):
+            lowering = Lowering(n_models, known)
+            lowering.add(instruction)
+            lowering.code()
+    except Unsupported:
+        return False
+    return True
+
+
+def _part(program: Program, instructions: list[Instruction]) -> Program:
+    return Program(
+        tuple(instructions), program.inputs, program.places, program.n_bytes, program.scalars
+    )
+
+
+class NativeCall:
+    """Words and the places that they are run with.
+
+    Attributes
+    ----------
+    code : Code
+    places : ndarray of int64 of shape (n_buffers, 2)
+        The address of each buffer, and of the rows that models have in it, or 0.
+    n_models : int
+    """
+
+    def __init__(self, code: Code, n_models: int, memory: Memory, kept: list[Any]):
+        self.code, self.n_models, self._memory, self._kept = code, n_models, memory, kept
+        self.places = np.zeros((len(code.buffers) + 1, 2), dtype=np.int64)
+        self.task = np.array([code.words.ctypes.data, self.places.ctypes.data], dtype=np.int64)
+        self._scratch = memory.scratch(
+            "native", (_interpreter.SLOT_BYTES + code.n_bytes,), np.dtype(bool)
+        )
+
+    def __call__(self) -> None:
+        _interpreter.run(self.task, 0, 1, 0, self.n_models, self._scratch)
+
+
+class NativeBinding:
+    """A program, bound to arrays; see `skopt_dl.programs.Binding`."""
+
+    def __init__(
+        self,
+        b: Backend,
+        program: Program,
+        arrays: Mapping[str, Any],
+        memory: Memory,
+        functions: Mapping[str, Callable[[Any], None]] | None = None,
+    ):
+        self._b, self.program, self._memory = b, program, memory
+        self._arrays = {name: arrays[name] for name in program.inputs if name in arrays}
+        self._functions = functions
+        self._host: dict[int, Binding] = {}
+        self._constants: list[Any] = []
+
+    def calls(self, **arrays: Any) -> list[Call]:
+        """The program as calls without arguments, for inputs that are given now."""
+        given = self._arrays | {name: arrays[name] for name in self.program.inputs if name in arrays}
+        found: dict[str, tuple[Any, Any]] = {}
+        on_host = []
+        for name, each in given.items():
+            array, rows = _array_of(each, self.program.inputs[name])
+            if array is None:
+                on_host.append(name)
+            else:
+                found[name] = array, rows
+        signature = tuple(
+            (name, _shape(array, rows), array.strides) for name, (array, rows) in found.items()
+        )
+        planned = plan(self.program, signature, frozenset(on_host))
+        places = {self.program.inputs[name]: pair for name, pair in found.items()}
+        block = self._memory.reserve(self.program.n_bytes) if planned.shared else None
+        for buffer in planned.shared:
+            places[buffer] = self._in_block(block, buffer), None
+        calls: list[Call] = []
+        for number, (code, program) in enumerate(planned.segments):
+            if code is not None:
+                calls.append(self._native(code, planned.n_models, places))
+            else:
+                assert program is not None
+                if number not in self._host:
+                    self._host[number] = Binding(
+                        self._b, program, self._arrays, self._memory, self._functions
+                    )
+                calls += self._host[number].calls(**arrays)
+        return calls
+
+    def _native(
+        self, code: Code, n_models: int, places: Mapping[Buffer, tuple[np.ndarray, Any]]
+    ) -> NativeCall:
+        kept: list[Any] = []
+        call = NativeCall(code, n_models, self._memory, kept)
+        for number, buffer in enumerate(code.buffers, 1):
+            array, rows = places.get(buffer) or (np.asarray(buffer.array), None)
+            kept += [array, rows]
+            call.places[number] = _address(array), 0 if rows is None else _address(rows)
+        return call
+
+    def _in_block(self, block: Any, buffer: Buffer) -> np.ndarray:
+        like = buffer.like
+        flat = block[self.program.places[buffer] :]
+        return np.ndarray(like.shape, like.dtype, flat, strides=like.strides)
+
+
+def _address(array: np.ndarray) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
+def _array_of(given: Any, buffer: Buffer) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """The array of an input, and which of its rows is which model's where that is not plain."""
+    if not hasattr(given, "product"):
+        return np.asarray(given), None
+    array = getattr(given, "array", None)
+    if array is None:
+        return None, None
+    runs = given._runs
+    if not runs:
+        return array, None
+    rows = np.empty(buffer.like.shape[0], dtype=np.int64)
+    for i, run in enumerate(runs):
+        rows[run] = i
+    return array, rows
+
+
+def _shape(array: np.ndarray, rows: np.ndarray | None) -> tuple[int, ...]:
+    return array.shape if rows is None else (len(rows), *array.shape[1:])

@@ -1,0 +1,688 @@
+"""From instructions on arrays ``(K, …)`` to the words that the interpreter runs for one model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from skopt_dl.programs import Buffer, Instruction, Value
+from skopt_dl.programs.instructions import ELEMENTWISE
+from skopt_dl.programs.memory import fit
+from skopt_dl.programs.values import order_of, pattern, resolve
+from skopt_dl_native import words as w
+
+# What models of a stack are apart in a pattern of memory that each has for itself: more than any
+# view reaches, so that a view that mixes models is found out.
+FAR = 1 << 44
+MAX_AXES, MAX_REGISTERS = 8, 200
+
+
+class Unsupported(Exception):
+    """An instruction that the interpreter has no words for; it is left to NumPy."""
+
+
+class View(NamedTuple):
+    """One model's part of a value.
+
+    Attributes
+    ----------
+    buffer : Buffer
+    offset : int
+        Bytes from where the buffer begins.
+    models : int
+        Bytes from one model's part to the next.
+    shape, strides : tuple of int
+        Without the axis of models; strides in bytes.
+    dtype : dtype
+    """
+
+    buffer: Buffer
+    offset: int
+    models: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def place(self) -> tuple[Any, ...]:
+        """What is equal for views of the same elements in the same order."""
+        return self.offset, self.models, self.shape, self.strides, self.dtype
+
+    def broadcast(self, shape: tuple[int, ...]) -> View:
+        """The view repeated along axes."""
+        new = len(shape) - len(self.shape)
+        strides = (0,) * new + tuple(
+            0 if length == 1 else stride
+            for length, stride in zip(self.shape, self.strides, strict=True)
+        )
+        return self._replace(shape=shape, strides=strides)
+
+    def along(self, axes: Sequence[int]) -> tuple[int, ...]:
+        return tuple(self.strides[axis] for axis in axes)
+
+
+Number = float | int | bool
+
+
+@dataclass
+class Step:
+    """One function of each element: what a run consists of."""
+
+    function: int
+    dtype: np.dtype[Any]
+    out: View
+    inputs: list[View | Number]
+
+    @property
+    def views(self) -> list[View]:
+        """The arrays among the inputs."""
+        return [each for each in self.inputs if isinstance(each, View)]
+
+
+@dataclass
+class Run:
+    """Steps that are done for some elements after the other."""
+
+    steps: list[Step] = field(default_factory=list)
+
+    def admits(self, step: Step) -> bool:
+        """Whether one more step keeps the meaning of all: elements depend on their own alone."""
+        first = self.steps[0].out
+        if step.out.shape != first.shape or _order(step.out) != _order(first):
+            return False
+        n_registers = sum(len(each.inputs) + 1 for each in (*self.steps, step))
+        if n_registers > MAX_REGISTERS // 2:
+            return False
+        before = [each.out for each in self.steps]
+        read = [view for each in self.steps for view in each.views]
+        for view in step.views:
+            wide = view.broadcast(step.out.shape)
+            if any(_differ(wide, out) for out in before):
+                return False
+        return not any(
+            _differ(step.out, other.broadcast(step.out.shape)) for other in [*before, *read]
+        )
+
+
+def _differ(view: View, other: View) -> bool:
+    """Whether two views are of one buffer, but not of the same elements in the same order."""
+    return view.buffer is other.buffer and view.place != other.place
+
+
+def _order(view: View) -> tuple[int, ...]:
+    """Axes from the outermost in memory to the innermost, those of length 1 left out."""
+    axes = [axis for axis, length in enumerate(view.shape) if length > 1]
+    return tuple(sorted(axes, key=lambda axis: -abs(view.strides[axis])))
+
+
+class Code(NamedTuple):
+    """Words for the interpreter.
+
+    Attributes
+    ----------
+    words : ndarray of int64
+    buffers : tuple of Buffer
+        Those that are handed in, from buffer 1 on.
+    n_bytes : int
+        Memory of one model, besides the slots.
+    """
+
+    words: np.ndarray
+    buffers: tuple[Buffer, ...]
+    n_bytes: int
+
+
+class Lowering:
+    """Instructions, and what is known of the arrays that they work on.
+
+    Parameters
+    ----------
+    n_models : int
+    given : dict of Buffer to ndarray
+        Patterns of what lies outside: inputs, constants, and what NumPy's part works on.
+    """
+
+    def __init__(self, n_models: int, given: Mapping[Buffer, np.ndarray]):
+        self.n_models, self._given = n_models, given
+        self._patterns: dict[Buffer, np.ndarray] = {}
+        self.records: list[Run | Callable[[Encoder], list[int]]] = []
+        # Which records a buffer is used in, and whether always as the same view.
+        self._uses: dict[Buffer, list[int]] = {}
+        self._views: dict[Buffer, set[Any]] = {}
+        self._written: set[Buffer] = set()
+
+    def is_own(self, buffer: Buffer) -> bool:
+        return buffer not in self._given
+
+    def view(self, value: Value) -> View:
+        """One model's part of a value.
+
+        Raises
+        ------
+        Unsupported
+            If models are not its first axis, or its dtype is none of the interpreter's.
+        """
+        buffer = value.buffer
+        if value.dtype not in w.DTYPES:
+            raise Unsupported(f"dtype {value.dtype}")
+        whole = self._patterns.get(buffer)
+        if whole is None:
+            whole = self._patterns[buffer] = self._pattern(buffer)
+        try:
+            found = resolve(np, value.steps, whole)
+        except ValueError as error:
+            raise Unsupported(str(error)) from None
+        offset = _address(found) - _address(whole)
+        if found.ndim == 0:
+            return View(buffer, offset, 0, (), (), value.dtype)
+        models = found.strides[0] if found.shape[0] > 1 else 0
+        if found.shape[0] not in (1, self.n_models):
+            raise Unsupported("models are not the first axis")
+        if found.shape[0] > 1 and self.is_own(buffer):
+            if models != FAR:
+                raise Unsupported("models are mixed")
+            models = 0
+        one = View(buffer, offset, models, found.shape[1:], found.strides[1:], value.dtype)
+        return one.broadcast(one.shape)
+
+    def _pattern(self, buffer: Buffer) -> np.ndarray:
+        if buffer in self._given:
+            return self._given[buffer]
+        like = buffer.like
+        if like.ndim == 0:
+            return pattern((), like.dtype)
+        inner = [axis - 1 for axis in order_of(like) if axis > 0]
+        one = pattern(like.shape[1:], like.dtype, inner)
+        return as_strided(one, like.shape, (FAR, *one.strides), writeable=False)
+
+    def operand(self, value: Any) -> View | Number:
+        """A view, or a number where a value is one."""
+        if not isinstance(value, Value):
+            return value
+        constant = value.buffer.array
+        if constant is not None and np.ndim(constant) == 0:
+            return constant.item() if hasattr(constant, "item") else constant
+        return self.view(value)
+
+    def add(self, instruction: Instruction) -> None:
+        """Take in an instruction."""
+        out = self.view(instruction.out)
+        if math.prod(out.shape) == 0 or any(math.prod(v.shape) == 0 for v in instruction.values):
+            raise Unsupported("there are no elements")
+        for record in list(_records(self, instruction, out)):
+            self._append(record)
+
+    def _append(self, record: Step | Other) -> None:
+        if isinstance(record, Step):
+            last = self.records[-1] if self.records else None
+            if isinstance(last, Run) and last.admits(record):
+                last.steps.append(record)
+            else:
+                self.records.append(Run([record]))
+            views = [record.out, *record.views]
+        else:
+            self.records.append(record.encode)
+            views = record.views
+        self._written.add(views[0].buffer)
+        for view in views:
+            self._uses.setdefault(view.buffer, []).append(len(self.records) - 1)
+            self._views.setdefault(view.buffer, set()).add(view.place)
+
+    def code(self) -> Code:
+        """The words of all that was taken in."""
+        own = [buffer for buffer in self._uses if self.is_own(buffer)]
+        in_slots = {
+            buffer
+            for buffer in own
+            if buffer in self._written
+            and len(set(self._uses[buffer])) == 1
+            and len(self._views[buffer]) == 1
+            and isinstance(self.records[self._uses[buffer][0]], Run)
+            and _fills(self._patterns[buffer], self.records[self._uses[buffer][0]])
+        }
+        lives = {
+            buffer: (min(self._uses[buffer]), max(self._uses[buffer]), _n_bytes(self._patterns[buffer]))
+            for buffer in own
+            if buffer not in in_slots
+        }
+        places, n_bytes = fit(lives)
+        encoder = Encoder(places, in_slots)
+        body = [word for each in self.records for word in self._encode(each, encoder)]
+        buffers = tuple(encoder.numbers)
+        limits = [0, n_bytes]
+        for buffer in buffers:
+            limits += _limits(self._given[buffer], self.n_models)
+        head = [self.n_models, len(buffers) + 1, n_bytes, len(self.records)]
+        words = [0, *head, *limits, *body]
+        words[0] = len(words)
+        return Code(np.array(words, dtype=np.int64), buffers, n_bytes)
+
+    def _encode(self, record: Run | Callable[[Encoder], list[int]], encoder: Encoder) -> list[int]:
+        return encoder.run(record) if isinstance(record, Run) else record(encoder)
+
+
+def _address(array: np.ndarray) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
+def _n_bytes(whole: np.ndarray) -> int:
+    """What one model's part takes."""
+    return math.prod(whole.shape[1:]) * whole.itemsize
+
+
+def _fills(whole: np.ndarray, run: Any) -> bool:
+    """Whether a buffer has as many elements as a run."""
+    return math.prod(whole.shape[1:]) == math.prod(run.steps[0].out.shape)
+
+
+def _limits(whole: np.ndarray, n_models: int) -> list[int]:
+    low = high = 0
+    for length, stride in zip(whole.shape, whole.strides, strict=True):
+        low, high = low + min(0, stride * (length - 1)), high + max(0, stride * (length - 1))
+    return [low, high + whole.itemsize]
+
+
+# ---- What instructions consist of ----
+
+
+class Other(NamedTuple):
+    """A record that is no run: the views in it, and what gives its words."""
+
+    views: list[View]
+    encode: Callable[[Encoder], list[int]]
+
+
+def _records(lowering: Lowering, instruction: Instruction, out: View) -> Iterator[Step | Other]:
+    op = instruction.op
+    if op in ELEMENTWISE:
+        inputs = [lowering.operand(each) for each in instruction.inputs]
+        kinds = [each.dtype for each in inputs if isinstance(each, View)]
+        dtype = out.dtype if op in ("where", "clip") or not kinds else kinds[0]
+        if any(each != dtype for each in kinds[op == "where" and isinstance(inputs[0], View) :]):
+            raise Unsupported("dtypes are mixed")
+        function = w.FUNCTIONS.get(op)
+        if function is None or not w.has_function(op, dtype):
+            raise Unsupported(f"{op} of {dtype}")
+        yield Step(function, dtype, out, inputs)
+        return
+    make = _OTHERS.get(op)
+    if make is None:
+        raise Unsupported(op)
+    yield from make(lowering, instruction, out)
+
+
+def _copy_step(out: View, given: View | Number) -> Step:
+    dtype = given.dtype if isinstance(given, View) else out.dtype
+    return Step(w.COPY, dtype, out, [given])
+
+
+def _copy(lowering: Lowering, instruction: Instruction, out: View) -> Iterator[Step]:
+    yield _copy_step(out, lowering.operand(instruction.inputs[0]))
+
+
+def _cut(view: View, axis: int, start: int, length: int, step: int = 1) -> View:
+    """Part of a view along one of its axes."""
+    shape, strides = list(view.shape), list(view.strides)
+    offset = view.offset + start * strides[axis]
+    shape[axis], strides[axis] = length, strides[axis] * step
+    cut = view._replace(offset=offset, shape=tuple(shape), strides=tuple(strides))
+    return cut.broadcast(cut.shape)
+
+
+def _concat(lowering: Lowering, instruction: Instruction, out: View) -> Iterator[Step]:
+    axis, start = instruction.attributes["axis"] - 1, 0
+    if axis < 0:
+        raise Unsupported("models are put together")
+    for value in instruction.values:
+        view = lowering.view(value)
+        length = view.shape[axis]
+        yield _copy_step(_cut(out, axis, start, length), view)
+        start += length
+
+
+def _pad(lowering: Lowering, instruction: Instruction, out: View) -> Iterator[Step]:
+    view, (_, *widths) = lowering.view(instruction.values[0]), instruction.attributes["widths"]
+    yield _copy_step(out, instruction.attributes["value"])
+    inner = out
+    for axis, ((before, _), length) in enumerate(zip(widths, view.shape, strict=True)):
+        inner = _cut(inner, axis, before, length)
+    yield _copy_step(inner, view)
+
+
+def _windows(images: View, patches: View, stride: tuple[int, int]) -> View:
+    """The patches of images ``(…, height, width, c)`` as a view ``(…, i, j, p, q, c)``."""
+    *outer, down, across, channel = images.strides
+    strides = (*outer, down * stride[0], across * stride[1], down, across, channel)
+    windows = images._replace(shape=patches.shape, strides=strides)
+    return windows.broadcast(windows.shape)
+
+
+def _patches(lowering: Lowering, instruction: Instruction, out: View) -> Iterator[Step]:
+    images = lowering.view(instruction.values[0])
+    yield _copy_step(out, _windows(images, out, instruction.attributes["stride"]))
+
+
+def _unpatches(lowering: Lowering, instruction: Instruction, out: View) -> Iterator[Step]:
+    patches = lowering.view(instruction.values[0])
+    windows = _windows(out, patches, instruction.attributes["stride"])
+    high, wide = (len(patches.shape) - 3, len(patches.shape) - 2)
+    yield _copy_step(out, 0.0)
+    for p in range(patches.shape[high]):
+        for q in range(patches.shape[wide]):
+            place, patch = (
+                _cut(_cut(each, high, p, 1), wide, q, 1) for each in (windows, patches)
+            )
+            yield Step(w.FUNCTIONS["add"], out.dtype, place, [place, patch])
+
+
+def _reduction(lowering: Lowering, instruction: Instruction, out: View) -> Iterator[Other]:
+    x = lowering.view(instruction.values[0])
+    axes = [axis - 1 for axis in instruction.attributes["axes"]]
+    yield _reduce({"sum": w.SUM, "max": w.MAXIMUM, "min": w.MINIMUM}[instruction.op], out, x, x, axes)
+
+
+def _vecdot(lowering: Lowering, instruction: Instruction, out: View) -> Iterator[Other]:
+    x, y = (lowering.view(each) for each in instruction.values)
+    shape = np.broadcast_shapes(x.shape, y.shape)
+    yield _reduce(w.DOT, out, x.broadcast(shape), y.broadcast(shape), [len(shape) - 1])
+
+
+def _reduce(kind: int, out: View, x: View, y: View, axes: Sequence[int]) -> Other:
+    if x.dtype != y.dtype or x.dtype != out.dtype or (kind in (w.SUM, w.DOT) and x.dtype == bool):
+        raise Unsupported("dtypes are mixed")
+    if min(axes, default=0) < 0:
+        raise Unsupported("models are added up")
+    # Axes that are summed over have no stride in the result.
+    left = iter(out.strides)
+    if len(out.shape) == len(x.shape):
+        out_strides = list(out.strides)
+    else:
+        out_strides = [0 if axis in axes else next(left) for axis in range(len(x.shape))]
+    kept = [axis for axis in range(len(x.shape)) if axis not in axes and x.shape[axis] > 1]
+    reduced = [axis for axis in axes if x.shape[axis] > 1]
+    lengths, steps = [], []
+    for group in (kept, reduced):
+        ordered = sorted(group, key=lambda axis: -abs(x.strides[axis]))
+        merged = _merge(
+            [x.shape[axis] for axis in ordered],
+            [
+                [strides[axis] for axis in ordered]
+                for strides in (out_strides, x.strides, y.strides)
+            ],
+        )
+        lengths.append(merged[0])
+        steps.append(merged[1])
+    if len(lengths[0]) + len(lengths[1]) > MAX_AXES:
+        raise Unsupported("too many axes")
+    (out_kept, x_kept, y_kept), (_, x_reduced, y_reduced) = steps
+
+    def encode(encoder: Encoder) -> list[int]:
+        return encoder.record(
+            w.REDUCE,
+            [kind, w.DTYPES[x.dtype], len(lengths[0]), len(lengths[1]), *lengths[0], *lengths[1]],
+            (out, out_kept),
+            (x, [*x_kept, *x_reduced]),
+            (y, [*y_kept, *y_reduced]),
+        )
+
+    return Other([out, x, y], encode)
+
+
+def _merge(
+    lengths: Sequence[int], strides: Sequence[Sequence[int]]
+) -> tuple[list[int], list[list[int]]]:
+    """Neighbouring axes as one, where no array has gaps between them."""
+    merged: list[int] = []
+    steps: list[list[int]] = [[] for _ in strides]
+    for axis, length in enumerate(lengths):
+        now = [each[axis] for each in strides]
+        if merged and all(s[-1] == n * length for s, n in zip(steps, now, strict=True)):
+            merged[-1] *= length
+            for each, n in zip(steps, now, strict=True):
+                each[-1] = n
+        else:
+            merged.append(length)
+            for each, n in zip(steps, now, strict=True):
+                each.append(n)
+    return merged, steps
+
+
+def _matmul(lowering: Lowering, instruction: Instruction, out: View) -> Iterator[Other]:
+    a, b = (lowering.view(each) for each in instruction.values)
+    if out.dtype.kind != "f" or {a.dtype, b.dtype} != {out.dtype}:
+        raise Unsupported("products of no floats")
+    outer = out.shape[:-2]
+    a, b = a.broadcast((*outer, *a.shape[-2:])), b.broadcast((*outer, *b.shape[-2:]))
+    if not all(_is_matrix(each) for each in (out, a, b)):
+        raise Unsupported("a factor with gaps")
+    if len(outer) > MAX_AXES - 2:
+        raise Unsupported("too many axes")
+    sizes = [w.DTYPES[out.dtype], len(outer), *outer, *a.shape[-2:], b.shape[-1]]
+
+    def encode(encoder: Encoder) -> list[int]:
+        return encoder.record(w.MATMUL, sizes, *((each, each.strides) for each in (out, a, b)))
+
+    yield Other([out, a, b], encode)
+
+
+def _is_matrix(view: View) -> bool:
+    """Whether BLAS can read it, transposed or not."""
+    (n, m), (s, t), size = view.shape[-2:], view.strides[-2:], view.dtype.itemsize
+    by_rows = (t == size or m == 1) and (n == 1 or s >= m * size)
+    by_columns = (s == size or n == 1) and (m == 1 or t >= n * size)
+    return by_rows or by_columns
+
+
+def _table(lowering: Lowering, instruction: Instruction, out: View) -> Iterator[Other]:
+    first, second = (lowering.view(each) for each in instruction.values)
+    indices, other = (second, first) if instruction.op == "take" else (first, second)
+    rows, table = (out, other) if instruction.op == "take" else (other, out)
+    if indices.dtype != np.int64 or rows.dtype != table.dtype or len(table.shape) != 2:
+        raise Unsupported("no table")
+    n_columns, size = rows.shape[-1], rows.dtype.itemsize
+    axes = len(indices.shape)
+    flat = _merge(indices.shape, [indices.strides, rows.strides[:axes]])
+    if len(flat[0]) > 1 or (n_columns > 1 and (rows.strides[-1], table.strides[-1]) != (size, size)):
+        raise Unsupported("rows with gaps")
+    n_rows = math.prod(indices.shape)
+    index_stride, row_stride = (each[0] if each else 0 for each in flat[1])
+    row_strides, table_strides = [row_stride, size], [table.strides[0], size]
+    found = [(rows, row_strides), (table, table_strides)]
+    if instruction.op == "add_at":
+        found.reverse()
+    op = w.TAKE if instruction.op == "take" else w.ADD_AT
+    sizes = [w.DTYPES[rows.dtype], n_rows, n_columns, table.shape[0]]
+
+    def encode(encoder: Encoder) -> list[int]:
+        return encoder.record(op, sizes, *found, (indices, [index_stride]))
+
+    yield Other([*(view for view, _ in found), indices], encode)
+
+
+_OTHERS: dict[str, Callable[..., Iterator[Step | Other]]] = {
+    "copy": _copy,
+    "concat": _concat,
+    "pad": _pad,
+    "patches": _patches,
+    "unpatches": _unpatches,
+    "sum": _reduction,
+    "max": _reduction,
+    "min": _reduction,
+    "vecdot": _vecdot,
+    "matmul": _matmul,
+    "take": _table,
+    "add_at": _table,
+}
+
+
+# ---- Words ----
+
+
+class Encoder:
+    """Knows where buffers are.
+
+    Parameters
+    ----------
+    places : dict of Buffer to int
+        Where own ones begin in a model's memory.
+    in_slots : set of Buffer
+        Those that live in a run alone.
+    """
+
+    def __init__(self, places: Mapping[Buffer, int], in_slots: set[Buffer]):
+        self._places, self._in_slots = places, in_slots
+        self.numbers: dict[Buffer, int] = {}
+
+    def operand(self, view: View, strides: Sequence[int]) -> list[int]:
+        if view.buffer in self._places:
+            return [0, self._places[view.buffer] + view.offset, 0, *strides]
+        number = self.numbers.setdefault(view.buffer, len(self.numbers) + 1)
+        return [number, view.offset, view.models, *strides]
+
+    def record(
+        self, op: int, sizes: Sequence[int], *operands: tuple[View, Sequence[int]]
+    ) -> list[int]:
+        """An instruction that is no run."""
+        body = [*sizes]
+        for view, strides in operands:
+            body += self.operand(view, strides)
+        return [op, len(body) + 2, *body]
+
+    def run(self, run: Run) -> list[int]:
+        """The words of a run."""
+        return _RunWords(self, run).words()
+
+
+class _RunWords:
+    """Registers of a run, and steps on them."""
+
+    def __init__(self, encoder: Encoder, run: Run):
+        self._encoder, self._run = encoder, run
+        shape = run.steps[0].out.shape
+        self._axes = _order(run.steps[0].out)
+        views = [
+            view.broadcast(shape)
+            for each in run.steps
+            for view in (each.out, *each.views)
+            if view.buffer not in encoder._in_slots
+        ]
+        distinct = list(dict.fromkeys(views))
+        lengths, strides = _merge(
+            [shape[axis] for axis in self._axes], [each.along(self._axes) for each in distinct]
+        )
+        missing = max(0, 2 - len(lengths))
+        self._lengths = [1] * missing + lengths
+        if len(self._lengths) > MAX_AXES:
+            raise Unsupported("too many axes")
+        self._strides = {
+            view: [0] * missing + found for view, found in zip(distinct, strides, strict=True)
+        }
+        self._registers: list[list[int]] = []
+        self._numbers: dict[Any, int] = {}
+        self._steps: list[list[int]] = []
+        # Slots that are free, and how many there are.
+        self._free: list[int] = []
+        self._n_slots = 0
+        # The slot and register of each buffer that has one; and the steps that read it last.
+        self._of_buffer: dict[Buffer, tuple[int, int]] = {}
+        self._last = {
+            view.buffer: number for number, each in enumerate(run.steps) for view in each.views
+        }
+
+    def words(self) -> list[int]:
+        for number, each in enumerate(self._run.steps):
+            self._add(number, each)
+        n_axes = len(self._lengths)
+        itemsize = max(w.SIZES[register[1]] for register in self._registers)
+        body = [n_axes, *self._lengths, len(self._registers), self._n_slots, len(self._steps)]
+        body.append(w.TILE_BYTES // 2 // itemsize)
+        for register in self._registers:
+            body += [*register, *[0] * (5 + n_axes - len(register))]
+        for step in self._steps:
+            body += step
+        return [w.RUN, len(body) + 2, *body]
+
+    def _register(self, key: Any, words: list[int]) -> int:
+        if key not in self._numbers:
+            self._numbers[key] = len(self._registers)
+            self._registers.append(words)
+        return self._numbers[key]
+
+    def _slot(self, dtype: np.dtype[Any]) -> tuple[int, int]:
+        """A free slot, and the register that it is in this dtype."""
+        if not self._free:
+            self._free.append(self._n_slots)
+            self._n_slots += 1
+        slot = self._free.pop()
+        code = w.DTYPES[dtype]
+        return slot, self._register(("slot", slot, code), [w.SLOT, code, slot])
+
+    def _memory(self, view: View) -> tuple[int, bool]:
+        """The register of a view, and whether functions can work on it as it is."""
+        strides = self._strides[view]
+        code = w.DTYPES[view.dtype]
+        words = [w.IN_MEMORY, code, *self._encoder.operand(view, strides)]
+        direct = strides[-1] in (0, view.dtype.itemsize)
+        return self._register(("memory", view), words), direct
+
+    def _add(self, number: int, step: Step) -> None:
+        shape, is_copy = step.out.shape, step.function == w.COPY
+        freed: list[int] = []
+        inputs = []
+        for place, each in enumerate(step.inputs):
+            if not isinstance(each, View):
+                is_condition = step.function == w.FUNCTIONS["where"] and place == 0
+                dtype = np.dtype(bool) if is_condition else step.dtype
+                words = [w.NUMBER, w.DTYPES[dtype], _bits(each, dtype)]
+                inputs.append(self._register(("number", *words), words))
+            elif each.buffer in self._encoder._in_slots:
+                slot, register = self._of_buffer[each.buffer]
+                inputs.append(register)
+                if self._last[each.buffer] == number and slot not in freed:
+                    freed.append(slot)
+            else:
+                wide = each.broadcast(shape)
+                register, direct = self._memory(wide)
+                if not direct and not is_copy:
+                    slot, loaded = self._slot(each.dtype)
+                    self._steps.append(
+                        [w.COPY, w.DTYPES[each.dtype], loaded, register, register, register]
+                    )
+                    freed.append(slot)
+                    register = loaded
+                inputs.append(register)
+        out, after = self._out(step, is_copy)
+        padded = (inputs + [inputs[0]] * 2)[:3] if inputs else []
+        self._steps.append([step.function, w.DTYPES[step.dtype], out, *padded])
+        if after is not None:
+            register, slot = after
+            code = w.DTYPES[step.out.dtype]
+            self._steps.append([w.COPY, code, register, out, out, out])
+            freed.append(slot)
+        self._free += freed
+
+    def _out(self, step: Step, is_copy: bool) -> tuple[int, tuple[int, int] | None]:
+        """Where a step writes; and what that is to be copied to, and the slot it was in."""
+        view = step.out
+        if view.buffer in self._encoder._in_slots:
+            if view.buffer not in self._of_buffer:
+                self._of_buffer[view.buffer] = self._slot(view.dtype)
+            if view.buffer not in self._last:
+                self._last[view.buffer] = -1
+            return self._of_buffer[view.buffer][1], None
+        register, _ = self._memory(view)
+        if is_copy or self._strides[view][-1] == view.dtype.itemsize or self._lengths[-1] == 1:
+            return register, None
+        slot, into = self._slot(view.dtype)
+        return into, (register, slot)
+
+
+def _bits(number: Number, dtype: np.dtype[Any]) -> int:
+    """A number in a dtype, as the first bytes of a word."""
+    raw = np.array(number, dtype=dtype).tobytes()
+    return int.from_bytes(raw.ljust(8, b"\0"), "little", signed=True)

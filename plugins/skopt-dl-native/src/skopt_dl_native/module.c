@@ -1,0 +1,100 @@
+/* The Python module `_interpreter`: checks codes and runs tasks. */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "check.h"
+#include "choice.h"
+
+static Blas blas;
+
+static int words_of(PyObject *object, Py_buffer *view) {
+    if (PyObject_GetBuffer(object, view, PyBUF_C_CONTIGUOUS) < 0) return -1;
+    if (view->len % 8 || (uintptr_t)view->buf % 8) {
+        PyErr_SetString(PyExc_ValueError, "words of 64 bits are expected");
+        PyBuffer_Release(view);
+        return -1;
+    }
+    return 0;
+}
+
+static PyObject *use_blas(PyObject *module, PyObject *args) {
+    PyObject *s, *d;
+    if (!PyArg_ParseTuple(args, "OO:use_blas", &s, &d)) return NULL;
+    void *sgemm = PyCapsule_GetPointer(s, PyCapsule_GetName(s));
+    void *dgemm = sgemm ? PyCapsule_GetPointer(d, PyCapsule_GetName(d)) : NULL;
+    if (!dgemm) return NULL;
+    blas.s = (Sgemm)sgemm;
+    blas.d = (Dgemm)dgemm;
+    Py_RETURN_NONE;
+}
+
+static PyObject *check(PyObject *module, PyObject *code) {
+    Py_buffer view;
+    if (words_of(code, &view) < 0) return NULL;
+    const char *problem = check_code(view.buf, view.len / 8);
+    PyBuffer_Release(&view);
+    if (problem) return PyErr_Format(PyExc_ValueError, "This is no program: %s.", problem);
+    Py_RETURN_NONE;
+}
+
+static PyObject *run(PyObject *module, PyObject *args) {
+    PyObject *tasks_given, *scratch_given;
+    long long first, last, first_model, last_model;
+    Py_buffer tasks, scratch;
+    if (!PyArg_ParseTuple(args, "OLLLLO:run", &tasks_given, &first, &last, &first_model, &last_model,
+                          &scratch_given))
+        return NULL;
+    if (!blas.d) return PyErr_Format(PyExc_RuntimeError, "use_blas has not been called");
+    if (words_of(tasks_given, &tasks) < 0) return NULL;
+    if (words_of(scratch_given, &scratch) < 0) {
+        PyBuffer_Release(&tasks);
+        return NULL;
+    }
+    const int64_t n_tasks = tasks.len / (int64_t)sizeof(Task);
+    const Task *found = tasks.buf;
+    int failed = first < 0 || last > n_tasks || first_model < 0;
+    for (int64_t t = first; !failed && t < last; t++)
+        failed = last_model > found[t].code[1] || scratch.len < SLOT_BYTES + found[t].code[3];
+    if (failed) {
+        PyErr_SetString(PyExc_ValueError, "There are no such tasks or models, or too little memory.");
+    } else {
+        Py_BEGIN_ALLOW_THREADS
+        failed = interpreter()(found + first, last - first, first_model, last_model, scratch.buf, &blas);
+        Py_END_ALLOW_THREADS
+        if (failed) PyErr_SetString(PyExc_IndexError, "An index is out of range for its table.");
+    }
+    PyBuffer_Release(&tasks);
+    PyBuffer_Release(&scratch);
+    if (failed) return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef methods[] = {
+    {"use_blas", use_blas, METH_VARARGS, "Take sgemm and dgemm from capsules."},
+    {"check", check, METH_O, "Raise ValueError where words are no code."},
+    {"run", run, METH_VARARGS,
+     "run(tasks, first, last, first_model, last_model, scratch): without the interpreter lock."},
+    {NULL, NULL, 0, NULL},
+};
+
+static int execute(PyObject *module) {
+    if (PyModule_AddIntConstant(module, "SLOT_BYTES", SLOT_BYTES) < 0) return -1;
+    if (PyModule_AddIntConstant(module, "TILE_BYTES", TILE_BYTES) < 0) return -1;
+    if (PyModule_AddIntConstant(module, "N_SLOTS", N_SLOTS) < 0) return -1;
+    return PyModule_AddStringConstant(module, "INSTRUCTIONS", instruction_set());
+}
+
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, execute},
+#ifdef Py_mod_multiple_interpreters
+    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_SUPPORTED},
+#endif
+    {0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, "_interpreter", "Programs of skopt_dl, run in C.", 0, methods, module_slots,
+    NULL, NULL, NULL};
+
+PyMODINIT_FUNC PyInit__interpreter(void) { return PyModuleDef_Init(&definition); }
