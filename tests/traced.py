@@ -5,7 +5,7 @@ import specified
 from strict_backend import StrictBackend
 
 from skopt_dl.backends import get_backend
-from skopt_dl.programs import Binding, Memory, Tracer, differentiate
+from skopt_dl.programs import Memory, Tracer, differentiate, engine_of
 
 H = 3e-4
 
@@ -62,7 +62,7 @@ class Traced:
             array = array.transpose(order).copy(order="C").transpose(np.argsort(order))
             arrays[name] = array if isinstance(b.xp, type(np)) else b.asarray(array.copy())
         memory = Memory(b, next(iter(arrays.values())) if arrays else np.zeros(1))
-        calls = Binding(b, self.program, arrays, memory).calls()
+        calls = engine_of(b).bind(b, self.program, arrays, memory).calls()
         if isinstance(memory._block, np.ndarray):
             # Not a number, or nonsense, until it is written.
             memory._block[...] = 255

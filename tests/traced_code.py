@@ -2,7 +2,7 @@
 
 from skopt_dl.backends import backend_of
 from skopt_dl.layers import Pass
-from skopt_dl.programs import Binding, Memory, Tracer, differentiate
+from skopt_dl.programs import Memory, Tracer, differentiate, engine_of
 
 
 def traced(function, *arrays):
@@ -14,7 +14,7 @@ def traced(function, *arrays):
     tracer.copy(result, out)
     results = b.empty(result.shape, like=arrays[0])
     inputs = {f"x {i}": each for i, each in enumerate(arrays)} | {"out": results}
-    for call in Binding(b, tracer.program(), inputs, Memory(b, arrays[0])).calls():
+    for call in engine_of(b).bind(b, tracer.program(), inputs, Memory(b, arrays[0])).calls():
         call()
     return results
 
@@ -36,6 +36,6 @@ def value_and_slope(layer, x, delta):
     tracer.copy(result, tracer.given("value", result.shape))
     slope = tracer.given("slope", x.shape)
     differentiate(tracer, [(result, tracer.given("delta", delta.shape))], [(given, slope)])
-    for call in Binding(b, tracer.program(), arrays, Memory(b, x)).calls():
+    for call in engine_of(b).bind(b, tracer.program(), arrays, Memory(b, x)).calls():
         call()
     return arrays["value"], arrays["slope"]

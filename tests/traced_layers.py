@@ -8,7 +8,7 @@ from skopt_dl.layers import Flatten, Layer, Parameter
 from skopt_dl.networks import DensePool, Loss, Network, NetworkObjective, SparsePool, TargetPool
 from skopt_dl.networks.passes import case_of, prediction_program
 from skopt_dl.objectives import Block
-from skopt_dl.programs import Binding, Memory
+from skopt_dl.programs import Memory, engine_of
 
 NUMPY = get_backend("cpu")
 
@@ -93,7 +93,9 @@ class Traced:
         (rows,) = self.pool(sparse).batches(Block(slice(0, n_rows), (n_rows,)))
         raw = self.b.empty((len(params), n_rows, self.network.n_outputs), like=params)
         program = prediction_program(case)
-        for call in Binding(self.b, program, arrays, Memory(self.b, params)).calls(x=rows, raw=raw):
+        memory = Memory(self.b, params)
+        bound = engine_of(self.b).bind(self.b, program, arrays, memory)
+        for call in bound.calls(x=rows, raw=raw):
             call()
         return self.b.to_numpy(raw).reshape(len(params), n_rows, *self.shape)
 

@@ -21,7 +21,7 @@ from skopt_dl.networks.rows import (
     TargetPool,
 )
 from skopt_dl.objectives import Block, Objective
-from skopt_dl.programs import Binding, Memory
+from skopt_dl.programs import Bound, Memory, engine_of
 
 Array = Any
 Call = Callable[[], Any]
@@ -39,7 +39,7 @@ class _Batch:
     arrays : dict of str to array
         Inputs of `gradient_program` that belong to this batch.
     x : DenseRows or SparseRows
-    binding : Binding or None
+    binding : Bound or None
         What `calls` were made by.
     calls, value : list of callable
         What computes the gradient; and then the loss of each sample.
@@ -51,10 +51,10 @@ class _Batch:
     arrays: dict[str, Array]
     x: DenseRows | SparseRows
     is_weighted: bool = False
-    binding: Binding | None = None
-    calls: list[Call] = field(default_factory=list)
+    binding: Bound | None = None
+    calls: Sequence[Call] = field(default_factory=list)
     values: Array = None
-    value_calls: list[Call] = field(default_factory=list)
+    value_calls: Sequence[Call] = field(default_factory=list)
     elsewhere: tuple[list[Call], _Batch] | None = None
 
 
@@ -68,7 +68,7 @@ class _Loaded:
     l2: Array
     batches: list[_Batch]
     values: Array = None
-    value_calls: list[Call] = field(default_factory=list)
+    value_calls: Sequence[Call] = field(default_factory=list)
 
 
 class NetworkObjective(Objective):
@@ -141,7 +141,8 @@ class NetworkObjective(Objective):
         self._params: Array = None
         self._has_own_params = False
         self._memory = Memory(b, self._grad)
-        self._bindings: dict[int, Binding] = {}
+        self._engine = engine_of(b)
+        self._bindings: dict[int, Bound] = {}
         self._prepared: dict[Hashable, _Loaded] = {}
         self._loaded: _Loaded
         self._elsewhere: _Elsewhere | None = None
@@ -268,7 +269,7 @@ class NetworkObjective(Objective):
                 arrays["alpha"] = self._alpha(batch)
             if not batch.is_weighted:
                 arrays["weight"] = self._b.scalar(1.0 / batch.n_rows, like=self._grad)
-            binding = self._bindings[batch.n_rows] = Binding(
+            binding = self._bindings[batch.n_rows] = self._engine.bind(
                 self._b,
                 gradient_program(self._case(batch)),
                 arrays,
@@ -338,7 +339,9 @@ class NetworkObjective(Objective):
             )
             place.values = self._b.empty(rest.shape[:2], like=self._grad)
             arrays = {"raw": rest, "y": y, "value": place.values}
-            place.value_calls = Binding(self._b, program, arrays, self._memory).calls()
+            place.value_calls = self._engine.bind(
+                self._b, program, arrays, self._memory
+            ).calls()
         for call in place.value_calls:
             call()
         return place.values

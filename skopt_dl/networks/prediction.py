@@ -13,7 +13,7 @@ from skopt_dl.networks.network import Network
 from skopt_dl.networks.passes import case_of, prediction_program, value_program
 from skopt_dl.networks.rows import DensePool, DenseRows, SparsePool, SparseRows
 from skopt_dl.objectives import Block
-from skopt_dl.programs import Binding, Memory
+from skopt_dl.programs import Bound, Memory, engine_of
 
 Array = Any
 
@@ -67,7 +67,7 @@ def sample_losses(b: Backend, loss: Loss, raw: Array, y: Array) -> Array:
     program = value_program(loss, raw.shape, y.shape[0], raw.dtype, of_rest=False)
     values = b.empty(raw.shape[:2], like=raw)
     arrays = {"raw": raw, "y": y, "value": values}
-    for call in Binding(b, program, arrays, Memory(b, raw)).calls():
+    for call in engine_of(b).bind(b, program, arrays, Memory(b, raw)).calls():
         call()
     return values
 
@@ -102,7 +102,7 @@ def _passes(
     x: DensePool | SparsePool,
     rows: np.ndarray | None,
     hidden: bool,
-) -> Iterator[tuple[slice, slice, DenseRows | SparseRows, Binding]]:
+) -> Iterator[tuple[slice, slice, DenseRows | SparseRows, Bound]]:
     """Cut models and samples into parts: which they are, their rows, and a program for them.
 
     A part has as many samples in a stack as for a model alone: how a product rounds may depend on
@@ -112,7 +112,7 @@ def _passes(
     n_samples = x.n_rows if rows is None else len(rows)
     size = min(n_samples, max(MIN_ROWS, PASS_SIZE // widest))
     n_together = max(1, PASS_SIZE // (size * widest))
-    memory = Memory(b, params)
+    engine, memory = engine_of(b), Memory(b, params)
     for first in range(0, n_models, n_together):
         models = slice(first, min(first + n_together, n_models))
         arrays = {"params": params[models, :n_params], "statistics": params[models, n_params:]}
@@ -123,5 +123,5 @@ def _passes(
             (batch,) = x.batches(Block(part if rows is None else rows[None, part], (n_rows,)))
             if binding is None or n_rows < size:
                 case = case_of(network, models.stop - first, n_rows, params.dtype)
-                binding = Binding(b, prediction_program(case, hidden), arrays, memory)
+                binding = engine.bind(b, prediction_program(case, hidden), arrays, memory)
             yield models, part, batch, binding

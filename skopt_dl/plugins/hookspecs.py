@@ -37,6 +37,7 @@ KINDS = {
     "network": Kind("skopt_dl_networks", ()),
     "activation": Kind("skopt_dl_activations", ("skopt_dl.layers:Activation",)),
     "initializer": Kind("skopt_dl_initializers", ("skopt_dl.networks:Initializer",)),
+    "engine": Kind("skopt_dl_engines", ("skopt_dl.programs:Engine",)),
 }
 KIND_OF_HOOK = {kind.hook: name for name, kind in KINDS.items()}
 
@@ -76,3 +77,7 @@ class HookSpecs:
     @hookspec
     def skopt_dl_initializers(self) -> Names:  # type: ignore[empty-body]
         """Names of `skopt_dl.networks.Initializer` classes."""
+
+    @hookspec
+    def skopt_dl_engines(self) -> Names:  # type: ignore[empty-body]
+        """Names of `skopt_dl.programs.Engine` classes."""

@@ -2,9 +2,9 @@
 
 from skopt_dl.programs.convolving import Geometry
 from skopt_dl.programs.engine import Binding, Memory
+from skopt_dl.programs.engines import Bound, Engine, HostWrites, chosen_engine, engine_of
 from skopt_dl.programs.instructions import Instruction, Program
 from skopt_dl.programs.namespace import Namespace
-from skopt_dl.programs.parts import calls_in_parts
 from skopt_dl.programs.reverse import differentiate
 from skopt_dl.programs.symbols import HostScalar, Symbol, TracingError
 from skopt_dl.programs.tracing import Tracer
@@ -12,9 +12,12 @@ from skopt_dl.programs.values import Buffer, Value
 
 __all__ = [
     "Binding",
+    "Bound",
     "Buffer",
+    "Engine",
     "Geometry",
     "HostScalar",
+    "HostWrites",
     "Instruction",
     "Memory",
     "Namespace",
@@ -23,6 +26,7 @@ __all__ = [
     "Tracer",
     "TracingError",
     "Value",
-    "calls_in_parts",
+    "chosen_engine",
     "differentiate",
+    "engine_of",
 ]

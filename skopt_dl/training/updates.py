@@ -15,7 +15,7 @@ from skopt_dl.backends import Backend
 from skopt_dl.objectives import Layout
 from skopt_dl.optimizers import Optimizer, Step
 from skopt_dl.optimizers.base import fill_state
-from skopt_dl.programs import calls_in_parts
+from skopt_dl.programs import engine_of
 from skopt_dl.programs.values import host_dtype
 from skopt_dl.schedules import Progress, Schedule, rate_at
 from skopt_dl.training.traced import UpdateCase, update_program
@@ -299,7 +299,7 @@ class UpdateGroup:
             for name in program.scalars
         }
         self._scalars = [(scalars[name], each) for name, each in program.scalars.items()]
-        self._calls = calls_in_parts(b, program, arrays | scalars, params)
+        self._calls = engine_of(b).calls(b, program, arrays | scalars, params)
 
     def _call(self, grad: Array, loss: Array | None) -> None:
         """Update as the code says, run with arrays."""

@@ -10,7 +10,7 @@ from skopt_dl import MLPClassifier
 from skopt_dl.backends import get_backend
 from skopt_dl.objectives import GivenGradients, Layout, Quadratic
 from skopt_dl.optimizers import SGD, Adam, Optimizer
-from skopt_dl.programs import parts
+from skopt_dl.programs import engines, parts
 from skopt_dl.schedules import Constant, Cosine, ExponentialDecay
 from skopt_dl.testing import check_optimizer
 from skopt_dl.training import minimise, updates
@@ -112,8 +112,8 @@ def test_a_large_update_is_cut_and_one_that_sums_over_a_model_is_not(in_parts, m
         counts.append(len(calls(*arguments)))
         return calls(*arguments)
 
-    calls = parts.calls_in_parts
-    monkeypatch.setattr(updates, "calls_in_parts", counting)
+    calls = engines.calls_in_parts
+    monkeypatch.setattr(engines, "calls_in_parts", counting)
 
     class Normalised(Plain):
         def update(self, grad, state, params, step):

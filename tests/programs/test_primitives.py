@@ -5,6 +5,7 @@ import pytest
 import scipy.special
 from traced import Traced, check_gradient, strict, values
 
+from skopt_dl.programs import chosen_engine
 from skopt_dl.programs.instructions import BINARY, ELEMENTWISE, MOVEMENTS, REDUCTIONS, UNARY
 from skopt_dl.programs.reverse import RULES
 
@@ -284,7 +285,7 @@ def test_values_are_numpys_to_the_last_bit(case):
     for arrays in variants(case):
         expected = values(case.reference, arrays)
         for found, wanted in zip(Traced(case.function, arrays).outputs(), expected, strict=True):
-            if case.exact:
+            if case.exact and chosen_engine().name == "numpy":
                 np.testing.assert_array_equal(found, wanted)
             else:
                 np.testing.assert_allclose(found, wanted, rtol=1e-13, atol=1e-14)

@@ -5,7 +5,7 @@ import pytest
 from traced import Traced, check_gradient, values, weights
 
 from skopt_dl.backends import get_backend
-from skopt_dl.programs import Binding, Memory, Tracer, TracingError, differentiate
+from skopt_dl.programs import Memory, Tracer, TracingError, differentiate, engine_of
 
 
 def normal(*shape, seed=0):
@@ -302,7 +302,7 @@ def test_gradients_are_written_where_they_are_wanted_among_others(function):
     given = {"x": arrays[0], "w": arrays[1], "grad": np.full((2, 40), 7.0)}
     given |= {f"seed {i}": weights(each.shape) for i, each in enumerate(results)}
     b = get_backend("cpu")
-    for call in Binding(b, program, given, Memory(b, arrays[0])).calls():
+    for call in engine_of(b).bind(b, program, given, Memory(b, arrays[0])).calls():
         call()
     expected = Traced(function, arrays, [1]).run()["grad 1"]
     np.testing.assert_allclose(given["grad"][:, 12:28].reshape(2, 4, 4), expected, rtol=1e-13)
@@ -329,7 +329,7 @@ def test_gradients_of_what_is_computed_in_between():
     tracer.copy(grad_x, tracer.given("of x", (2, 3)))
     tracer.copy(grad_y, tracer.given("of y", (2, 3)))
     b = get_backend("cpu")
-    for call in Binding(b, tracer.program(), arrays, Memory(b, arrays["x"])).calls():
+    for call in engine_of(b).bind(b, tracer.program(), arrays, Memory(b, arrays["x"])).calls():
         call()
     np.testing.assert_allclose(arrays["of y"], 2 * np.exp(arrays["x"]), rtol=1e-13)
     np.testing.assert_allclose(arrays["of x"], 2 * np.exp(2 * arrays["x"]), rtol=1e-13)

@@ -1,7 +1,9 @@
-"""A native engine for skopt_dl: programs in one C call."""
+"""A native engine for skopt_dl: blocks of training steps in one C call."""
 
-import scipy.linalg.cython_blas as _blas
+from skopt_dl import hookimpl
 
-from skopt_dl_native import _interpreter
 
-_interpreter.use_blas(_blas.__pyx_capi__["sgemm"], _blas.__pyx_capi__["dgemm"])
+@hookimpl
+def skopt_dl_engines():
+    """Name the engine."""
+    return {"native": "skopt_dl_native.engine:NativeEngine"}

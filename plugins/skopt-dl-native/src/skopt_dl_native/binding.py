@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from skopt_dl.backends import Backend
-from skopt_dl.programs import Binding, Buffer, Instruction, Memory, Program
-from skopt_dl.programs.values import pattern
+from skopt_dl.programs import Binding, Buffer, Instruction, Memory, Program, Value
+from skopt_dl.programs.memory import fit
 from skopt_dl_native import _interpreter
 from skopt_dl_native.lowering import Code, Lowering, Unsupported
 
@@ -33,13 +34,17 @@ class Plan(NamedTuple):
     ----------
     segments : list of Segment
     n_models : int
-    shared : set of Buffer
-        The program's own that more than one segment uses: all models of them are in memory.
+    places : dict of Buffer to int
+        Where the program's own begin that more than one segment uses: all models of them are in
+        memory, as long as a segment lives that uses them.
+    n_bytes : int
+        What these take.
     """
 
     segments: list[Segment]
     n_models: int
-    shared: set[Buffer]
+    places: dict[Buffer, int]
+    n_bytes: int
 
 
 @lru_cache(maxsize=512)
@@ -60,68 +65,89 @@ def plan(program: Program, signature: Signature, on_host: frozenset[str]) -> Pla
         )
         for name, shape, strides in signature
     }
-    buffers = {
-        value.buffer for each in program.instructions for value in (each.out, *each.values)
-    }
+    buffers = {value.buffer for each in program.instructions for value in _values(each)}
     for buffer in buffers:
         if buffer.array is not None and np.ndim(buffer.array):
             given[buffer] = np.asarray(buffer.array)
     n_models = max((b.like.shape[0] for b in buffers if b.like.ndim), default=1)
     strangers = {program.inputs[name] for name in on_host}
-    parts: list[tuple[bool, list[Instruction]]] = []
-    for each in program.instructions:
-        native = _can(each, n_models, given, strangers)
-        if parts and parts[-1][0] == native:
-            parts[-1][1].append(each)
-        else:
-            parts.append((native, [each]))
-    users: dict[Buffer, set[int]] = {}
-    for number, (native, instructions) in enumerate(parts):
-        for each in instructions:
-            for value in (each.out, *each.values):
-                if value.buffer.is_own:
-                    # What NumPy works on is in memory as well.
-                    users.setdefault(value.buffer, set()).update({number} if native else {number, -1})
-    shared = {buffer for buffer, numbers in users.items() if len(numbers) > 1}
-    given |= {buffer: buffer.like for buffer in shared}
+    hosted = {
+        number
+        for number, each in enumerate(program.instructions)
+        if any(value.buffer in strangers for value in _values(each))
+    }
+    while True:
+        parts = _parts(program, hosted)
+        shared = _shared(parts)
+        places, n_bytes = fit(shared)
+        known = given | {buffer: buffer.like for buffer in shared}
+        failed = {
+            number
+            for number, each in enumerate(program.instructions)
+            if number not in hosted and not _can(each, n_models, known)
+        }
+        if not failed:
+            break
+        hosted |= failed
     segments = []
     for native, instructions in parts:
         if native:
-            lowering = Lowering(n_models, given)
-            for each in instructions:
-                lowering.add(each)
-            segments.append(Segment(lowering.code(), None))
+            segments.append(Segment(_code(instructions, n_models, known), None))
         else:
-            segments.append(Segment(None, _part(program, instructions)))
-    return Plan(segments, n_models, shared)
+            part = Program(tuple(instructions), program.inputs, places, n_bytes, program.scalars)
+            segments.append(Segment(None, part))
+    return Plan(segments, n_models, places, n_bytes)
 
 
-def _can(
-    instruction: Instruction,
-    n_models: int,
-    given: Mapping[Buffer, np.ndarray],
-    strangers: set[Buffer],
-) -> bool:
+def _values(instruction: Instruction) -> tuple[Value, ...]:
+    return instruction.out, *instruction.values
+
+
+def _parts(program: Program, hosted: set[int]) -> list[tuple[bool, list[Instruction]]]:
+    """Neighbours that the interpreter runs, and those that NumPy does."""
+    numbered = enumerate(program.instructions)
+    return [
+        (native, [each for _, each in part])
+        for native, part in groupby(numbered, key=lambda pair: pair[0] not in hosted)
+    ]
+
+
+def _shared(
+    parts: Sequence[tuple[bool, list[Instruction]]],
+) -> dict[Buffer, tuple[int, int, int]]:
+    """Own buffers that NumPy works on, or that live in several parts: when, and how large."""
+    found: dict[Buffer, tuple[int, int, int]] = {}
+    of_numpy: set[Buffer] = set()
+    for number, (native, instructions) in enumerate(parts):
+        for value in (value for each in instructions for value in _values(each)):
+            buffer = value.buffer
+            if buffer.is_own:
+                born = found.get(buffer, (number,))[0]
+                found[buffer] = born, number, buffer.like.size * buffer.like.itemsize
+                of_numpy |= set() if native else {buffer}
+    return {
+        buffer: (born, dies, n_bytes)
+        for buffer, (born, dies, n_bytes) in found.items()
+        if born != dies or buffer in of_numpy
+    }
+
+
+def _code(
+    instructions: Sequence[Instruction], n_models: int, known: Mapping[Buffer, np.ndarray]
+) -> Code:
+    lowering = Lowering(n_models, known)
+    for each in instructions:
+        lowering.add(each)
+    return lowering.code()
+
+
+def _can(instruction: Instruction, n_models: int, known: Mapping[Buffer, np.ndarray]) -> bool:
     """Whether the interpreter has words for an instruction."""
-    values = (instruction.out, *instruction.values)
-    if any(value.buffer in strangers for value in values):
-        return False
-    own = {value.buffer: value.buffer.like for value in values if value.buffer.is_own}
     try:
-        # In memory of all models, which is the harder case, and in each one's own.
-        for known in (given, {**given, **own}):
-            lowering = Lowering(n_models, known)
-            lowering.add(instruction)
-            lowering.code()
+        _code([instruction], n_models, known)
     except Unsupported:
         return False
     return True
-
-
-def _part(program: Program, instructions: list[Instruction]) -> Program:
-    return Program(
-        tuple(instructions), program.inputs, program.places, program.n_bytes, program.scalars
-    )
 
 
 class NativeCall:
@@ -139,12 +165,12 @@ class NativeCall:
         self.code, self.n_models, self._memory, self._kept = code, n_models, memory, kept
         self.places = np.zeros((len(code.buffers) + 1, 2), dtype=np.int64)
         self.task = np.array([code.words.ctypes.data, self.places.ctypes.data], dtype=np.int64)
-        self._scratch = memory.scratch(
+        self.scratch = memory.scratch(
             "native", (_interpreter.SLOT_BYTES + code.n_bytes,), np.dtype(bool)
         )
 
     def __call__(self) -> None:
-        _interpreter.run(self.task, 0, 1, 0, self.n_models, self._scratch)
+        _interpreter.run(self.task, 0, 1, 0, self.n_models, self.scratch)
 
 
 class NativeBinding:
@@ -180,9 +206,9 @@ class NativeBinding:
         )
         planned = plan(self.program, signature, frozenset(on_host))
         places = {self.program.inputs[name]: pair for name, pair in found.items()}
-        block = self._memory.reserve(self.program.n_bytes) if planned.shared else None
-        for buffer in planned.shared:
-            places[buffer] = self._in_block(block, buffer), None
+        block = self._memory.reserve(planned.n_bytes) if planned.places else None
+        for buffer, start in planned.places.items():
+            places[buffer] = _in_block(block, start, buffer), None
         calls: list[Call] = []
         for number, (code, program) in enumerate(planned.segments):
             if code is not None:
@@ -207,10 +233,10 @@ class NativeBinding:
             call.places[number] = _address(array), 0 if rows is None else _address(rows)
         return call
 
-    def _in_block(self, block: Any, buffer: Buffer) -> np.ndarray:
-        like = buffer.like
-        flat = block[self.program.places[buffer] :]
-        return np.ndarray(like.shape, like.dtype, flat, strides=like.strides)
+
+def _in_block(block: Any, start: int, buffer: Buffer) -> np.ndarray:
+    like = buffer.like
+    return np.ndarray(like.shape, like.dtype, block, offset=start, strides=like.strides)
 
 
 def _address(array: np.ndarray) -> int:

@@ -31,8 +31,7 @@ static int add_reach(int64_t stride, int64_t length, int64_t *low, int64_t *high
 
 /* An operand of n axes, with elements of so many bytes. */
 static const int64_t *check_operand(Checked *c, const int64_t *words, int64_t n_axes,
-                                    const int64_t *lengths, int64_t size, int is_written) {
-    (void)is_written;
+                                    const int64_t *lengths, int64_t size) {
     if (c->end - words < 3 + n_axes) return refuse(c, "an operand is cut off"), NULL;
     const int64_t buffer = words[0], offset = words[1];
     int64_t low = offset, high = offset;
@@ -81,7 +80,7 @@ static int check_run(Checked *c, const int64_t *words) {
         } else if (next[0] == NUMBER) {
             columns[i] = 0;
         } else if (next[0] == IN_MEMORY) {
-            if (!check_operand(c, next + 2, n_axes, lengths, size_of[next[1]], 1)) return 0;
+            if (!check_operand(c, next + 2, n_axes, lengths, size_of[next[1]])) return 0;
             columns[i] = next[5 + n_axes - 1];
         } else {
             return refuse(c, "there is no such kind of register");
@@ -97,7 +96,8 @@ static int check_run(Checked *c, const int64_t *words) {
             if (next[j] < 0 || next[j] >= n_registers) return refuse(c, "there is no such register");
         for (int j = 2; j < 6; j++) {
             const int64_t r = next[j], size = size_of[dtypes[r]];
-            if (function != COPY && columns[r] != size && (columns[r] != 0 || j == 2))
+            if (function != COPY && lengths[n_axes - 1] > 1 && columns[r] != size &&
+                (columns[r] != 0 || j == 2))
                 return refuse(c, "a function's columns have gaps");
         }
         if (kinds[next[2]] == NUMBER) return refuse(c, "a number is written to");
@@ -121,8 +121,8 @@ static int check_reduce(Checked *c, const int64_t *words) {
         return refuse(c, "there are too many axes");
     const int64_t n = n_kept + n_reduced, *lengths = words + 4;
     if (!check_lengths(c, lengths, n)) return 0;
-    const int64_t *next = check_operand(c, lengths + n, n_kept, lengths, size_of[dtype], 1);
-    for (int i = 0; next && i < 2; i++) next = check_operand(c, next, n, lengths, size_of[dtype], 0);
+    const int64_t *next = check_operand(c, lengths + n, n_kept, lengths, size_of[dtype]);
+    for (int i = 0; next && i < 2; i++) next = check_operand(c, next, n, lengths, size_of[dtype]);
     return next && (next == c->end || refuse(c, "there are words after a reduction"));
 }
 
@@ -152,7 +152,7 @@ static int check_matmul(Checked *c, const int64_t *words) {
         memcpy(whole, lengths, (size_t)n_axes * sizeof *whole);
         memcpy(whole + n_axes, shapes[i], sizeof shapes[i]);
         const int64_t *strides = next + 3 + n_axes;
-        next = check_operand(c, next, n_axes + 2, whole, size_of[dtype], i == 0);
+        next = check_operand(c, next, n_axes + 2, whole, size_of[dtype]);
         if (!next) return 0;
         if (!is_matrix(strides, shapes[i][0], shapes[i][1], size_of[dtype]))
             return refuse(c, "a matrix is not as BLAS takes it");
@@ -171,11 +171,48 @@ static int check_table(Checked *c, int64_t op, const int64_t *words) {
         const int is_table = (i == 0) == (op == ADD_AT);
         if (c->end - next >= 5 && next[4] != size_of[dtype] && lengths[1] > 1)
             return refuse(c, "a row has gaps");
-        next = check_operand(c, next, 2, is_table ? table : rows, size_of[dtype], i == 0);
+        next = check_operand(c, next, 2, is_table ? table : rows, size_of[dtype]);
         if (!next) return 0;
     }
-    next = check_operand(c, next, 1, rows, 8, 0);
+    next = check_operand(c, next, 1, rows, 8);
     return next && (next == c->end || refuse(c, "there are words after rows of a table"));
+}
+
+static int check_convolution(Checked *c, int64_t op, const int64_t *words) {
+    if (c->end - words < 2) return refuse(c, "a convolution is cut off");
+    const int64_t dtype = words[0], n_axes = words[1];
+    if (dtype != F32 && dtype != F64) return refuse(c, "convolutions are of floats");
+    if (n_axes < 0 || n_axes > MAX_AXES - 4) return refuse(c, "there are too many axes");
+    const int64_t *lengths = words + 2, *g = lengths + n_axes;
+    if (!check_lengths(c, lengths, n_axes)) return 0;
+    if (c->end - g < GEOMETRY + 2) return refuse(c, "a convolution is cut off");
+    for (int i = 0; i < GEOMETRY + 2; i++)
+        if (g[i] > INT32_MAX || g[i] < (i == 8 || i == 9 ? 0 : 1))
+            return refuse(c, "a geometry is impossible");
+    const int64_t n_in = g[3] * g[4], n_out = g[12], n_together = g[13], size = size_of[dtype];
+    if (n_in > INT32_MAX || n_in * g[5] > INT32_MAX || g[0] * g[10] > INT32_MAX ||
+        n_together > g[0] * g[10] || n_together * g[11] > INT32_MAX || g[0] * g[10] > INT32_MAX / g[11])
+        return refuse(c, "a geometry is too large");
+    const int64_t depth = n_in * g[5], n_rows = g[0] * g[10] * g[11];
+    const int64_t rows[2] = {n_rows, n_out}, weights[2] = {depth, n_out};
+    const int64_t *shapes[3] = {op == CONVOLVE ? rows : weights, g, op == CONVOLVE ? weights : rows};
+    const int64_t *next = g + GEOMETRY + 2;
+    for (int i = 0; i < 3; i++) {
+        const int64_t n = i == 1 ? 4 : 2;
+        int64_t whole[MAX_AXES];
+        memcpy(whole, lengths, (size_t)n_axes * sizeof *whole);
+        memcpy(whole + n_axes, shapes[i], (size_t)n * sizeof *whole);
+        const int64_t *strides = next + 3 + n_axes;
+        next = check_operand(c, next, n_axes + n, whole, size);
+        if (!next) return 0;
+        if (i == 1 ? strides[3] != size && g[3] > 1
+                   : !is_matrix(strides, shapes[i][0], shapes[i][1], size))
+            return refuse(c, "a matrix is not as BLAS takes it");
+    }
+    const int64_t together[1] = {n_together * g[11]};
+    if (c->end - next == 4 && next[3] != depth * size) return refuse(c, "patches are apart");
+    next = check_operand(c, next, 1, together, depth * size);
+    return next && (next == c->end || refuse(c, "there are words after a convolution"));
 }
 
 const char *check_code(const int64_t *code, int64_t n_words) {
@@ -196,6 +233,8 @@ const char *check_code(const int64_t *code, int64_t n_words) {
         case RUN: fits = check_run(&c, words + 2); break;
         case REDUCE: fits = check_reduce(&c, words + 2); break;
         case MATMUL: fits = check_matmul(&c, words + 2); break;
+        case CONVOLVE:
+        case CONVOLVE_WEIGHTS: fits = check_convolution(&c, words[0], words + 2); break;
         case TAKE:
         case ADD_AT: fits = check_table(&c, words[0], words + 2); break;
         default: return "there is no such instruction";

@@ -498,13 +498,13 @@ static inline Order order_of(int64_t n_rows, int64_t n_columns, const int64_t *s
 
 static void multiply_matrices(const Blas *blas, int64_t dtype, int64_t n, int64_t inner, int64_t m,
                               char *out, const int64_t *so, char *a, const int64_t *sa, char *b,
-                              const int64_t *sb) {
+                              const int64_t *sb, int adds) {
     const int64_t size = size_of[dtype];
     if (n * inner * m <= SMALL) {
         if (dtype == F32)
-            small_product_f32(n, inner, m, (float *)out, so, (float *)a, sa, (float *)b, sb);
+            small_product_f32(n, inner, m, (float *)out, so, (float *)a, sa, (float *)b, sb, adds);
         else
-            small_product_f64(n, inner, m, (double *)out, so, (double *)a, sa, (double *)b, sb);
+            small_product_f64(n, inner, m, (double *)out, so, (double *)a, sa, (double *)b, sb, adds);
         return;
     }
     const Order o = order_of(n, m, so, size), p = order_of(n, inner, sa, size),
@@ -523,12 +523,12 @@ static void multiply_matrices(const Blas *blas, int64_t dtype, int64_t n, int64_
         rows = columns, columns = s;
     }
     if (dtype == F32) {
-        float one = 1, zero = 0;
-        blas->s(&pt, &qt, &rows, &columns, &depth, &one, (float *)a, &lp, (float *)b, &lq, &zero,
+        float one = 1, factor = adds ? 1 : 0;
+        blas->s(&pt, &qt, &rows, &columns, &depth, &one, (float *)a, &lp, (float *)b, &lq, &factor,
                 (float *)out, &lo);
     } else {
-        double one = 1, zero = 0;
-        blas->d(&pt, &qt, &rows, &columns, &depth, &one, (double *)a, &lp, (double *)b, &lq, &zero,
+        double one = 1, factor = adds ? 1 : 0;
+        blas->d(&pt, &qt, &rows, &columns, &depth, &one, (double *)a, &lp, (double *)b, &lq, &factor,
                 (double *)out, &lo);
     }
 }
@@ -546,7 +546,7 @@ static void matmul(const int64_t *words, const Place *places, int64_t k, char *s
         multiply_matrices(blas, dtype, n, inner, m, out.start + distance(n_axes, place, out.strides),
                           out.strides + n_axes, a.start + distance(n_axes, place, a.strides),
                           a.strides + n_axes, b.start + distance(n_axes, place, b.strides),
-                          b.strides + n_axes);
+                          b.strides + n_axes, 0);
     while (advance(n_axes, lengths, place));
 }
 
@@ -558,7 +558,7 @@ static int rows_of_table(int64_t op, const int64_t *words, const Place *places, 
     const int64_t size = size_of[dtype];
     Operand table, rows, indices;
     const int64_t *next = operand(words + 4, 2, places, k, scratch, op == TAKE ? &rows : &table);
-    next = operand(next, op == TAKE ? 2 : 2, places, k, scratch, op == TAKE ? &table : &rows);
+    next = operand(next, 2, places, k, scratch, op == TAKE ? &table : &rows);
     operand(next, 1, places, k, scratch, &indices);
     if (op == ADD_AT)
         for (int64_t i = 0; i < n_table; i++)
@@ -577,6 +577,75 @@ static int rows_of_table(int64_t op, const int64_t *words, const Place *places, 
     return 0;
 }
 
+/* ---- Convolutions ---- */
+
+/* The windows of one row of windows, side by side, as rows of numbers. */
+static void cut_row(const int64_t *geometry, int64_t size, const char *image, const int64_t *strides,
+                    int64_t down, char *patches) {
+    const int64_t height = geometry[1], width = geometry[2], n_channels = geometry[3];
+    const int64_t high = geometry[4], wide = geometry[5], n_across = geometry[11];
+    const int64_t top = down * geometry[6] - geometry[8];
+    const int64_t pixel = n_channels * size, line = wide * pixel;
+    const int has_gaps = strides[1] != pixel;
+    for (int64_t i = 0; i < n_across; i++) {
+        const int64_t left = i * geometry[7] - geometry[9];
+        const int64_t before = left < 0 ? -left : 0;
+        const int64_t end = width - left < wide ? width - left : wide;
+        for (int64_t p = 0; p < high; p++, patches += line) {
+            const int64_t y = top + p;
+            if (y < 0 || y >= height || end <= before) {
+                memset(patches, 0, (size_t)line);
+                continue;
+            }
+            if (before) memset(patches, 0, (size_t)(before * pixel));
+            if (end < wide) memset(patches + end * pixel, 0, (size_t)((wide - end) * pixel));
+            const char *from = image + y * strides[0] + (left + before) * strides[1];
+            char *to = patches + before * pixel;
+            if (!has_gaps)
+                memcpy(to, from, (size_t)((end - before) * pixel));
+            else
+                for (int64_t q = before; q < end; q++, to += pixel, from += strides[1])
+                    memcpy(to, from, (size_t)pixel);
+        }
+    }
+}
+
+static void convolve(int64_t op, const int64_t *words, const Place *places, int64_t k,
+                     char *scratch, const Blas *blas) {
+    const int64_t dtype = words[0], n_axes = words[1], *lengths = words + 2, size = size_of[dtype];
+    const int64_t *geometry = lengths + n_axes, *rest = geometry + GEOMETRY;
+    const int64_t n_out = rest[0], n_together = rest[1];
+    const int64_t n_in = geometry[4] * geometry[5] * geometry[3];
+    const int64_t n_down = geometry[10], n_across = geometry[11], n_rows = geometry[0] * n_down;
+    const int64_t packed[2] = {n_in * size, size}, turned[2] = {size, n_in * size};
+    int64_t place[MAX_AXES] = {0};
+    Operand out, images, other, patches;
+    const int64_t *next = operand(rest + 2, n_axes + 2, places, k, scratch, &out);
+    next = operand(next, n_axes + 4, places, k, scratch, &images);
+    next = operand(next, n_axes + 2, places, k, scratch, &other);
+    operand(next, 1, places, k, scratch, &patches);
+    do {
+        const int64_t *of_out = out.strides + n_axes, *of_other = other.strides + n_axes;
+        const int64_t *of_images = images.strides + n_axes;
+        const char *all = images.start + distance(n_axes, place, images.strides);
+        char *result = out.start + distance(n_axes, place, out.strides);
+        char *factor = other.start + distance(n_axes, place, other.strides);
+        for (int64_t first = 0; first < n_rows; first += n_together) {
+            const int64_t last = first + n_together < n_rows ? first + n_together : n_rows;
+            for (int64_t row = first; row < last; row++)
+                cut_row(geometry, size, all + row / n_down * of_images[0], of_images + 1,
+                        row % n_down, patches.start + (row - first) * n_across * n_in * size);
+            const int64_t n = (last - first) * n_across, start = first * n_across;
+            if (op == CONVOLVE)
+                multiply_matrices(blas, dtype, n, n_in, n_out, result + start * of_out[0], of_out,
+                                  patches.start, packed, factor, of_other, 0);
+            else
+                multiply_matrices(blas, dtype, n_in, n, n_out, result, of_out, patches.start, turned,
+                                  factor + start * of_other[0], of_other, first > 0);
+        }
+    } while (advance(n_axes, lengths, place));
+}
+
 /* ---- Programs ---- */
 
 static int run_code(const int64_t *code, const Place *places, int64_t k, char *scratch,
@@ -589,6 +658,8 @@ static int run_code(const int64_t *code, const Place *places, int64_t k, char *s
         case RUN: run_steps(words + 2, places, k, scratch, slots); break;
         case REDUCE: reduce(words + 2, places, k, scratch); break;
         case MATMUL: matmul(words + 2, places, k, scratch, blas); break;
+        case CONVOLVE:
+        case CONVOLVE_WEIGHTS: convolve(words[0], words + 2, places, k, scratch, blas); break;
         default:
             if (rows_of_table(words[0], words + 2, places, k, scratch)) return 1;
         }

@@ -20,6 +20,14 @@
      MATMUL     dtype, n_axes, lengths of them, n, inner, m, out, a, b (n_axes and two more)
      TAKE       dtype, n_rows, n_columns, n_table, out, table, indices
      ADD_AT     the same: out is the table, then rows, indices
+     CONVOLVE   dtype, n_axes, lengths of them, a geometry, n_out, n_together,
+                out (n_axes and 2), images (n_axes and 4), weights (n_axes and 2), patches (1)
+     CONVOLVE_WEIGHTS
+                the same: out is the weights, the last but one is the rows
+
+   A geometry is n_images, height, width, n_channels, high, wide (of a window), stride down and
+   across, padding above and on the left, n_down, n_across (windows). The patches of n_together rows
+   of windows are made at a time.
 
    A run's steps are done for n_elements elements after the other, which stay in the first-level
    cache; what is in slots is never anywhere else. */
@@ -33,8 +41,9 @@
 #define MAX_AXES 8
 #define MAX_REGISTERS 256
 #define HEADER 5
+#define GEOMETRY 12
 
-enum { RUN = 1, REDUCE, MATMUL, TAKE, ADD_AT };
+enum { RUN = 1, REDUCE, MATMUL, TAKE, ADD_AT, CONVOLVE, CONVOLVE_WEIGHTS };
 enum { IN_MEMORY, NUMBER, SLOT };
 enum { F32, F64, BOOL, I64, N_DTYPES };
 enum { SUM, MAXIMUM, MINIMUM, DOT, N_KINDS };

@@ -14,6 +14,7 @@ from skopt_dl.programs import Buffer, Instruction, Value
 from skopt_dl.programs.instructions import ELEMENTWISE
 from skopt_dl.programs.memory import fit
 from skopt_dl.programs.values import order_of, pattern, resolve
+from skopt_dl_native import _interpreter
 from skopt_dl_native import words as w
 
 # What models of a stack are apart in a pattern of memory that each has for itself: more than any
@@ -101,12 +102,9 @@ class Run:
         before = [each.out for each in self.steps]
         read = [view for each in self.steps for view in each.views]
         for view in step.views:
-            wide = view.broadcast(step.out.shape)
-            if any(_differ(wide, out) for out in before):
+            if any(_differ(view, out) for out in before):
                 return False
-        return not any(
-            _differ(step.out, other.broadcast(step.out.shape)) for other in [*before, *read]
-        )
+        return not any(_differ(step.out, other) for other in [*before, *read])
 
 
 def _differ(view: View, other: View) -> bool:
@@ -154,13 +152,13 @@ class Lowering:
         # Which records a buffer is used in, and whether always as the same view.
         self._uses: dict[Buffer, list[int]] = {}
         self._views: dict[Buffer, set[Any]] = {}
-        self._written: set[Buffer] = set()
+        self._read_first: set[Buffer] = set()
 
     def is_own(self, buffer: Buffer) -> bool:
         return buffer not in self._given
 
-    def view(self, value: Value) -> View:
-        """One model's part of a value.
+    def view(self, value: Value, shape: tuple[int, ...] | None = None) -> View:
+        """One model's part of a value, broadcast to a shape ``(K, …)`` where one is given.
 
         Raises
         ------
@@ -168,6 +166,8 @@ class Lowering:
             If models are not its first axis, or its dtype is none of the interpreter's.
         """
         buffer = value.buffer
+        if buffer.array is not None and buffer not in self._given:
+            raise Unsupported("a number in the place of an array")
         if value.dtype not in w.DTYPES:
             raise Unsupported(f"dtype {value.dtype}")
         whole = self._patterns.get(buffer)
@@ -175,6 +175,8 @@ class Lowering:
             whole = self._patterns[buffer] = self._pattern(buffer)
         try:
             found = resolve(np, value.steps, whole)
+            if shape is not None:
+                found = np.broadcast_to(found, shape)
         except ValueError as error:
             raise Unsupported(str(error)) from None
         offset = _address(found) - _address(whole)
@@ -183,8 +185,8 @@ class Lowering:
         models = found.strides[0] if found.shape[0] > 1 else 0
         if found.shape[0] not in (1, self.n_models):
             raise Unsupported("models are not the first axis")
-        if found.shape[0] > 1 and self.is_own(buffer):
-            if models != FAR:
+        if self.is_own(buffer) and whole.ndim:
+            if models not in (0, FAR) or max(map(abs, found.strides[1:]), default=0) >= FAR // 2:
                 raise Unsupported("models are mixed")
             models = 0
         one = View(buffer, offset, models, found.shape[1:], found.strides[1:], value.dtype)
@@ -200,20 +202,27 @@ class Lowering:
         one = pattern(like.shape[1:], like.dtype, inner)
         return as_strided(one, like.shape, (FAR, *one.strides), writeable=False)
 
-    def operand(self, value: Any) -> View | Number:
+    def scratch(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> View:
+        """Memory for one instruction."""
+        buffer = Buffer(pattern((1, *shape), dtype))
+        return self.view(Value(buffer))
+
+    def operand(self, value: Any, shape: tuple[int, ...]) -> View | Number:
         """A view, or a number where a value is one."""
         if not isinstance(value, Value):
             return value
         constant = value.buffer.array
         if constant is not None and np.ndim(constant) == 0:
             return constant.item() if hasattr(constant, "item") else constant
-        return self.view(value)
+        return self.view(value, shape)
 
     def add(self, instruction: Instruction) -> None:
         """Take in an instruction."""
         out = self.view(instruction.out)
-        if math.prod(out.shape) == 0 or any(math.prod(v.shape) == 0 for v in instruction.values):
+        if 0 in out.shape or any(0 in v.shape for v in instruction.values):
             raise Unsupported("there are no elements")
+        if not self.is_own(out.buffer) and out.models == 0 and self.n_models > 1:
+            raise Unsupported("every model would write it")
         for record in list(_records(self, instruction, out)):
             self._append(record)
 
@@ -228,7 +237,7 @@ class Lowering:
         else:
             self.records.append(record.encode)
             views = record.views
-        self._written.add(views[0].buffer)
+        self._read_first |= {view.buffer for view in views[1:]} - self._uses.keys()
         for view in views:
             self._uses.setdefault(view.buffer, []).append(len(self.records) - 1)
             self._views.setdefault(view.buffer, set()).add(view.place)
@@ -239,7 +248,7 @@ class Lowering:
         in_slots = {
             buffer
             for buffer in own
-            if buffer in self._written
+            if buffer not in self._read_first
             and len(set(self._uses[buffer])) == 1
             and len(self._views[buffer]) == 1
             and isinstance(self.records[self._uses[buffer][0]], Run)
@@ -260,7 +269,9 @@ class Lowering:
         head = [self.n_models, len(buffers) + 1, n_bytes, len(self.records)]
         words = [0, *head, *limits, *body]
         words[0] = len(words)
-        return Code(np.array(words, dtype=np.int64), buffers, n_bytes)
+        found = np.array(words, dtype=np.int64)
+        _interpreter.check(found)
+        return Code(found, buffers, n_bytes)
 
     def _encode(self, record: Run | Callable[[Encoder], list[int]], encoder: Encoder) -> list[int]:
         return encoder.run(record) if isinstance(record, Run) else record(encoder)
@@ -300,7 +311,8 @@ class Other(NamedTuple):
 def _records(lowering: Lowering, instruction: Instruction, out: View) -> Iterator[Step | Other]:
     op = instruction.op
     if op in ELEMENTWISE:
-        inputs = [lowering.operand(each) for each in instruction.inputs]
+        shape = instruction.out.shape
+        inputs = [lowering.operand(each, shape) for each in instruction.inputs]
         kinds = [each.dtype for each in inputs if isinstance(each, View)]
         dtype = out.dtype if op in ("where", "clip") or not kinds else kinds[0]
         if any(each != dtype for each in kinds[op == "where" and isinstance(inputs[0], View) :]):
@@ -322,7 +334,7 @@ def _copy_step(out: View, given: View | Number) -> Step:
 
 
 def _copy(lowering: Lowering, instruction: Instruction, out: View) -> Iterator[Step]:
-    yield _copy_step(out, lowering.operand(instruction.inputs[0]))
+    yield _copy_step(out, lowering.operand(instruction.inputs[0], instruction.out.shape))
 
 
 def _cut(view: View, axis: int, start: int, length: int, step: int = 1) -> View:
@@ -339,9 +351,10 @@ def _concat(lowering: Lowering, instruction: Instruction, out: View) -> Iterator
     if axis < 0:
         raise Unsupported("models are put together")
     for value in instruction.values:
-        view = lowering.view(value)
-        length = view.shape[axis]
-        yield _copy_step(_cut(out, axis, start, length), view)
+        length = value.shape[axis + 1]
+        shape = list(instruction.out.shape)
+        shape[axis + 1] = length
+        yield _copy_step(_cut(out, axis, start, length), lowering.operand(value, tuple(shape)))
         start += length
 
 
@@ -387,9 +400,9 @@ def _reduction(lowering: Lowering, instruction: Instruction, out: View) -> Itera
 
 
 def _vecdot(lowering: Lowering, instruction: Instruction, out: View) -> Iterator[Other]:
-    x, y = (lowering.view(each) for each in instruction.values)
-    shape = np.broadcast_shapes(x.shape, y.shape)
-    yield _reduce(w.DOT, out, x.broadcast(shape), y.broadcast(shape), [len(shape) - 1])
+    shape = np.broadcast_shapes(*(each.shape for each in instruction.values))
+    x, y = (lowering.view(each, shape) for each in instruction.values)
+    yield _reduce(w.DOT, out, x, y, [len(shape) - 2])
 
 
 def _reduce(kind: int, out: View, x: View, y: View, axes: Sequence[int]) -> Other:
@@ -453,11 +466,13 @@ def _merge(
 
 
 def _matmul(lowering: Lowering, instruction: Instruction, out: View) -> Iterator[Other]:
-    a, b = (lowering.view(each) for each in instruction.values)
+    outer = instruction.out.shape[:-2]
+    a, b = (lowering.view(each, (*outer, *each.shape[-2:])) for each in instruction.values)
     if out.dtype.kind != "f" or {a.dtype, b.dtype} != {out.dtype}:
         raise Unsupported("products of no floats")
     outer = out.shape[:-2]
-    a, b = a.broadcast((*outer, *a.shape[-2:])), b.broadcast((*outer, *b.shape[-2:]))
+    if len(instruction.out.shape) < 3:
+        raise Unsupported("no axis of models")
     if not all(_is_matrix(each) for each in (out, a, b)):
         raise Unsupported("a factor with gaps")
     if len(outer) > MAX_AXES - 2:
@@ -504,6 +519,43 @@ def _table(lowering: Lowering, instruction: Instruction, out: View) -> Iterator[
     yield Other([*(view for view, _ in found), indices], encode)
 
 
+# Bytes of patches that are made at a time: they stay in the second-level cache.
+PATCH_BYTES = 1 << 17
+
+
+def _convolution(lowering: Lowering, instruction: Instruction, out: View) -> Iterator[Other]:
+    outer = instruction.out.shape[:-2]
+    images, other = (
+        lowering.view(each, (*outer, *each.shape[-n:]))
+        for each, n in zip(instruction.values, (4, 2), strict=True)
+    )
+    geometry, dtype = instruction.attributes["geometry"], out.dtype
+    if dtype.kind != "f" or {images.dtype, other.dtype} != {dtype}:
+        raise Unsupported("convolutions of no floats")
+    outer, size = out.shape[:-2], dtype.itemsize
+    n_images, height, width, n_channels = images.shape[-4:]
+    if not (_is_matrix(out) and _is_matrix(other)) or (
+        n_channels > 1 and images.strides[-1] != size
+    ):
+        raise Unsupported("a factor with gaps")
+    if len(outer) > MAX_AXES - 4:
+        raise Unsupported("too many axes")
+    down, across = geometry.number(height, width)
+    n_in = math.prod(geometry.size) * n_channels
+    n_together = max(1, min(n_images * down, PATCH_BYTES // (across * n_in * size)))
+    (top, _), (left, _) = geometry.padding
+    sizes = [w.DTYPES[dtype], len(outer), *outer, *images.shape[-4:], *geometry.size]
+    sizes += [*geometry.stride, top, left, down, across, out.shape[-1], n_together]
+    patches = lowering.scratch((n_together * across, n_in), dtype)
+    op = w.CONVOLVE if instruction.op == "convolve" else w.CONVOLVE_WEIGHTS
+
+    def encode(encoder: Encoder) -> list[int]:
+        operands = [(each, each.strides) for each in (out, images, other)]
+        return encoder.record(op, sizes, *operands, (patches, patches.strides[:1]))
+
+    yield Other([out, images, other, patches], encode)
+
+
 _OTHERS: dict[str, Callable[..., Iterator[Step | Other]]] = {
     "copy": _copy,
     "concat": _concat,
@@ -515,6 +567,8 @@ _OTHERS: dict[str, Callable[..., Iterator[Step | Other]]] = {
     "min": _reduction,
     "vecdot": _vecdot,
     "matmul": _matmul,
+    "convolve": _convolution,
+    "convolve_weights": _convolution,
     "take": _table,
     "add_at": _table,
 }
@@ -566,7 +620,7 @@ class _RunWords:
         shape = run.steps[0].out.shape
         self._axes = _order(run.steps[0].out)
         views = [
-            view.broadcast(shape)
+            view
             for each in run.steps
             for view in (each.out, *each.views)
             if view.buffer not in encoder._in_slots
@@ -631,7 +685,7 @@ class _RunWords:
         return self._register(("memory", view), words), direct
 
     def _add(self, number: int, step: Step) -> None:
-        shape, is_copy = step.out.shape, step.function == w.COPY
+        is_copy = step.function == w.COPY
         freed: list[int] = []
         inputs = []
         for place, each in enumerate(step.inputs):
@@ -646,8 +700,7 @@ class _RunWords:
                 if self._last[each.buffer] == number and slot not in freed:
                     freed.append(slot)
             else:
-                wide = each.broadcast(shape)
-                register, direct = self._memory(wide)
+                register, direct = self._memory(each)
                 if not direct and not is_copy:
                     slot, loaded = self._slot(each.dtype)
                     self._steps.append(

@@ -36,7 +36,7 @@
             }                                                                                      \
         }                                                                                          \
         for (int i = 0; i < n_rows; i++) {                                                         \
-            T *row = out + i * out_down, found[2 * N];                                             \
+            T *row = out + i * out_down, found[2 * N] = {0};                                       \
             if (is_first && out_across == 1 && n_columns == n_vectors * N) {                       \
                 for (int v = 0; v < n_vectors; v++) V##_store(row + v * N, sums[i][v]);            \
                 continue;                                                                          \
@@ -68,7 +68,7 @@
                                                                                                    \
     static void panels_##t(int64_t n, int64_t inner, int64_t m, T *out, int64_t out_down,          \
                            int64_t out_across, const T *a, int64_t down, int64_t across,           \
-                           const T *b, int64_t b_down, int64_t b_across) {                         \
+                           const T *b, int64_t b_down, int64_t b_across, int adds) {               \
         enum { N = sizeof(V) / sizeof(T) };                                                        \
         T panel[DEEPEST * 2 * N];                                                                  \
         for (int64_t first = 0; first < inner; first += DEEPEST) {                                 \
@@ -84,27 +84,28 @@
                 }                                                                                  \
                 if (full > N)                                                                      \
                     rows_##t(2, n, deep, x, down, across, from, apart, out + j * out_across,       \
-                             out_down, out_across, wide, !first);                                  \
+                             out_down, out_across, wide, !first && !adds);                                  \
                 else                                                                               \
                     rows_##t(1, n, deep, x, down, across, from, apart, out + j * out_across,       \
-                             out_down, out_across, wide, !first);                                  \
+                             out_down, out_across, wide, !first && !adds);                                  \
             }                                                                                      \
         }                                                                                          \
     }                                                                                              \
                                                                                                    \
-    /* out (n, m) of a (n, inner) and b (inner, m), with any strides; transposed where that leaves  \
+    /* out (n, m) of, or plus, a (n, inner) times b (inner, m), with any strides; transposed where that leaves  \
        fewer columns of panels empty, or spares copies. */                                         \
     static void small_product_##t(int64_t n, int64_t inner, int64_t m, T *out, const int64_t *so,  \
-                                  const T *a, const int64_t *sa, const T *b, const int64_t *sb) {  \
+                                  const T *a, const int64_t *sa, const T *b, const int64_t *sb,    \
+                                  int adds) {                                                      \
         enum { N = sizeof(V) / sizeof(T), S = sizeof(T) };                                         \
         const int64_t straight = (m + N - 1) / N * n + (sb[1] == S ? 0 : COPIED * m);              \
         const int64_t turned = (n + N - 1) / N * m + (sa[0] == S ? 0 : COPIED * n);                \
         if (straight < turned || (straight == turned && so[1] == S))                               \
             panels_##t(n, inner, m, out, so[0] / S, so[1] / S, a, sa[0] / S, sa[1] / S, b,         \
-                       sb[0] / S, sb[1] / S);                                                      \
+                       sb[0] / S, sb[1] / S, adds);                                                      \
         else                                                                                       \
             panels_##t(m, inner, n, out, so[1] / S, so[0] / S, b, sb[1] / S, sb[0] / S, a,         \
-                       sa[1] / S, sa[0] / S);                                                      \
+                       sa[1] / S, sa[0] / S, adds);                                                      \
     }
 
 #define BLOCK(t, n_rows)                                                                           \

@@ -10,7 +10,7 @@ from skopt_dl_native._interpreter import TILE_BYTES
 
 __all__ = ["TILE_BYTES"]
 
-RUN, REDUCE, MATMUL, TAKE, ADD_AT = range(1, 6)
+RUN, REDUCE, MATMUL, TAKE, ADD_AT, CONVOLVE, CONVOLVE_WEIGHTS = range(1, 8)
 IN_MEMORY, NUMBER, SLOT = range(3)
 SUM, MAXIMUM, MINIMUM, DOT = range(4)
 

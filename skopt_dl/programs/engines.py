@@ -1,0 +1,161 @@
+"""Which engine runs the programs of this process.
+
+NumPy's calls are always there; an engine that a plugin brings runs the same programs faster.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
+from typing import Any, Protocol
+
+from skopt_dl.backends import Backend, NumPyBackend
+from skopt_dl.plugins.lookup import available, find
+from skopt_dl.plugins.manager import PluginWarning
+from skopt_dl.programs.engine import Binding, Call, Memory
+from skopt_dl.programs.instructions import Program
+from skopt_dl.programs.parts import calls_in_parts
+from skopt_dl.programs.values import Array
+
+VARIABLE = "SKOPT_DL_ENGINE"
+
+
+class Bound(Protocol):
+    """A program, bound to arrays."""
+
+    program: Program
+
+    def calls(self, **arrays: Any) -> Sequence[Call]:
+        """The program as calls without arguments, for inputs that are given now."""
+
+
+class HostWrites:
+    """What the host writes before a step, without waiting for results: numbers, or what is drawn.
+
+    Parameters
+    ----------
+    arrays : sequence of array
+        What the calls after it read.
+    write : callable
+        ``write(*arrays)`` writes the next values, to arrays like these.
+    """
+
+    def __init__(self, arrays: Sequence[Array], write: Callable[..., None]):
+        self.arrays, self.write = list(arrays), write
+
+    def __call__(self) -> None:
+        self.write(*self.arrays)
+
+
+class Engine:
+    """What runs programs; this one makes a call of the array library for each instruction.
+
+    Attributes
+    ----------
+    name : str
+        What estimators report as ``engine_``.
+    edition : str
+        What the last bit of a result depends on besides NumPy and the processor.
+    """
+
+    name: str = "numpy"
+    edition: str = ""
+
+    def bind(
+        self,
+        b: Backend,
+        program: Program,
+        arrays: Mapping[str, Any],
+        memory: Memory,
+        functions: Mapping[str, Callable[[Array], None]] | None = None,
+    ) -> Bound:
+        """Bind a program to arrays.
+
+        Parameters
+        ----------
+        b : Backend
+        program : Program
+        arrays : dict of str to array
+            The inputs that are the same in every run, by name. Those missing are given to
+            ``calls``; rows of samples may be `DenseRows` or `SparseRows`.
+        memory : Memory
+            Where the program's own buffers are.
+        functions : dict of str to callable, default={}
+            What writes the results of ``external`` instructions, by name.
+        """
+        return Binding(b, program, arrays, memory, functions)
+
+    def calls(
+        self, b: Backend, program: Program, arrays: Mapping[str, Array], like: Array
+    ) -> list[Call]:
+        """A program over arrays ``(K, P)`` as calls.
+
+        Parameters
+        ----------
+        b : Backend
+        program : Program
+        arrays : dict of str to array
+            All inputs of the program, by name.
+        like : array of shape (K, P)
+        """
+        return calls_in_parts(b, program, arrays, like)
+
+    def sequence(self, calls: Sequence[Call]) -> Call:
+        """Several calls as one.
+
+        Parameters
+        ----------
+        calls : sequence of callable
+            What `bind` and `calls` gave, `HostWrites`, and others; to be made one after the other,
+            but that the host may write ahead.
+        """
+        return partial(_run_all, list(calls))
+
+
+def _run_all(calls: Sequence[Call]) -> None:
+    for call in calls:
+        call()
+
+
+_OF_ARRAYS = Engine()
+
+
+def engine_of(b: Backend) -> Engine:
+    """The engine for a backend's arrays: for NumPy's, the one that is chosen."""
+    return chosen_engine() if type(b) is NumPyBackend else _OF_ARRAYS
+
+
+def chosen_engine() -> Engine:
+    """The engine that ``SKOPT_DL_ENGINE`` names; without it, the best that is installed.
+
+    Raises
+    ------
+    ValueError
+        If the variable names an engine that is not installed.
+    """
+    return _engine(os.environ.get(VARIABLE, ""))
+
+
+@cache
+def _engine(name: str) -> Engine:
+    if name == _OF_ARRAYS.name:
+        return _OF_ARRAYS
+    if name:
+        try:
+            found = find("engine", name)
+        except ValueError as error:
+            raise ValueError(f"{VARIABLE}={name}: {error}") from None
+        return found()  # type: ignore[no-any-return]
+    for other in available("engine"):
+        try:
+            return find("engine", other)()  # type: ignore[no-any-return]
+        except ImportError as error:
+            warnings.warn(
+                f"The engine {other!r} cannot be used, so NumPy trains, more slowly: {error} "
+                f"({VARIABLE}=numpy, or uninstalling it, ends this warning.)",
+                PluginWarning,
+                stacklevel=2,
+            )
+    return _OF_ARRAYS
