@@ -15,7 +15,7 @@ from skopt_dl.backends import Backend
 from skopt_dl.objectives import Layout
 from skopt_dl.optimizers import Optimizer, Step
 from skopt_dl.optimizers.base import fill_state
-from skopt_dl.programs import engine_of
+from skopt_dl.programs import HostWrites, engine_of
 from skopt_dl.programs.values import host_dtype
 from skopt_dl.schedules import Progress, Schedule, rate_at
 from skopt_dl.training.traced import UpdateCase, update_program
@@ -100,6 +100,12 @@ def _form(optimizer: Optimizer, floats: Collection[str]) -> Hashable:
     return type(optimizer), type(optimizer).update, tuple(sorted(choices.items()))
 
 
+def _course(course: tuple[Schedule, Progress]) -> Hashable:
+    """What rates depend on."""
+    schedule, progress = course
+    return repr(schedule), tuple(sorted(vars(progress).items()))
+
+
 def _not_a_change(optimizer: Optimizer, change: Any, params: Array) -> ValueError:
     name = type(optimizer).__name__
     came = "None" if change is None else f"an object of shape {getattr(change, 'shape', None)}"
@@ -164,18 +170,23 @@ class UpdateGroup:
         step.number = progress[0].step
         self._coefficients: dict[str, Array] = {}
         step.coefficients = self._coefficients
+        # Rates that may come to differ are a column from the start: programs are made for forms.
+        courses = zip(self._schedules, self._progress, strict=True)
+        self._rates_differ = self.rate_changes_per_step and len(set(map(_course, courses))) > 1
         self.state: dict[str, Array] = {}
         self._make_state([state for state in states if state is not None])
         self.untraced = ""
         # What `update` does, as calls; None until it is known for the arrays that there are.
         self._calls: list[Call] | None = None
-        self._scalars: list[tuple[Array, Callable[[int], float]]] = []
+        self._scalars: dict[str, Callable[[int], float]] = {}
+        self._places: list[Array] = []
         self._loss: Array = None
         # Where the calls find the gradient, and what of the objective's that is; None for a copy.
         self._grad: Array = None
         self._bound: Array = None
         self._rate: Any = None
         self.set_rate()
+        self._make_coefficients()
 
     def _make_state(self, states: Sequence[dict[str, Array]]) -> None:
         b, params, optimizer = self._b, self._params, self._optimizer
@@ -199,17 +210,42 @@ class UpdateGroup:
 
     def set_rate(self) -> None:
         """Ask the schedules for the rate of the next update."""
+        before = self._rate
+        self._ask_for_rate()
+        if type(self._rate) is type(before):
+            self._write(self.step.learning_rate, self._rate)
+        else:
+            self.step.learning_rate = self._to_device(self._rate)
+            self._make_coefficients()
+
+    def _ask_for_rate(self) -> None:
         self.tell_progress()
         pairs = zip(self._schedules, self._progress, strict=True)
         self.rates = [rate_at(schedule, progress) for schedule, progress in pairs]
-        rate = column(self.rates)
-        if type(rate) is type(self._rate):
-            self._write(self.step.learning_rate, rate)
-        else:
-            self._coefficients.clear()
-            self._calls = None
-            self.step.learning_rate = self._to_device(rate)
-        self._rate = rate
+        self._rate = column(self.rates)
+        if self._rates_differ and isinstance(self._rate, float):
+            self._rate = np.full((len(self.rates), 1), self._rate).view(ExactColumn)
+
+    def _make_coefficients(self) -> None:
+        """Make places for the numbers that differ from step to step."""
+        self._coefficients.clear()
+        self._calls = None
+        values = self._exact.coefficients(self.step.number + 1, self._rate)
+        self._coefficients |= {name: self._to_device(value) for name, value in values.items()}
+        self._places = [self.step.learning_rate] if self.rate_changes_per_step else []
+        self._places += self._coefficients.values()
+
+    def _advance(self, *places: Array) -> None:
+        """Write the numbers of the next step."""
+        step, writing = self.step, iter(places)
+        if self.rate_changes_per_step:
+            self._ask_for_rate()
+            self._write(next(writing), self._rate)
+        step.number += 1
+        for value in self._exact.coefficients(step.number, self._rate).values():
+            self._write(next(writing), value)
+        for function in self._scalars.values():
+            next(writing)[...] = function(step.number)
 
     def _write(self, array: Array, value: float | np.ndarray) -> None:
         array[...] = value if isinstance(value, float) else self._to_device(value)
@@ -230,17 +266,6 @@ class UpdateGroup:
         elsewhere : callable or None
             What ``step.gradient`` is to be, for the parameters of this group alone.
         """
-        step = self.step
-        if self.rate_changes_per_step:
-            self.set_rate()
-        step.number += 1
-        device = self._coefficients
-        for name, value in self._exact.coefficients(step.number, self._rate).items():
-            if name in device:
-                self._write(device[name], value)
-            else:
-                device[name] = self._to_device(value)
-                self._calls = None
         if loss is not None:
             loss = loss[self._rows]
         if not self.untraced:
@@ -249,15 +274,30 @@ class UpdateGroup:
             if self._calls is None:
                 self._prepare(loss)
         if self._calls is None:
-            step.gradient = elsewhere
+            self._advance(*self._places)
+            self.step.gradient = elsewhere
             self._call(grad[self._rows, :], loss)
             return
         if self._loss is not None:
             self._loss[...] = loss
-        for scalar, function in self._scalars:
-            scalar[...] = function(step.number)
         for call in self._calls:
             call()
+
+    def calls(self, grad: Array) -> list[Call] | None:
+        """An update as calls, for gradients that are always written to this array.
+
+        The same list as before where nothing has changed; None where ``update`` has to be called,
+        or takes more than the gradient.
+        """
+        if self.needs_loss or self.needs_gradient or self.untraced:
+            return None
+        if grad is not self._bound:
+            self._take_in(grad)
+        if self._bound is None:
+            return None
+        if self._calls is None:
+            self._prepare(None)
+        return self._calls
 
     def _take_in(self, grad: Array) -> None:
         """Have the gradient where the calls find it."""
@@ -298,8 +338,9 @@ class UpdateGroup:
             name: b.asarray(0.0, dtype=getattr(b.xp, program.inputs[name].like.dtype.name))
             for name in program.scalars
         }
-        self._scalars = [(scalars[name], each) for name, each in program.scalars.items()]
-        self._calls = engine_of(b).calls(b, program, arrays | scalars, params)
+        self._scalars = dict(program.scalars)
+        numbers = HostWrites([*self._places, *scalars.values()], self._advance)
+        self._calls = [numbers, *engine_of(b).calls(b, program, arrays | scalars, params)]
 
     def _call(self, grad: Array, loss: Array | None) -> None:
         """Update as the code says, run with arrays."""
