@@ -14,7 +14,6 @@ from sklearn.base import clone
 from skopt_dl.displays import LearningRateRangeDisplay
 from skopt_dl.estimators.mlp import BaseMLP
 from skopt_dl.jobs import FitJob, train
-from skopt_dl.optimizers import Minimizer
 
 # A rate with which nothing moves.
 STILL = 1e-300
@@ -91,7 +90,7 @@ def learning_rate_range(
         raise ValueError(f"n_steps must be an int, at least 1; got {n_steps!r}.")
     model = clone(estimator).set_params(early_stopping=False, warm_start=False, scoring=None)
     job = model._job(X, y, sample_weight, (None, None), incremental=False, classes=None)
-    if isinstance(job.optimizer, Minimizer):
+    if job.optimizer.full_batch:
         raise ValueError(f"{job.optimizer!r} has no learning rate to look for.")
     jobs = _jobs(job, [STILL, *rates], n_steps)
     runs = []

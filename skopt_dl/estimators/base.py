@@ -61,7 +61,6 @@ from skopt_dl.networks import (
     SparsePool,
     raw_output,
 )
-from skopt_dl.optimizers import Minimizer
 from skopt_dl.plugins import MissingPluginError, find
 from skopt_dl.search import run
 from skopt_dl.training import HISTORY_COLUMNS, History, ModelRun, Stopping
@@ -76,7 +75,7 @@ def can_partial_fit(estimator: BaseNeuralNet) -> bool:
         cls = find("optimizer", optimizer) if isinstance(optimizer, str) else type(optimizer)
     except (ValueError, ImportError, TypeError, MissingPluginError):
         return True  # partial_fit then says what is wrong with the name
-    if issubclass(cls, Minimizer):
+    if getattr(cls, "full_batch", False):
         raise AttributeError(
             f"partial_fit is only available for stochastic optimizers; {cls.__name__} needs all "
             "the data at once."
@@ -419,7 +418,7 @@ class BaseNeuralNet(CallbackSupportMixin, NamedComponents):
         y = self._encode_targets(labels, X.dtype)
         form.check_targets(y)
         network = self._make_network(X, y.shape[1], form)
-        if network.is_random and isinstance(optimizer, Minimizer):
+        if network.is_random and optimizer.full_batch:
             raise ValueError(
                 f"dropout={getattr(self, 'dropout', 'a layer')!r} makes the loss random, which "
                 f"{optimizer!r} cannot minimise. Set dropout=0, or take an optimizer that works on "

@@ -10,7 +10,6 @@ from sklearn.exceptions import ConvergenceWarning
 from skopt_dl._printing import print_line
 from skopt_dl._warnings import warn_user
 from skopt_dl.backends import cuda_problem
-from skopt_dl.optimizers import Minimizer
 from skopt_dl.training import ModelRun
 
 # Times its first value that the loss of a training may rise to before that is called divergence.
@@ -35,7 +34,7 @@ def print_epoch(run: ModelRun) -> None:
     if "validation_score" in run.history:
         line += f", validation score = {run.history['validation_score'][-1]:.6f}"
     print_line(line)
-    if run.out_of_patience and not isinstance(run.optimizer, Minimizer):
+    if run.out_of_patience and not run.optimizer.full_batch:
         print_line(_plateau(run))
 
 

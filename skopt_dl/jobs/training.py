@@ -15,7 +15,6 @@ from skopt_dl.backends import Backend, get_backend, one_blas_thread
 from skopt_dl.jobs.job import FitJob, StackState, ValidationSet
 from skopt_dl.layers.batch_norm import WINDOW
 from skopt_dl.networks import DensePool, NetworkObjective, SparsePool, TargetPool
-from skopt_dl.optimizers import Minimizer
 from skopt_dl.training import Batches, ModelRun, Validation, minimise
 
 OnEpoch = Callable[[Sequence[ModelRun]], None]
@@ -127,7 +126,7 @@ def _train(
 
 def _window(job: FitJob) -> int:
     """Samples that statistics of batch normalisation are averaged over."""
-    return job.n_samples if isinstance(job.optimizer, Minimizer) else WINDOW * job.batch_size
+    return job.n_samples if job.optimizer.full_batch else WINDOW * job.batch_size
 
 
 def _guarded(

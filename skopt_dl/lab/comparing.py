@@ -319,7 +319,7 @@ def _train(
         leaders=[first[seed] for seed in seeds],
         steps=n_steps,
     )
-    run_themselves = [isinstance(run.optimizer, Minimizer) for run in stack]
+    run_themselves = [run.optimizer.full_batch for run in stack]
     return minimise(
         objective,
         [run.optimizer for run in stack],
@@ -370,7 +370,7 @@ def _rate(optimizer: Optimizer | Minimizer) -> float:
 
 
 def _state_numbers(optimizer: Optimizer | Minimizer, objective: Function) -> int:
-    if isinstance(optimizer, Minimizer):
+    if optimizer.full_batch:
         return 0
     return sum(map(math.prod, optimizer.slot_shapes(objective.layout).values()))
 

@@ -130,7 +130,7 @@ def minimise(
             snapshot.restore(run)
         runs.append(run)
     for run in runs:
-        if isinstance(run.optimizer, Minimizer):
+        if run.optimizer.full_batch:
             block = batches.select([run.index]).everything()
             run_minimizer(
                 objective, run, params, block, validate, on_epoch_begin, on_epoch_end, recorder
