@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import pickle
+from dataclasses import replace
 
 import numpy as np
 from scipy import sparse
@@ -176,7 +177,8 @@ def fresh(job):
     """The same job, to be trained once more."""
     again = copy.copy(job)
     again.params, again.rng = job.params.copy(), copy.deepcopy(job.rng)
-    again.optimizer, again.resume = clone(job.optimizer), copy.deepcopy(job.resume)
+    again.config = replace(job.config, optimizer=clone(job.config.optimizer))
+    again.resume = copy.deepcopy(job.resume)
     if job.validation is not None:
         again.validation = copy.copy(job.validation)
     return again
@@ -186,7 +188,7 @@ def result(job, outcome):
     """What must not depend on anything but the job: all that a training leaves, times apart."""
     if outcome.error is not None:
         raise outcome.error
-    run = outcome.run
+    run = outcome.result
     history = {name: values for name, values in run.history.items() if name != "seconds"}
     found = {
         "params": run.params,
@@ -269,7 +271,7 @@ def resumed(jobs):
     again = []
     for job in map(fresh, jobs):
         dtype = job.params.dtype
-        run = train([job])[0].run
+        run = train([job])[0].result
         if run.state:
             job.params = np.array(run.state.get("params", run.params), dtype=dtype)
             job.resume = run.state

@@ -63,7 +63,14 @@ from skopt_dl.networks import (
 )
 from skopt_dl.plugins import MissingPluginError, find
 from skopt_dl.search import run
-from skopt_dl.training import HISTORY_COLUMNS, History, ModelRun, Stopping
+from skopt_dl.training import (
+    HISTORY_COLUMNS,
+    History,
+    Stopping,
+    TrainingConfig,
+    TrainingResult,
+    TrainingState,
+)
 
 _NONE = Options((None,))
 
@@ -84,11 +91,11 @@ def can_partial_fit(estimator: BaseNeuralNet) -> bool:
 
 
 def _one_after_the_other(
-    functions: Sequence[Callable[[ModelRun], None]],
-) -> Callable[[ModelRun], None]:
-    def call(run: ModelRun) -> None:
+    functions: Sequence[Callable[[TrainingState], None]],
+) -> Callable[[TrainingState], None]:
+    def call(state: TrainingState) -> None:
         for function in functions:
-            function(run)
+            function(state)
 
     return call
 
@@ -236,7 +243,7 @@ class BaseNeuralNet(CallbackSupportMixin, NamedComponents):
         """Score raw outputs against encoded targets, ``(n_samples, n_outputs)`` both."""
         raise NotImplementedError
 
-    def _target_advice(self, run: ModelRun, job: FitJob) -> str:
+    def _target_advice(self, result: TrainingResult, job: FitJob) -> str:
         """What to do about targets that kept a training from getting anywhere."""
         return ""
 
@@ -345,7 +352,7 @@ class BaseNeuralNet(CallbackSupportMixin, NamedComponents):
 
     def _train(self, job: FitJob, incremental: bool, tasks: EpochTasks | None) -> None:
         """Run a job, and tell of it."""
-        at_end: list[Callable[[ModelRun], None]] = []
+        at_end: list[Callable[[TrainingState], None]] = []
         if self.verbose:
             print_unused_gpu(self.device)
             at_end.append(print_epoch)
@@ -355,19 +362,10 @@ class BaseNeuralNet(CallbackSupportMixin, NamedComponents):
         if tasks is not None:
             network, dtype, given = job.network, job.X.dtype, tasks.estimator
 
-            def attributes(run: ModelRun) -> dict[str, Any]:
-                assert run.current is not None
-                assert run.current_state is not None
-                now = self._attributes(run, np.array(run.current()), network, dtype)
-                # With these a copy trains on as this model would.
-                return (
-                    self._learnt(given)
-                    | now
-                    | {
-                        "_resume": run.current_state() or None,
-                        "_rng": copy.deepcopy(self._rng),
-                    }
-                )
+            def attributes(result: TrainingResult) -> dict[str, Any]:
+                # With its own generator a copy trains on as this model would.
+                now = {"_rng": copy.deepcopy(self._rng)}
+                return self._learnt(given) | self._attributes(result, network, dtype) | now
 
             tasks.attributes = attributes
             tasks.fit_begins()
@@ -376,18 +374,10 @@ class BaseNeuralNet(CallbackSupportMixin, NamedComponents):
         job.only_prints = tasks is None
         if at_end:
             job.on_epoch_end = _one_after_the_other(at_end)
-        finished, self.device_ = run(job)
-        self._finish(finished, job)
-        if not incremental or finished.stop_reason != "max_iter":
-            warn_of_outcome(finished, self.max_iter, self._target_advice(finished, job))
-
-    def _finish(self, run: ModelRun, job: FitJob) -> None:
-        """Turn what a training leaves into attributes."""
-        assert run.params is not None
-        attributes = self._attributes(run, run.params, job.network, job.X.dtype)
-        self.__dict__.update(attributes)
-        # A diverged training leaves nothing to go on from.
-        self._resume: dict[str, Any] | None = run.state or None
+        result, self.device_ = run(job)
+        self.__dict__.update(self._attributes(result, job.network, job.X.dtype))
+        if not incremental or result.stop_reason != "max_iter":
+            warn_of_outcome(result, self.max_iter, self._target_advice(result, job))
 
     def _job(
         self,
@@ -456,7 +446,14 @@ class BaseNeuralNet(CallbackSupportMixin, NamedComponents):
             )
         return FitJob(
             network=network,
-            optimizer=optimizer,
+            config=TrainingConfig(
+                optimizer,
+                max_epochs=1 if incremental else self.max_iter,
+                stopping=self._stopping(),
+                horizon=self.max_iter,
+                max_grad_norm=math.inf if self.max_grad_norm is None else float(self.max_grad_norm),
+                ema_decay=0.0 if self.ema_decay is None else float(self.ema_decay),
+            ),
             params=params.astype(optimizer.dtype or X.dtype, copy=False),
             X=X,
             y=y,
@@ -466,13 +463,8 @@ class BaseNeuralNet(CallbackSupportMixin, NamedComponents):
             alpha=float(self.alpha),
             label_smoothing=float(self.label_smoothing),
             batch_size=batch_size,
-            max_epochs=1 if incremental else self.max_iter,
-            horizon=self.max_iter,
             shuffle=bool(self.shuffle),
             sampling=self.sampling,
-            stopping=self._stopping(),
-            max_grad_norm=math.inf if self.max_grad_norm is None else float(self.max_grad_norm),
-            ema_decay=0.0 if self.ema_decay is None else float(self.ema_decay),
             device=self.device,
             rng=self._rng,
             n_bytes_given=n_bytes_copied(given, X),
@@ -579,24 +571,23 @@ class BaseNeuralNet(CallbackSupportMixin, NamedComponents):
         """Start histories that warm starts and partial fits append to."""
         self.history_: dict[str, list[float]] = {}
         self.t_ = self.n_steps_ = 0
-        self._resume = None
+        self._resume: dict[str, Any] | None = None
 
-    def _attributes(
-        self, run: ModelRun, weights: np.ndarray, network: Network, dtype: Any
-    ) -> dict[str, Any]:
-        """Return the attributes of a model that predicts with `weights`, ``(P + S,)``."""
-        history = _joined(self.history_, run.history)
+    def _attributes(self, result: TrainingResult, network: Network, dtype: Any) -> dict[str, Any]:
+        """Return the attributes of a model with what its training leaves."""
+        history = _joined(self.history_, result.history)
         losses, scores = history.get("loss", []), history.get("validation_score")
         return {
-            **self._fitted(network, weights, dtype),
+            **self._fitted(network, result.params, dtype),
             "n_outputs_": network.n_outputs,
-            "n_iter_": run.n_epochs,
-            "n_steps_": self.n_steps_ + run.n_steps,
-            "t_": self.t_ + run.n_samples,
-            "_resume": None,
+            "n_iter_": result.n_epochs,
+            "n_steps_": self.n_steps_ + result.n_steps,
+            "t_": self.t_ + result.n_samples,
+            # A diverged training leaves nothing to go on from.
+            "_resume": result.state or None,
             "history_": history,
             "loss_curve_": losses,
-            "loss_": losses[-1] if losses else run.first_loss,
+            "loss_": losses[-1] if losses else result.first_loss,
             "validation_loss_curve_": history.get("validation_loss"),
             "validation_scores_": scores,
             # fmin and fmax pass over the NaN of a diverged epoch.

@@ -83,7 +83,7 @@ def out_of_memory(estimator: Any, job: FitJob | None, error: MemoryError) -> Mem
     takes = ""
     if job is not None:
         dtype = job.params.dtype
-        params = n_bytes_of_params(job.network, job.optimizer, dtype)
+        params = n_bytes_of_params(job.network, job.config.optimizer, dtype)
         units = math.prod(job.network.input_shape) + 2 * job.network.n_numbers
         batch = job.batch_size * units * dtype.itemsize
         samples = math.prod(job.X.shape) * job.X.dtype.itemsize

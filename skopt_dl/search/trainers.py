@@ -156,8 +156,8 @@ def _summary(found: Sequence[Sequence[FitJob]]) -> str:
         job = jobs[0]
         sizes = job.network.describe()
         what = f"{sizes}, {job.params.dtype}, batches of {job.batch_size}"
-        if job.optimizer.full_batch:
-            what += f"; {type(job.optimizer).__name__} minimises one model at a time"
+        if job.config.optimizer.full_batch:
+            what += f"; {type(job.config.optimizer).__name__} minimises one model at a time"
         elif len(jobs) == 1:
             what += "; no other like it, or too large to share a cache"
         groups.setdefault(what, []).append(len(jobs))
