@@ -13,6 +13,7 @@ from sklearn.base import clone
 
 from skopt_dl.displays import LearningRateRangeDisplay
 from skopt_dl.estimators.mlp import BaseMLP
+from skopt_dl.estimators.preparing import prepare
 from skopt_dl.jobs import FitJob, train
 
 # A rate with which nothing moves.
@@ -89,7 +90,7 @@ def learning_rate_range(
     if not isinstance(n_steps, numbers.Integral) or n_steps < 1:
         raise ValueError(f"n_steps must be an int, at least 1; got {n_steps!r}.")
     model = clone(estimator).set_params(early_stopping=False, warm_start=False, scoring=None)
-    job = model._job(X, y, sample_weight, (None, None), incremental=False, classes=None)
+    _, job = prepare(model, X, y, sample_weight)
     if job.config.optimizer.full_batch:
         raise ValueError(f"{job.config.optimizer!r} has no learning rate to look for.")
     jobs = _jobs(job, [STILL, *rates], n_steps)

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.datasets import make_classification
 
 from skopt_dl import MLPClassifier
+from skopt_dl.estimators.preparing import prepare
 from skopt_dl.optimizers import Minimizer, Optimizer
 from skopt_dl.schedules import Progress
 from skopt_dl.training import TrainingConfig, TrainingResult
@@ -18,7 +19,7 @@ def made_job(estimator=None, x=X, y=Y, **params):
     if estimator is None:
         small = {"hidden_layer_sizes": (6,), "batch_size": 16, "max_iter": 7, "random_state": 0}
         estimator = MLPClassifier(**small | params)
-    return estimator._job(x, y, None, (None, None), False, None)
+    return prepare(estimator, x, y)[1]
 
 
 def assert_equal_bits(a, b):

@@ -11,6 +11,7 @@ from sklearn.base import clone
 
 from skopt_dl import MLPClassifier, MLPRegressor, available_optimizers, make_optimizer
 from skopt_dl.backends import get_backend, one_blas_thread
+from skopt_dl.estimators.preparing import prepare
 from skopt_dl.jobs import share_data, stacks, train
 from skopt_dl.networks import DensePool, fold, raw_output
 from skopt_dl.schedules import (
@@ -165,7 +166,7 @@ class Family:
             weight = rng.choice([0.0, 0.5, 1.0, 1.5], p=[0.1, 0.3, 0.3, 0.3], size=len(y))
             weight[0] = 1.0
         cls = MLPClassifier if self.is_classifier else MLPRegressor
-        return cls(**params)._job(X, y, weight, (None, None), incremental=False, classes=None)
+        return prepare(cls(**params), X, y, weight)[1]
 
     def jobs(self, number):
         """Some random fits, of a few optimizers."""
