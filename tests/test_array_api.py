@@ -35,7 +35,7 @@ def train(
     activation="Tanh",
     hidden=(4,),
     n_epochs=3,
-    rules=(None, None, None),
+    rules=None,
     **options,
 ):
     """Shuffled epochs with a short last batch, L2 and weights: the runs, and devices seen."""
@@ -54,7 +54,7 @@ def train(
         objective,
         [
             TrainingConfig(optimizer, n_epochs, rule, **options)
-            for optimizer, rule in zip(optimizers, rules, strict=False)
+            for optimizer, rule in zip(optimizers, rules or [None] * n_models, strict=True)
         ],
         problem.starts(n_models, b),
         batches=problem.batches(range(n_models), batch_size=8),
