@@ -32,6 +32,9 @@ OnEpoch = Callable[[Sequence[TrainingState]], None]
 OnLeave = Callable[[Sequence[TrainingResult], Sequence[TrainingState]], None]
 AnyConfig = TrainingConfig | Optimizer | Minimizer
 
+# The share of a stack's rows whose models have to be done for it to be compacted.
+DONE = 1 / 8
+
 
 def minimise(
     objective: Objective,
@@ -169,7 +172,11 @@ def with_statistics(objective: Objective, params: Array) -> Array:
 
 
 class Stack:
-    """The models still in training, and their arrays; and what became of the others."""
+    """The models still in training, and their arrays; and what became of the others.
+
+    A model that is done is computed with the others until there are enough such rows for it to be
+    worth making everything anew; nobody sees it any more.
+    """
 
     def __init__(
         self,
@@ -189,6 +196,9 @@ class Stack:
         if len(models) < params.shape[0]:
             self._keep(models)
             self.batches = batches.select(models)
+        self.is_finite = True
+        # Generators of models that are done, and how they are to be left.
+        self.done: list[tuple[np.random.Generator, dict[str, Any]]] = []
         self._prepare([state.resume for state in states])
         self.checkpoints = Checkpoints(self.b, self._eval_params())
         kept = [state.checkpoints for state in states]
@@ -197,6 +207,7 @@ class Stack:
 
     def _prepare(self, rows: Sequence[dict[str, Any]]) -> None:
         """Make what goes with the present rows, to go on from what was known of each."""
+        self.rows = list(range(len(self.states)))
         self.models = np.array([state.index for state in self.states])
         self._make_groups([each.get("slots") for each in rows])
         configs = [state.config for state in self.states]
@@ -209,11 +220,12 @@ class Stack:
             averages = [each.get("average") for each in rows]
             self.averages = Averages(self.b, decays, self._predictors(), averages)
         for row, state in enumerate(self.states):
-            state.result = partial(self._result, row)
-            state.snapshot = partial(self._snapshot, row)
+            state.result = partial(self._result, row, state)
+            state.snapshot = partial(self._snapshot, row, state)
 
     def _make_groups(self, slots: Sequence[dict[str, np.ndarray] | None]) -> None:
         self.groups: list[tuple[slice, UpdateGroup]] = []
+        self.members: list[tuple[int, UpdateGroup]] = []
         optimizers = [state.config.optimizer for state in self.states]
         progress = [state.progress for state in self.states]
         for rows in group_rows(optimizers, progress, slots):
@@ -227,6 +239,8 @@ class Stack:
                 rows,
             )
             self.groups.append((rows, group))
+            # Who updates each row, and as which of theirs.
+            self.members += [(place, group) for place in range(rows.stop - rows.start)]
         self.objective.keeps_draws = any(group.needs_gradient for _, group in self.groups)
         needed = any(group.needs_loss for _, group in self.groups)
         self.needs_loss = needed or self.recorder is not None
@@ -321,14 +335,21 @@ class Stack:
         self, figures: dict[str, np.ndarray], validate: Validate | None, started: float
     ) -> None:
         """Write the history, keep the best, notice what diverged."""
-        rates = [rate for _, group in self.groups for rate in group.rates]
-        for rows, group in self.groups:
+        self.is_finite = bool(figures["finite"].all())
+        figures = {name: values[self.rows] for name, values in figures.items()}
+        rates, untraced = [], []
+        for place, group in (self.members[row] for row in self.rows):
+            rates.append(group.rates[place])
+            untraced.append(group.untraced)
+        for _, group in self.groups:
             group.tell_progress()
-            for state in self.states[rows]:
-                state.untraced = group.untraced
         eval_params = self._eval_params()
-        self._check_predictors(eval_params, figures["finite"])
-        columns = {} if validate is None else validate(eval_params, self.models.tolist())
+        predictors = eval_params
+        if len(self.rows) < eval_params.shape[0]:
+            predictors = self.b.xp.take(eval_params, self.b.asarray(np.array(self.rows)), axis=0)
+        self._check_predictors(predictors, figures["finite"])
+        models = [state.index for state in self.states]
+        columns = {} if validate is None else validate(predictors, models)
         seconds = time.perf_counter() - started
         # Python's numbers: with NumPy's own, the history of many small models would take long.
         history = {
@@ -338,15 +359,16 @@ class Stack:
             "grad_norm": np.sqrt(figures["squared_norm"]).tolist(),
         }
         first_loss, finite = figures["first_loss"].tolist(), figures["finite"].tolist()
-        for row, state in enumerate(self.states):
+        for place, (row, state) in enumerate(zip(self.rows, self.states, strict=True)):
             state.progress.epoch += 1
             state.progress.n_samples_seen += self.batches.epoch_size
-            figures_of_row = {name: each[row] for name, each in history.items()}
-            state.record(**figures_of_row, seconds=state.seconds_before + seconds)
+            state.untraced = untraced[place]
+            of_model = {name: each[place] for name, each in history.items()}
+            state.record(**of_model, seconds=state.seconds_before + seconds)
             rule = state.config.stopping
-            if not (math.isfinite(history["loss"][row]) and finite[row]):
+            if not (math.isfinite(history["loss"][place]) and finite[place]):
                 state.stop_reason = "diverged"
-                if not math.isfinite(first_loss[row]):
+                if not math.isfinite(first_loss[place]):
                     self.checkpoints.reject(row)
             elif state.judge() and rule is not None and rule.restore_best:
                 self.checkpoints.keep_best(eval_params, row)
@@ -377,19 +399,19 @@ class Stack:
                     "there is nothing to predict with."
                 )
 
-    def _result(self, row: int) -> TrainingResult:
+    def _result(self, row: int, state: TrainingState) -> TrainingResult:
         """What one model would leave if it ended here."""
-        state = copy.copy(self.states[row])
+        state = copy.copy(state)
         params = self.b.to_numpy(self._eval_params()[row, :]).copy()
         if state.stop_reason == "diverged":
             return TrainingResult.of(state, params, {})
         state.progress = copy.copy(state.progress)
         # What the rule is about to change, a rate that falls for one, comes before what follows.
         state.should_stop()
-        return TrainingResult.of(state, params, {**state.standing, **self._kept(row)})
+        return TrainingResult.of(state, params, {**state.standing, **self._kept(row, state)})
 
     def _leave(self) -> list[TrainingResult]:
-        """Let the models that are done go, and close the ranks; returns what those leave."""
+        """Let the models that are done go; returns what they leave."""
         for state in self.states:
             if state.stop_reason or state.should_stop():
                 continue
@@ -397,25 +419,45 @@ class Stack:
                 state.stop_reason = "requested"
             elif state.n_epochs >= state.config.max_epochs:
                 state.stop_reason = "max_iter"
-        staying = [row for row, state in enumerate(self.states) if not state.stop_reason]
-        if len(staying) == len(self.states):
-            return []
-        eval_params = self._eval_params()
-        left = [
-            self._finish(row, state, eval_params[row, :])
-            for row, state in enumerate(self.states)
-            if state.stop_reason
-        ]
+        models = list(zip(self.rows, self.states, strict=True))
+        leaving = [(row, state) for row, state in models if state.stop_reason]
+        staying = [(row, state) for row, state in models if not state.stop_reason]
+        eval_params: Array = self._eval_params() if leaving else None
+        left = [self._finish(row, state, eval_params[row, :]) for row, state in leaving]
         self.results |= {result.index: result for result in left}
-        # Where they are: nothing passes through the host.
-        rows = [self._row_state(row) for row in staying]
-        self.batches = self.batches.select(staying)
-        self.states = [self.states[row] for row in staying]
-        if staying:
-            self._keep(staying)
-            self._prepare(rows)
-            self.checkpoints.select(staying)
+        for row, _ in leaving:
+            self._set_aside(row)
+        self.rows, self.states = [row for row, _ in staying], [state for _, state in staying]
+        n_rows = self.params.shape[0]
+        n_done = n_rows - len(self.rows)
+        # Code that cannot be traced may raise at what is not finite, and recorders see all rows.
+        at_once = self.recorder is not None or not self.is_finite
+        if n_done >= DONE * n_rows or (n_done and at_once):
+            self._compact()
         return left
+
+    def _set_aside(self, row: int) -> None:
+        """Leave a model's generator as it is now, and its schedule alone."""
+        place, group = self.members[row]
+        group.hold(place)
+        state = self.batches.generator_state(row)
+        if state is not None:
+            generator = self.batches.rngs[row]
+            generator.bit_generator.state = state
+            self.done.append((generator, state))
+
+    def _compact(self) -> None:
+        """Go on with the rows of models that are not done."""
+        # Where they are: nothing passes through the host.
+        rows = [self._row_state(row) for row in self.rows]
+        self.batches = self.batches.select(self.rows)
+        for generator, state in self.done:
+            generator.bit_generator.state = state
+        self.done = []
+        if self.rows:
+            self._keep(self.rows)
+            self.checkpoints.select(self.rows)
+            self._prepare(rows)
 
     def _finish(self, row: int, state: TrainingState, params: Array) -> TrainingResult:
         """What a model that leaves ends with."""
@@ -429,24 +471,23 @@ class Stack:
         final = final if self.params.shape[0] == 1 else final.copy()
         if state.stop_reason == "diverged":
             return TrainingResult.of(state, final, {})
-        kept = {**state.standing, **self._kept(row, is_training=False)}
+        kept = {**state.standing, **self._kept(row, state, is_training=False)}
         return TrainingResult.of(state, final, kept)
 
-    def _kept(self, row: int, is_training: bool = True) -> dict[str, Any]:
+    def _kept(self, row: int, state: TrainingState, is_training: bool = True) -> dict[str, Any]:
         """What is needed to go on with one model, on the host.
 
         A model alone that trains no more may keep the buffers.
         """
         kept = _on_host(self.b, self._row_state(row), copy=self.params.shape[0] > 1 or is_training)
-        if self.averages is not None or _averages_itself(self.states[row].config):
+        if self.averages is not None or _averages_itself(state.config):
             kept["params"] = self._trained(row)
         return kept
 
     def _row_state(self, row: int) -> dict[str, Any]:
         """The optimizer's state of one model, and its averages, as views."""
-        for rows, group in self.groups:
-            if rows.start <= row < rows.stop:
-                state: dict[str, Any] = {"slots": group.row_state(row - rows.start)}
+        place, group = self.members[row]
+        state: dict[str, Any] = {"slots": group.row_state(place)}
         if self.averages is not None:
             state["average"] = self.averages.row_state(row)
         return state
@@ -457,10 +498,10 @@ class Stack:
         parts = [self.b.to_numpy(array[row, :]) for array in arrays if array is not None]
         return np.concatenate(parts)
 
-    def _snapshot(self, row: int) -> Snapshot:
-        state, checkpoints = self.states[row], self.checkpoints.row_state(row)
-        generator = self.batches.generator_state(row)
-        return Snapshot.of(state, self._kept(row), self._trained(row), checkpoints, generator)
+    def _snapshot(self, row: int, state: TrainingState) -> Snapshot:
+        checkpoints, generator = self.checkpoints.row_state(row), self.batches.generator_state(row)
+        kept = self._kept(row, state)
+        return Snapshot.of(state, kept, self._trained(row), checkpoints, generator)
 
 
 def _on_host(b: Backend, state: Any, copy: bool) -> Any:
