@@ -13,8 +13,8 @@ from sklearn.base import clone
 
 from skopt_dl.displays import LearningRateRangeDisplay
 from skopt_dl.estimators.mlp import BaseMLP
+from skopt_dl.estimators.preparing import prepare
 from skopt_dl.jobs import FitJob, train
-from skopt_dl.optimizers import Minimizer
 
 # A rate with which nothing moves.
 STILL = 1e-300
@@ -90,17 +90,17 @@ def learning_rate_range(
     if not isinstance(n_steps, numbers.Integral) or n_steps < 1:
         raise ValueError(f"n_steps must be an int, at least 1; got {n_steps!r}.")
     model = clone(estimator).set_params(early_stopping=False, warm_start=False, scoring=None)
-    job = model._job(X, y, sample_weight, (None, None), incremental=False, classes=None)
-    if isinstance(job.optimizer, Minimizer):
-        raise ValueError(f"{job.optimizer!r} has no learning rate to look for.")
+    _, job = prepare(model, X, y, sample_weight)
+    if job.config.optimizer.full_batch:
+        raise ValueError(f"{job.config.optimizer!r} has no learning rate to look for.")
     jobs = _jobs(job, [STILL, *rates], n_steps)
     runs = []
     width = max(1, MAX_PARAMS // len(job.params))
     for first in range(0, len(jobs), width):
-        runs += [outcome.run for outcome in train(jobs[first : first + width])]
+        runs += [outcome.result for outcome in train(jobs[first : first + width])]
     if any(run.stop_reason == "interrupted" for run in runs):
         raise KeyboardInterrupt
-    losses = np.full((len(runs), jobs[0].max_epochs), np.nan)
+    losses = np.full((len(runs), jobs[0].config.max_epochs), np.nan)
     for row, run in zip(losses, runs, strict=True):
         row[: run.n_epochs] = run.history["loss"]
         if run.stop_reason == "diverged":
@@ -130,12 +130,15 @@ def _jobs(job: FitJob, rates: Sequence[float], n_steps: int) -> list[FitJob]:
     return [
         replace(
             job,
-            optimizer=clone(job.optimizer).set_params(learning_rate=float(rate)),
+            config=replace(
+                job.config,
+                optimizer=clone(job.config.optimizer).set_params(learning_rate=float(rate)),
+                max_epochs=n_epochs,
+                horizon=None,
+                stopping=None,
+            ),
             rng=copy.deepcopy(job.rng),
             rows=np.sort(rows),
-            max_epochs=n_epochs,
-            horizon=n_epochs,
-            stopping=None,
         )
         for rate in rates
     ]

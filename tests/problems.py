@@ -19,7 +19,7 @@ from skopt_dl.networks import (
     losses,
 )
 from skopt_dl.optimizers import Optimizer
-from skopt_dl.training import Batches, minimise
+from skopt_dl.training import Batches, TrainingConfig, minimise
 
 NUMPY = get_backend("cpu")
 
@@ -168,7 +168,8 @@ class Problem:
         """Train one model for each optimizer; `models` are their places in `starts`."""
         models = list(range(len(optimizers))) if models is None else models
         params = b.asarray(b.to_numpy(self.starts(max(models) + 1))[models])
-        options.setdefault("max_epochs", 4)
+        if not isinstance(optimizers[0], TrainingConfig):
+            options.setdefault("max_epochs", 4)
         rngs = [np.random.default_rng(k) for k in models]
         return minimise(
             self.objective(len(models), alpha, weighted, b=b, rngs=rngs, **(regularised or {})),

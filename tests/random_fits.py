@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import pickle
+from dataclasses import replace
 
 import numpy as np
 from scipy import sparse
@@ -10,6 +11,7 @@ from sklearn.base import clone
 
 from skopt_dl import MLPClassifier, MLPRegressor, available_optimizers, make_optimizer
 from skopt_dl.backends import get_backend, one_blas_thread
+from skopt_dl.estimators.preparing import prepare
 from skopt_dl.jobs import share_data, stacks, train
 from skopt_dl.networks import DensePool, fold, raw_output
 from skopt_dl.schedules import (
@@ -164,7 +166,7 @@ class Family:
             weight = rng.choice([0.0, 0.5, 1.0, 1.5], p=[0.1, 0.3, 0.3, 0.3], size=len(y))
             weight[0] = 1.0
         cls = MLPClassifier if self.is_classifier else MLPRegressor
-        return cls(**params)._job(X, y, weight, (None, None), incremental=False, classes=None)
+        return prepare(cls(**params), X, y, weight)[1]
 
     def jobs(self, number):
         """Some random fits, of a few optimizers."""
@@ -176,7 +178,8 @@ def fresh(job):
     """The same job, to be trained once more."""
     again = copy.copy(job)
     again.params, again.rng = job.params.copy(), copy.deepcopy(job.rng)
-    again.optimizer, again.resume = clone(job.optimizer), copy.deepcopy(job.resume)
+    again.config = replace(job.config, optimizer=clone(job.config.optimizer))
+    again.resume = copy.deepcopy(job.resume)
     if job.validation is not None:
         again.validation = copy.copy(job.validation)
     return again
@@ -186,7 +189,7 @@ def result(job, outcome):
     """What must not depend on anything but the job: all that a training leaves, times apart."""
     if outcome.error is not None:
         raise outcome.error
-    run = outcome.run
+    run = outcome.result
     history = {name: values for name, values in run.history.items() if name != "seconds"}
     found = {
         "params": run.params,
@@ -269,7 +272,7 @@ def resumed(jobs):
     again = []
     for job in map(fresh, jobs):
         dtype = job.params.dtype
-        run = train([job])[0].run
+        run = train([job])[0].result
         if run.state:
             job.params = np.array(run.state.get("params", run.params), dtype=dtype)
             job.resume = run.state

@@ -15,7 +15,7 @@ from skopt_dl.networks import DensePool, fold, raw_output
 from skopt_dl.optimizers import LBFGS, SGD, Adam
 from skopt_dl.programs.namespace import OWN_FUNCTIONS
 from skopt_dl.schedules import Cosine
-from skopt_dl.training import Stopping, Validation, minimise
+from skopt_dl.training import Stopping, TrainingConfig, Validation, minimise
 
 # What each device of array-api-strict catches: stray float64, stray transfers to the host.
 DEVICES = {"device1": np.float64, "no_float64": np.float32}
@@ -28,7 +28,16 @@ def strict(request, monkeypatch):
     return backend
 
 
-def train(b, optimizers, loss="multiclass", activation="Tanh", hidden=(4,), n_epochs=3, **options):
+def train(
+    b,
+    optimizers,
+    loss="multiclass",
+    activation="Tanh",
+    hidden=(4,),
+    n_epochs=3,
+    rules=None,
+    **options,
+):
     """Shuffled epochs with a short last batch, L2 and weights: the runs, and devices seen."""
     network, regularised = options.pop("network", {}), options.pop("regularised", {})
     problem = Problem(loss, activation, hidden, dtype=options.pop("dtype"), **network)
@@ -43,12 +52,13 @@ def train(b, optimizers, loss="multiclass", activation="Tanh", hidden=(4,), n_ep
     objective = problem.objective(n_models, alpha, weighted=True, b=b, **regularised)
     runs = minimise(
         objective,
-        optimizers,
+        [
+            TrainingConfig(optimizer, n_epochs, rule, **options)
+            for optimizer, rule in zip(optimizers, rules or [None] * n_models, strict=True)
+        ],
         problem.starts(n_models, b),
-        max_epochs=n_epochs,
         batches=problem.batches(range(n_models), batch_size=8),
         validate=validate,
-        **options,
     )
     return runs, devices
 
@@ -120,7 +130,7 @@ def test_models_leave_and_keep_their_best_on_the_array_api(strict):
         Stopping(tol=1e6, n_iter_no_change=k, monitor="validation_loss", restore_best=True)
         for k in range(3)
     ]
-    assert_equals_numpy(strict, [Adam(), SGD(), SGD(0.1)], stopping=rules, n_epochs=5)
+    assert_equals_numpy(strict, [Adam(), SGD(), SGD(0.1)], rules=rules, n_epochs=5)
 
 
 def test_diverging_model_gets_its_parameters_back_on_the_array_api(strict):

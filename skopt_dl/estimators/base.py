@@ -5,14 +5,13 @@ from __future__ import annotations
 import copy
 import math
 import numbers
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy import sparse
 from sklearn.callback import CallbackSupportMixin, with_callbacks
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
 from skopt_dl._params import (
@@ -26,7 +25,6 @@ from skopt_dl._params import (
     Options,
     Precision,
 )
-from skopt_dl._warnings import warn_user
 from skopt_dl.backends import (
     Backend,
     backend_for_prediction,
@@ -37,34 +35,32 @@ from skopt_dl.backends import (
 from skopt_dl.estimators.components import NamedComponents
 from skopt_dl.estimators.conduct import (
     NetworkTooLargeError,
-    check_memory,
     one_at_a_time,
     out_of_memory,
 )
 from skopt_dl.estimators.data import (
     check_indices,
-    n_bytes_copied,
-    samples_and_targets,
-    split,
-    training_data,
 )
 from skopt_dl.estimators.epochs import EpochTasks
+from skopt_dl.estimators.preparing import prepare
 from skopt_dl.estimators.report import print_epoch, print_unused_gpu, warn_of_outcome
-from skopt_dl.estimators.scoring import is_by_loss, scored_by, scorer_of, validation_score
-from skopt_dl.estimators.tabular import UpTo
-from skopt_dl.jobs import FitJob, ValidationSet
+from skopt_dl.estimators.weights import fitted_weights
+from skopt_dl.jobs import FitJob
 from skopt_dl.networks import (
     DensePool,
-    FromFitted,
     Loss,
     Network,
     SparsePool,
     raw_output,
 )
-from skopt_dl.optimizers import Minimizer
 from skopt_dl.plugins import MissingPluginError, find
 from skopt_dl.search import run
-from skopt_dl.training import HISTORY_COLUMNS, History, ModelRun, Stopping
+from skopt_dl.training import (
+    HISTORY_COLUMNS,
+    History,
+    TrainingResult,
+    TrainingState,
+)
 
 _NONE = Options((None,))
 
@@ -76,7 +72,7 @@ def can_partial_fit(estimator: BaseNeuralNet) -> bool:
         cls = find("optimizer", optimizer) if isinstance(optimizer, str) else type(optimizer)
     except (ValueError, ImportError, TypeError, MissingPluginError):
         return True  # partial_fit then says what is wrong with the name
-    if issubclass(cls, Minimizer):
+    if getattr(cls, "full_batch", False):
         raise AttributeError(
             f"partial_fit is only available for stochastic optimizers; {cls.__name__} needs all "
             "the data at once."
@@ -85,19 +81,13 @@ def can_partial_fit(estimator: BaseNeuralNet) -> bool:
 
 
 def _one_after_the_other(
-    functions: Sequence[Callable[[ModelRun], None]],
-) -> Callable[[ModelRun], None]:
-    def call(run: ModelRun) -> None:
+    functions: Sequence[Callable[[TrainingState], None]],
+) -> Callable[[TrainingState], None]:
+    def call(state: TrainingState) -> None:
         for function in functions:
-            function(run)
+            function(state)
 
     return call
-
-
-def _is_sequence(value: Any) -> bool:
-    """Whether a value has an order, and still has it when it is read again."""
-    unordered = str | bytes | bytearray | Mapping | Set | Iterator
-    return bool(np.iterable(value)) and not isinstance(value, unordered)
 
 
 def _of_optimizer(parameter: str, example: str) -> str:
@@ -237,7 +227,7 @@ class BaseNeuralNet(CallbackSupportMixin, NamedComponents):
         """Score raw outputs against encoded targets, ``(n_samples, n_outputs)`` both."""
         raise NotImplementedError
 
-    def _target_advice(self, run: ModelRun, job: FitJob) -> str:
+    def _target_advice(self, result: TrainingResult, job: FitJob) -> str:
         """What to do about targets that kept a training from getting anywhere."""
         return ""
 
@@ -315,10 +305,11 @@ class BaseNeuralNet(CallbackSupportMixin, NamedComponents):
         tasks: EpochTasks | None = None,
     ) -> Self:
         # What is learnt goes into a copy: a fit that fails leaves the model as it was.
-        model = self._copy()
         job = None
         try:
-            job = model._job(X, y, sample_weight, held_out, incremental, classes)
+            model, job = prepare(
+                self, X, y, sample_weight, held_out, incremental=incremental, classes=classes
+            )
             model._train(job, incremental, tasks)
         except NetworkTooLargeError:
             raise
@@ -346,7 +337,7 @@ class BaseNeuralNet(CallbackSupportMixin, NamedComponents):
 
     def _train(self, job: FitJob, incremental: bool, tasks: EpochTasks | None) -> None:
         """Run a job, and tell of it."""
-        at_end: list[Callable[[ModelRun], None]] = []
+        at_end: list[Callable[[TrainingState], None]] = []
         if self.verbose:
             print_unused_gpu(self.device)
             at_end.append(print_epoch)
@@ -356,19 +347,10 @@ class BaseNeuralNet(CallbackSupportMixin, NamedComponents):
         if tasks is not None:
             network, dtype, given = job.network, job.X.dtype, tasks.estimator
 
-            def attributes(run: ModelRun) -> dict[str, Any]:
-                assert run.current is not None
-                assert run.current_state is not None
-                now = self._attributes(run, np.array(run.current()), network, dtype)
-                # With these a copy trains on as this model would.
-                return (
-                    self._learnt(given)
-                    | now
-                    | {
-                        "_resume": run.current_state() or None,
-                        "_rng": copy.deepcopy(self._rng),
-                    }
-                )
+            def attributes(result: TrainingResult) -> dict[str, Any]:
+                # With its own generator a copy trains on as this model would.
+                now = {"_rng": copy.deepcopy(self._rng)}
+                return self._learnt(given) | self._attributes(result, network, dtype) | now
 
             tasks.attributes = attributes
             tasks.fit_begins()
@@ -377,202 +359,10 @@ class BaseNeuralNet(CallbackSupportMixin, NamedComponents):
         job.only_prints = tasks is None
         if at_end:
             job.on_epoch_end = _one_after_the_other(at_end)
-        finished, self.device_ = run(job)
-        self._finish(finished, job)
-        if not incremental or finished.stop_reason != "max_iter":
-            warn_of_outcome(finished, self.max_iter, self._target_advice(finished, job))
-
-    def _finish(self, run: ModelRun, job: FitJob) -> None:
-        """Turn what a training leaves into attributes."""
-        assert run.params is not None
-        attributes = self._attributes(run, run.params, job.network, job.X.dtype)
-        self.__dict__.update(attributes)
-        # A diverged training leaves nothing to go on from.
-        self._resume: dict[str, Any] | None = run.state or None
-
-    def _job(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any,
-        held_out: tuple[Any, Any],
-        incremental: bool,
-        classes: Any,
-    ) -> FitJob:
-        """Check everything and gather what a training needs."""
-        self.check_params()
-        optimizer, loss, init = (self._component(name) for name in ("optimizer", "loss", "init"))
-        self._check_network()
-        self._check_components(optimizer, loss)
-        scorer = scorer_of(self)
-        if incremental and self.early_stopping:
-            raise ValueError(
-                "partial_fit does not support early_stopping=True: the data of one call is no "
-                "basis for stopping. Set early_stopping=False."
-            )
-        reset = not hasattr(self, "optimizer_") or not (self.warm_start or incremental)
-        dtypes = self._dtypes(reset)
-        given, X = X, self._rows(X, reset)
-        X, labels, sample_weight = training_data(self, X, y, sample_weight, dtypes, reset)
-        self._prepare_targets(labels, sample_weight, reset, incremental, classes)
-        form = self._loss_form(loss)
-        y = self._encode_targets(labels, X.dtype)
-        form.check_targets(y)
-        network = self._make_network(X, y.shape[1], form)
-        if network.is_random and isinstance(optimizer, Minimizer):
-            raise ValueError(
-                f"dropout={getattr(self, 'dropout', 'a layer')!r} makes the loss random, which "
-                f"{optimizer!r} cannot minimise. Set dropout=0, or take an optimizer that works on "
-                "mini-batches."
-            )
-        check_memory(self, network, optimizer, X.dtype)
-        random_state = check_random_state(self.random_state)
-        # Drawn by warm starts too, so that they hold out the same samples as the first fit.
-        seeds = random_state.randint(2**31, size=4)
-        if reset:
-            self._rng = np.random.default_rng(seeds)
-            params = np.zeros(network.layout.size + network.statistics.size, dtype=X.dtype)
-            init.fill(network.layout, params[: network.layout.size], self._rng, network.gains)
-            if isinstance(init, FromFitted):
-                self._scale_last_layer(network, params)
-            self._forget()
-        resume = self._resumable(optimizer, network) if incremental else None
-        if not reset:
-            params = self._start(network, resume, X.dtype)
-            if resume is None:
-                # All begins anew but the rates that follow the samples seen so far.
-                resume = {"progress": {"step": 0, "n_samples_seen": self.t_}}
-        weights = self._weigh(labels, sample_weight, X.dtype)
-        rows, validation = self._validation(
-            X, y, labels, sample_weight, weights, held_out, form, scorer, random_state, incremental
-        )
-        self.out_activation_ = form.output_activation
-        self.optimizer_ = optimizer
-        self._fitted_loss = form
-        batch_size = self._batch_size(len(y) if rows is None else len(rows), incremental)
-        if network.statistics.size and batch_size < 2:
-            raise ValueError(
-                "Batch normalisation needs batches of at least two samples to normalise over; got "
-                f"batch_size={self.batch_size!r} and {len(y)} samples."
-            )
-        return FitJob(
-            network=network,
-            optimizer=optimizer,
-            params=params.astype(optimizer.dtype or X.dtype, copy=False),
-            X=X,
-            y=y,
-            sample_weight=weights,
-            rows=rows,
-            validation=validation,
-            alpha=float(self.alpha),
-            label_smoothing=float(self.label_smoothing),
-            batch_size=batch_size,
-            max_epochs=1 if incremental else self.max_iter,
-            horizon=self.max_iter,
-            shuffle=bool(self.shuffle),
-            sampling=self.sampling,
-            stopping=self._stopping(),
-            max_grad_norm=math.inf if self.max_grad_norm is None else float(self.max_grad_norm),
-            ema_decay=0.0 if self.ema_decay is None else float(self.ema_decay),
-            device=self.device,
-            rng=self._rng,
-            n_bytes_given=n_bytes_copied(given, X),
-            resume=resume,
-            reproducible=random_state is not np.random.mtrand._rand,
-        )
-
-    def _validation(
-        self,
-        X: Any,
-        y: np.ndarray,
-        labels: Any,
-        sample_weight: np.ndarray | None,
-        weights: np.ndarray | None,
-        held_out: tuple[Any, Any],
-        form: Loss,
-        scorer: Any,
-        random_state: np.random.RandomState,
-        incremental: bool,
-    ) -> tuple[np.ndarray | None, ValidationSet | None]:
-        """Choose the rows to train on, None for all, and what to validate on."""
-        X_val, y_val = held_out
-        if (X_val is None) != (y_val is None):
-            missing = "X_val" if X_val is None else "y_val"
-            raise ValueError(f"X_val and y_val go together; {missing} is missing.")
-        rows = validation_rows = None
-        if X_val is not None:
-            try:
-                X, labels = samples_and_targets(self, self._rows(X_val), y_val, [X.dtype])
-                targets = self._encode_targets(labels, X.dtype)
-                if targets.shape[1] != y.shape[1]:
-                    raise ValueError(f"y_val has {targets.shape[1]} targets, y {y.shape[1]}.")
-                form.check_targets(targets)
-                y = targets
-            except ValueError as error:
-                raise ValueError(f"X_val and y_val do not fit X and y: {error}") from error
-            sample_weight, weights = None, self._weigh(labels, None, X.dtype)
-        elif self.early_stopping:
-            rows, validation_rows = split(
-                self._strata(y), len(y), self.validation_fraction, random_state
-            )
-        else:
-            if self.scoring is not None and not incremental:
-                warn_user(
-                    f"scoring={self.scoring!r} has no effect: there is nothing to score on. Set "
-                    "early_stopping=True, or pass X_val and y_val to fit."
-                )
-            return None, None
-        if sample_weight is not None and rows is not None:
-            for part, use in ((rows, "train on"), (validation_rows, "validate on")):
-                if not sample_weight[part].any():
-                    raise ValueError(
-                        f"sample_weight is zero for all samples to {use}. Pass X_val and y_val, or "
-                        "change validation_fraction or random_state."
-                    )
-        score = validation_score(self, scorer, X, labels, y, sample_weight, validation_rows)
-        known = scored_by(self, scorer, labels, y, sample_weight)
-        return rows, ValidationSet(X, y, weights, score, validation_rows, known)
-
-    def _check_components(self, optimizer: Any, loss: Loss) -> None:
-        if loss.task != self._task:
-            raise ValueError(
-                f"loss of {type(self).__name__} must be one for {self._task}; "
-                f"{self.loss!r} is for {loss.task}."
-            )
-        for name, values in optimizer.unused.items():
-            value = getattr(self, name)
-            if value not in values:
-                warn_user(
-                    f"{name}={value!r} has no effect: {type(optimizer).__name__} has no use for "
-                    f"it. Leave it at {values[0]!r}, or take another optimizer."
-                )
-
-    def _dtypes(self, reset: bool) -> list[Any]:
-        """Precisions that the data may keep; the first is what others become."""
-        if self.dtype is not None:
-            return [self.dtype]
-        return [np.float64, np.float32] if reset else [self._fitted_dtype]
-
-    def _batch_size(self, n_samples: int, incremental: bool) -> int:
-        if self.batch_size == "full":
-            return n_samples
-        if self.batch_size == "auto":
-            return min(200, n_samples)
-        quiet = incremental or isinstance(self.batch_size, UpTo)
-        if self.batch_size > n_samples and not quiet:
-            warn_user(
-                f"batch_size={self.batch_size} is larger than the {n_samples} training samples; "
-                "every batch will hold all of them."
-            )
-        return min(int(self.batch_size), n_samples)
-
-    def _stopping(self) -> Stopping:
-        common = {"tol": self.tol, "n_iter_no_change": self.n_iter_no_change}
-        if not self.early_stopping:
-            return Stopping(**common)
-        by_loss = is_by_loss(self.scoring)
-        monitor = "validation_loss" if by_loss else "validation_score"
-        return Stopping(monitor=monitor, larger_is_better=not by_loss, restore_best=True, **common)
+        result, self.device_ = run(job)
+        self.__dict__.update(self._attributes(result, job.network, job.X.dtype))
+        if not incremental or result.stop_reason != "max_iter":
+            warn_of_outcome(result, self.max_iter, self._target_advice(result, job))
 
     # Fitted attributes
 
@@ -580,24 +370,23 @@ class BaseNeuralNet(CallbackSupportMixin, NamedComponents):
         """Start histories that warm starts and partial fits append to."""
         self.history_: dict[str, list[float]] = {}
         self.t_ = self.n_steps_ = 0
-        self._resume = None
+        self._resume: dict[str, Any] | None = None
 
-    def _attributes(
-        self, run: ModelRun, weights: np.ndarray, network: Network, dtype: Any
-    ) -> dict[str, Any]:
-        """Return the attributes of a model that predicts with `weights`, ``(P + S,)``."""
-        history = _joined(self.history_, run.history)
+    def _attributes(self, result: TrainingResult, network: Network, dtype: Any) -> dict[str, Any]:
+        """Return the attributes of a model with what its training leaves."""
+        history = _joined(self.history_, result.history)
         losses, scores = history.get("loss", []), history.get("validation_score")
         return {
-            **self._fitted(network, weights, dtype),
+            **self._fitted(network, result.params, dtype),
             "n_outputs_": network.n_outputs,
-            "n_iter_": run.n_epochs,
-            "n_steps_": self.n_steps_ + run.n_steps,
-            "t_": self.t_ + run.n_samples,
-            "_resume": None,
+            "n_iter_": result.n_epochs,
+            "n_steps_": self.n_steps_ + result.n_steps,
+            "t_": self.t_ + result.n_samples,
+            # A diverged training leaves nothing to go on from.
+            "_resume": result.state or None,
             "history_": history,
             "loss_curve_": losses,
-            "loss_": losses[-1] if losses else run.first_loss,
+            "loss_": losses[-1] if losses else result.first_loss,
             "validation_loss_curve_": history.get("validation_loss"),
             "validation_scores_": scores,
             # fmin and fmax pass over the NaN of a diverged epoch.
@@ -609,27 +398,6 @@ class BaseNeuralNet(CallbackSupportMixin, NamedComponents):
             else None,
             "_trained_with": self._kind_of_weights(network),
         }
-
-    def _resumable(self, optimizer: Any, network: Network) -> dict[str, Any] | None:
-        """The state to go on from, where it was left by an optimizer of the same kind."""
-        state = getattr(self, "_resume", None)
-        if state is None or type(self.optimizer_) is not type(optimizer):
-            return None
-        if self._trained_with != self._kind_of_weights(network):
-            return None
-        shapes = {slot: array.shape for slot, array in state["slots"].items()}
-        return state if shapes == optimizer.slot_shapes(network.layout) else None
-
-    def _start(self, network: Network, resume: dict[str, Any] | None, dtype: Any) -> np.ndarray:
-        """The weights to go on from, ``(P + S,)``."""
-        plain = self._pack(network.plain, dtype)
-        trained = (resume or {}).get("params", self._trained)
-        if trained is not None and self._trained_with == self._kind_of_weights(network):
-            return trained.astype(dtype)
-        params = np.zeros(network.layout.size + network.statistics.size, dtype=dtype)
-        params[: len(plain)] = plain
-        self._scale_last_layer(network, params)
-        return params
 
     # Prediction
 
@@ -657,7 +425,7 @@ class BaseNeuralNet(CallbackSupportMixin, NamedComponents):
 
     def _plain_params(self) -> np.ndarray:
         """The parameters of that network, for targets in the units of training, ``(P,)``."""
-        return self._start(self._plain_network(), None, self._fitted_dtype)
+        return fitted_weights(self, self._plain_network(), None, self._fitted_dtype)
 
     def _validated(self, X: Any) -> Any:
         """Samples on the host, checked, in the precision of the weights."""

@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 from skopt_dl._memory import in_words, n_bytes_of_memory
 from skopt_dl.jobs import FitJob
 from skopt_dl.networks import Network
-from skopt_dl.optimizers import Optimizer
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -52,7 +51,7 @@ def one_at_a_time(method: F) -> F:
 def n_bytes_of_params(network: Network, optimizer: Any, dtype: Any) -> int:
     """Bytes of the parameters and of all that is as large while they are trained."""
     n_numbers = ARRAYS_OF_PARAMS * network.layout.size
-    if isinstance(optimizer, Optimizer):
+    if not optimizer.full_batch:
         n_numbers += sum(map(math.prod, optimizer.slot_shapes(network.layout).values()))
     return n_numbers * dtype.itemsize
 
@@ -84,7 +83,7 @@ def out_of_memory(estimator: Any, job: FitJob | None, error: MemoryError) -> Mem
     takes = ""
     if job is not None:
         dtype = job.params.dtype
-        params = n_bytes_of_params(job.network, job.optimizer, dtype)
+        params = n_bytes_of_params(job.network, job.config.optimizer, dtype)
         units = math.prod(job.network.input_shape) + 2 * job.network.n_numbers
         batch = job.batch_size * units * dtype.itemsize
         samples = math.prod(job.X.shape) * job.X.dtype.itemsize

@@ -7,7 +7,7 @@ from typing import Any
 
 from sklearn.callback import CallbackContext
 
-from skopt_dl.training import ModelRun
+from skopt_dl.training import TrainingResult, TrainingState
 
 
 class EpochTasks:
@@ -34,7 +34,7 @@ class EpochTasks:
         }
         self._epoch: CallbackContext | None = None
         # Returns the fitted attributes of the model as it is now; set before training.
-        self.attributes: Callable[[ModelRun], dict[str, Any]]
+        self.attributes: Callable[[TrainingResult], dict[str, Any]]
 
     def fit_begins(self) -> None:
         """Tell of the fit itself."""
@@ -44,15 +44,15 @@ class EpochTasks:
         """Tell of its end."""
         self._fit.call_on_fit_task_end(**self._arguments, reconstruction_attributes={})
 
-    def epoch_begins(self, run: ModelRun) -> None:
+    def epoch_begins(self, state: TrainingState) -> None:
         """Tell that an epoch begins."""
         self._epoch = self._fit.subcontext(task_name="epoch")
         self._epoch.call_on_fit_task_begin(**self._arguments)
 
-    def epoch_ended(self, run: ModelRun) -> None:
+    def epoch_ended(self, state: TrainingState) -> None:
         """Tell that it is over; a callback may answer that training is to stop."""
         assert self._epoch is not None
         stop = self._epoch.call_on_fit_task_end(
-            **self._arguments, reconstruction_attributes=lambda: self.attributes(run)
+            **self._arguments, reconstruction_attributes=lambda: self.attributes(state.result())
         )
-        run.stop_requested = run.stop_requested or stop
+        state.stop_requested = state.stop_requested or stop

@@ -15,7 +15,7 @@ from skopt_dl.estimators.conduct import one_at_a_time
 from skopt_dl.jobs import FitJob
 from skopt_dl.networks import Loss
 from skopt_dl.networks.losses import OUTPUT_ACTIVATIONS
-from skopt_dl.training import ModelRun
+from skopt_dl.training import TrainingResult
 
 # Share of a precision's largest number that targets may have, so that sums over a layer do too.
 LARGEST_TARGET = 1e-4
@@ -97,8 +97,8 @@ class Regression(RegressorMixin, BaseNeuralNet):
             )
         return form
 
-    def _target_advice(self, run: ModelRun, job: FitJob) -> str:
-        losses = run.history.get("loss")
+    def _target_advice(self, result: TrainingResult, job: FitJob) -> str:
+        losses = result.history.get("loss")
         if self._has_own_target_units or self._fitted_loss.output_activation != "identity":
             return ""
         weights = None if job.sample_weight is None else job.sample_weight[:, 0]

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 import numpy as np
 
 from skopt_dl.jobs.job import FitJob
-from skopt_dl.optimizers import Minimizer
 from skopt_dl.training.updates import structure
 
 T = TypeVar("T")
@@ -24,7 +23,7 @@ ARRAYS_OF_PARAMS = 5
 def kind(job: FitJob) -> Hashable:
     """What must be equal for jobs to share a stack, and have the same bits in it as alone."""
     network = job.network
-    alone = object() if isinstance(job.optimizer, Minimizer) else None
+    alone = object() if job.config.optimizer.full_batch else None
     return (
         network.key,
         job.params.dtype,
@@ -36,7 +35,7 @@ def kind(job: FitJob) -> Hashable:
         job.sampling,
         # Models without would be given zeros to add, and an average of one step.
         job.alpha > 0,
-        job.ema_decay > 0,
+        job.config.ema_decay > 0,
         hasattr(job.X, "tocsr"),
         job.validation is None,
         job.device,
@@ -80,9 +79,9 @@ def spread(found: Sequence[list[T]], number: int) -> list[list[T]]:
 
 
 def _order(job: FitJob) -> tuple[str, int]:
-    if isinstance(job.optimizer, Minimizer):
+    if job.config.optimizer.full_batch:
         return "", 0
-    return str(structure(job.optimizer)), id(job.X)
+    return str(structure(job.config.optimizer)), id(job.X)
 
 
 def share_data(jobs: Sequence[FitJob]) -> None:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from skopt_dl.networks import Network
-from skopt_dl.training import ModelRun, Snapshot, Stopping
+from skopt_dl.training import Snapshot, TrainingConfig, TrainingState
 
 T = TypeVar("T")
 
@@ -99,7 +99,7 @@ class FitJob:
     Attributes
     ----------
     network : Network
-    optimizer : Optimizer or Minimizer
+    config : TrainingConfig
     params : ndarray of shape (P + S,)
         Where to start, with the statistics of batch normalisation if there is any; gives the
         precision of the training.
@@ -114,12 +114,10 @@ class FitJob:
         As for `NetworkObjective`.
     batch_size, shuffle, sampling
         As for `Batches`.
-    max_epochs, horizon, stopping, max_grad_norm, ema_decay
-        As for `minimise`.
     device : str
     rng : numpy.random.Generator
     on_epoch_begin, on_epoch_end : callable or None
-        Called with the `ModelRun`.
+        Called with the `TrainingState`.
     only_prints : bool
         Whether these functions print and do nothing else, and need not be called for a model that
         a journal has.
@@ -132,7 +130,7 @@ class FitJob:
     n_bytes_given : int
         What the samples take that `X` is a converted copy of; 0 if it is none.
     resume : dict or None
-        ``ModelRun.state`` to go on from.
+        ``TrainingResult.state`` to go on from.
     reproducible : bool
         Whether the same call would make an equal job: not where the seed is drawn from NumPy's
         global generator.
@@ -141,7 +139,7 @@ class FitJob:
     """
 
     network: Network
-    optimizer: Any
+    config: TrainingConfig
     params: np.ndarray
     X: Any
     y: np.ndarray
@@ -149,19 +147,14 @@ class FitJob:
     alpha: float = 0.0
     label_smoothing: float = 0.0
     batch_size: int = 200
-    max_epochs: int = 200
-    horizon: int | None = None
     shuffle: bool = True
     sampling: str = "shuffle"
-    stopping: Stopping | None = None
-    max_grad_norm: float = np.inf
-    ema_decay: float = 0.0
     device: str = "auto"
     sample_weight: np.ndarray | None = None
     rows: np.ndarray | None = None
     validation: ValidationSet | None = None
-    on_epoch_begin: Callable[[ModelRun], None] | None = None
-    on_epoch_end: Callable[[ModelRun], None] | None = None
+    on_epoch_begin: Callable[[TrainingState], None] | None = None
+    on_epoch_end: Callable[[TrainingState], None] | None = None
     only_prints: bool = False
     context: Context | None = field(default=None, repr=False)
     watchers: Sequence[StackWatcher] = ()

@@ -16,7 +16,7 @@ from skopt_dl.jobs.journal import OUTCOME, SNAPSHOT, Journal, Record
 from skopt_dl.jobs.keys import keys_of, versions
 from skopt_dl.jobs.training import OnLeave, Outcome, train
 from skopt_dl.schedules import Progress
-from skopt_dl.training import ModelRun, Snapshot
+from skopt_dl.training import Snapshot, TrainingLog, TrainingResult, TrainingState
 
 Trainer = Callable[[Sequence[FitJob], Callable[[], bool] | None, OnLeave | None], Sequence[Outcome]]
 
@@ -28,10 +28,8 @@ SHARE = 0.02
 # Seconds that models which are done may wait for their place on the disk while others train.
 SYNC = 1.0
 
-# What the run of an equal job has already, and what there is in training only.
-_OF_THE_JOB = frozenset(
-    {"index", "optimizer", "stopping", "current", "current_state", "snapshot", "progress"}
-)
+# What an equal job has already, and what is taken apart.
+_APART = frozenset({"index", "config", "progress"})
 
 
 def train_journalled(
@@ -162,7 +160,7 @@ class Keeper:
             self._snapshots = self._journal.replace_snapshots(self._snapshots, [])
         return [outcome for outcome in self.outcomes if outcome is not None]
 
-    def on_leave(self, outcomes: Sequence[Outcome], staying: Sequence[ModelRun]) -> None:
+    def on_leave(self, outcomes: Sequence[Outcome], staying: Sequence[TrainingState]) -> None:
         """Write the outcomes, and now and then where the others are; for `train`."""
         self._keep(outcomes)
         now = time.monotonic()
@@ -170,7 +168,8 @@ class Keeper:
             self._journal.sync()
             self._last_sync = now
         if staying and now - self._last_snapshots > self._interval:
-            records = [self._snapshot_of(run) for run in staying if self._key_of(run) is not None]
+            known = [state for state in staying if self._key_of(state) is not None]
+            records = [self._snapshot_of(state) for state in known]
             self._snapshots = self._journal.replace_snapshots(self._snapshots, records)
             self._last_snapshots = time.monotonic()
             self._interval = max(INTERVAL, (self._last_snapshots - now) / SHARE)
@@ -179,36 +178,35 @@ class Keeper:
         """Take in what was trained, and write what is new and worth it."""
         records = []
         for outcome in outcomes:
-            index = self._rest[outcome.run.index]
+            index = self._rest[outcome.result.index]
             if self.outcomes[index] is not None:
                 continue
             key, job = self._keys[index], self._jobs[index]
-            ended = outcome.error is None and outcome.run.stop_reason != "interrupted"
+            ended = outcome.error is None and outcome.result.stop_reason != "interrupted"
             if key is not None and ended:
                 payload = plain.dumps(data_of(job, outcome))
-                description = _description(job, outcome.run)
+                description = _description(job, outcome.result)
                 records.append(Record(OUTCOME, key, 0, description, payload))
             self.outcomes[index] = outcome
         self._journal.write(records)
 
-    def _key_of(self, run: ModelRun) -> bytes | None:
-        return self._keys[self._rest[run.index]]
+    def _key_of(self, state: TrainingState) -> bytes | None:
+        return self._keys[self._rest[state.index]]
 
-    def _snapshot_of(self, run: ModelRun) -> Record:
-        key, job = self._key_of(run), self._jobs[self._rest[run.index]]
+    def _snapshot_of(self, state: TrainingState) -> Record:
+        key, job = self._key_of(state), self._jobs[self._rest[state.index]]
         assert key is not None
-        assert run.snapshot is not None
-        payload = plain.dumps(vars(run.snapshot()))
-        return Record(SNAPSHOT, key, run.n_epochs, _description(job, run), payload)
+        payload = plain.dumps(vars(state.snapshot()))
+        return Record(SNAPSHOT, key, state.n_epochs, _description(job, state), payload)
 
 
 def data_of(job: FitJob, outcome: Outcome) -> dict[str, Any]:
     """What became of a job, as plain data; its generator is where the training has left it."""
-    run = outcome.run
-    kept = {f.name: getattr(run, f.name) for f in fields(run) if f.name not in _OF_THE_JOB}
+    result = outcome.result
+    kept = {f.name: getattr(result, f.name) for f in fields(result) if f.name not in _APART}
     return {
-        "run": kept,
-        "progress": dict(vars(run.progress)),
+        "result": kept,
+        "progress": dict(vars(result.progress)),
         "device": outcome.device,
         "generator": job.rng.bit_generator.state,
     }
@@ -218,17 +216,17 @@ def restore(job: FitJob, data: dict[str, Any], index: int = 0) -> Outcome:
     """Return the outcome of a job as if it had been trained now, its generator included."""
     progress = Progress()
     vars(progress).update(data["progress"])
-    run = ModelRun(index, job.optimizer, job.stopping, progress, **data["run"])
+    result = TrainingResult(index, job.config, progress, **data["result"])
     job.rng.bit_generator.state = data["generator"]
-    return Outcome(run, data["device"], None)
+    return Outcome(result, data["device"], None)
 
 
-def _description(job: FitJob, run: ModelRun) -> dict[str, Any]:
+def _description(job: FitJob, training: TrainingLog) -> dict[str, Any]:
     return {
         "network": job.network.describe(),
         "dtype": str(job.params.dtype),
-        "optimizer": type(job.optimizer).__name__,
-        "epochs": run.n_epochs,
+        "optimizer": type(job.config.optimizer).__name__,
+        "epochs": training.n_epochs,
         "written": math.floor(time.time()),
         "versions": ", ".join(versions()),
     }

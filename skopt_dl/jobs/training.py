@@ -15,20 +15,26 @@ from skopt_dl.backends import Backend, get_backend, one_blas_thread
 from skopt_dl.jobs.job import FitJob, StackState, ValidationSet
 from skopt_dl.layers.batch_norm import WINDOW
 from skopt_dl.networks import DensePool, NetworkObjective, SparsePool, TargetPool
-from skopt_dl.optimizers import Minimizer
-from skopt_dl.training import Batches, ModelRun, Validation, minimise
+from skopt_dl.training import (
+    Batches,
+    TrainingLog,
+    TrainingResult,
+    TrainingState,
+    Validation,
+    minimise,
+)
 
-OnEpoch = Callable[[Sequence[ModelRun]], None]
-OnLeave = Callable[[Sequence["Outcome"], Sequence[ModelRun]], None]
+OnEpoch = Callable[[Sequence[TrainingState]], None]
+OnLeave = Callable[[Sequence["Outcome"], Sequence[TrainingState]], None]
 
 # Numbers of the stacks that are watched.
 _numbers = count(1)
 
 
 class Outcome(NamedTuple):
-    """What became of a job: the model's run and the device, or an error."""
+    """What became of a job: the model's training and the device, or an error."""
 
-    run: ModelRun
+    result: TrainingResult
     device: str
     error: Exception | None
 
@@ -47,8 +53,8 @@ def train(
         Asked before each epoch; true ends the training of all, as Ctrl-C does.
     on_leave : callable, default=None
         Told, after each epoch, of the outcomes of models that have just left the stack, each by
-        its ``run.index``, and of the runs that go on. The generators of the former are where
-        their trainings have left them.
+        its ``result.index``, and of the states of those that go on. The generators of the former
+        are where their trainings have left them.
 
     Returns
     -------
@@ -86,10 +92,10 @@ def _train(
     errors: dict[int, Exception] = {}
     watch = _Watch(jobs)
 
-    def outcomes(runs: Sequence[ModelRun]) -> list[Outcome]:
-        return [Outcome(run, b.device, errors.get(run.index)) for run in runs]
+    def outcomes(results: Sequence[TrainingResult]) -> list[Outcome]:
+        return [Outcome(result, b.device, errors.get(result.index)) for result in results]
 
-    runs = minimise(
+    results = minimise(
         NetworkObjective(
             b,
             job.network,
@@ -104,30 +110,24 @@ def _train(
             statistics=b.xp.asarray(params[:, n_params:], copy=True),
             window=_window(job),
         ),
-        [each.optimizer for each in jobs],
+        [each.config for each in jobs],
         params if params.shape[1] == n_params else b.contiguous(params[:, :n_params]),
-        max_epochs=[each.max_epochs for each in jobs],
         batches=batches,
-        stopping=[each.stopping for each in jobs],
         validate=None if job.validation is None else _Validations(b, jobs, errors),
         on_epoch_begin=_guarded(jobs, "on_epoch_begin", errors, interrupted),
         on_epoch_end=watch.after(_guarded(jobs, "on_epoch_end", errors)),
-        resume=[each.resume or {} for each in jobs],
-        horizon=[each.horizon or each.max_epochs for each in jobs],
-        max_grad_norm=[each.max_grad_norm for each in jobs],
-        ema_decay=[each.ema_decay for each in jobs],
-        snapshots=[each.snapshot for each in jobs],
+        resume=[each.snapshot or each.resume for each in jobs],
         on_leave=None
         if on_leave is None
         else lambda left, staying: on_leave(outcomes(left), staying),
     )
-    watch.tell(runs, 0)
-    return outcomes(runs)
+    watch.tell(results, 0)
+    return outcomes(results)
 
 
 def _window(job: FitJob) -> int:
     """Samples that statistics of batch normalisation are averaged over."""
-    return job.n_samples if isinstance(job.optimizer, Minimizer) else WINDOW * job.batch_size
+    return job.n_samples if job.config.optimizer.full_batch else WINDOW * job.batch_size
 
 
 def _guarded(
@@ -136,21 +136,21 @@ def _guarded(
     errors: dict[int, Exception],
     interrupted: Callable[[], bool] | None = None,
 ) -> OnEpoch:
-    """Call each job's function with its run; one that fails stops its model, not the others."""
+    """Call each job's function with its state; one that fails stops its model, not the others."""
     functions = [getattr(job, name) for job in jobs]
 
-    def call(runs: Sequence[ModelRun]) -> None:
+    def call(states: Sequence[TrainingState]) -> None:
         if interrupted is not None and interrupted():
             raise KeyboardInterrupt
-        for run in runs:
-            function = functions[run.index]
-            if function is not None and run.index not in errors:
+        for state in states:
+            function = functions[state.index]
+            if function is not None and state.index not in errors:
                 try:
-                    jobs[run.index].call(function, run)
+                    jobs[state.index].call(function, state)
                 except Exception as error:
-                    errors[run.index] = error
-            if run.index in errors:
-                run.stop_requested = True
+                    errors[state.index] = error
+            if state.index in errors:
+                state.stop_requested = True
 
     return call
 
@@ -161,10 +161,10 @@ class _Watch:
     def __init__(self, jobs: Sequence[FitJob]):
         self._watchers = list({id(each): each for job in jobs for each in job.watchers}.values())
         self._name = f"{os.getpid()}-{next(_numbers)}" if self._watchers else ""
-        self._n_models, self._max_epochs = len(jobs), max(job.max_epochs for job in jobs)
+        self._n_models, self._max_epochs = len(jobs), max(job.config.max_epochs for job in jobs)
 
-    def tell(self, runs: Sequence[ModelRun], n_training: int) -> None:
-        epoch = max(run.n_epochs for run in runs)
+    def tell(self, models: Sequence[TrainingLog], n_training: int) -> None:
+        epoch = max(model.n_epochs for model in models)
         state = StackState(self._name, self._n_models, n_training, epoch, self._max_epochs)
         for watcher in self._watchers:
             watcher.after_stack_epoch(state)
@@ -174,9 +174,9 @@ class _Watch:
         if not self._watchers:
             return function
 
-        def call(runs: Sequence[ModelRun]) -> None:
-            function(runs)
-            self.tell(runs, len(runs))
+        def call(states: Sequence[TrainingState]) -> None:
+            function(states)
+            self.tell(states, len(states))
 
         return call
 

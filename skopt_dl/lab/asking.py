@@ -60,14 +60,10 @@ def stacks_of(
 ) -> dict[int, list[tuple[str, Optimizer | Minimizer]]]:
     """What runs with each batch size; methods that run themselves do with all samples."""
     stacks: dict[int, list[tuple[str, Optimizer | Minimizer]]] = {
-        size: [
-            variant
-            for variant in variants
-            if size == n_samples or not isinstance(variant[1], Minimizer)
-        ]
+        size: [variant for variant in variants if size == n_samples or not variant[1].full_batch]
         for size in sizes
     }
-    alone = [variant for variant in variants if isinstance(variant[1], Minimizer)]
+    alone = [variant for variant in variants if variant[1].full_batch]
     stacks.setdefault(n_samples, alone)
     return {size: those for size, those in stacks.items() if those}
 

@@ -29,7 +29,15 @@ from skopt_dl.lab.asking import (
 from skopt_dl.lab.tables import Table
 from skopt_dl.objectives import Function
 from skopt_dl.optimizers import Minimizer, Optimizer
-from skopt_dl.training import Batches, ModelRun, Recorder, Stopping, Trajectory, minimise
+from skopt_dl.training import (
+    Batches,
+    Recorder,
+    Stopping,
+    TrainingConfig,
+    TrainingResult,
+    Trajectory,
+    minimise,
+)
 
 Array = Any
 
@@ -304,7 +312,7 @@ def _train(
     n_steps: int,
     dtype: Any,
     recorder: Recorder,
-) -> list[ModelRun]:
+) -> list[TrainingResult]:
     """Run one stack; a single epoch has all the steps."""
     seeds = [run.seed for run in stack]
     rngs = {seed: np.random.default_rng(seed) for seed in seeds}
@@ -319,16 +327,19 @@ def _train(
         leaders=[first[seed] for seed in seeds],
         steps=n_steps,
     )
-    run_themselves = [isinstance(run.optimizer, Minimizer) for run in stack]
     return minimise(
         objective,
-        [run.optimizer for run in stack],
+        [_config(run.optimizer, n_steps) for run in stack],
         points[[run.start for run in stack]].astype(dtype),
-        max_epochs=[n_steps if alone else 1 for alone in run_themselves],
-        stopping=[Stopping(GRADIENT_TOL) if alone else None for alone in run_themselves],
         batches=batches,
         recorder=recorder,
     )
+
+
+def _config(optimizer: Optimizer | Minimizer, n_steps: int) -> TrainingConfig:
+    if optimizer.full_batch:
+        return TrainingConfig(optimizer, n_steps, Stopping(GRADIENT_TOL))
+    return TrainingConfig(optimizer, max_epochs=1)
 
 
 # What became of it
@@ -370,7 +381,7 @@ def _rate(optimizer: Optimizer | Minimizer) -> float:
 
 
 def _state_numbers(optimizer: Optimizer | Minimizer, objective: Function) -> int:
-    if isinstance(optimizer, Minimizer):
+    if optimizer.full_batch:
         return 0
     return sum(map(math.prod, optimizer.slot_shapes(objective.layout).values()))
 

@@ -209,14 +209,14 @@ def rule(optimizer: str | Optimizer | Minimizer) -> Rule:
     name = optimizer if isinstance(optimizer, str) else written(optimizer)
     if isinstance(optimizer, str):
         optimizer = make("optimizer", optimizer)
-    if isinstance(optimizer, Minimizer):
-        reason = f"{name} runs a whole minimisation itself, with searches along lines"
-        return Rule(name, optimizer, None, reason=reason)
-    if not isinstance(optimizer, Optimizer):
+    if not isinstance(optimizer, Optimizer | Minimizer):
         raise TypeError(
             f"rule shows an optimizer, by name or as an object such as Adam(0.01); got "
             f"{optimizer!r}."
         )
+    if optimizer.full_batch:
+        reason = f"{name} runs a whole minimisation itself, with searches along lines"
+        return Rule(name, optimizer, None, reason=reason)
     optimizer.check_params()
     reasons = []
     for source, make_formula in (("declared", Optimizer.formula), ("recorded", trace)):

@@ -6,7 +6,7 @@ import copy
 import inspect
 import numbers
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 
@@ -104,6 +104,9 @@ class Optimizer(Configurable):
         Whether ``update`` computes and nothing else. It is then called once, with arrays that
         record what is done to them, and what was recorded is run at each step. Code that asks
         for values is found out, and called at each step; one that counts or prints says False.
+    full_batch : bool
+        Whether the method runs a whole minimisation itself, over all the data: only those of
+        `Minimizer` do.
     dtype : str or None
         The precision the method trains in, where it cannot be the data's.
     unused : dict of str to tuple
@@ -129,6 +132,7 @@ class Optimizer(Configurable):
     needs: ClassVar[tuple[str, ...]] = ()
     stackable: ClassVar[bool] = True
     traceable: ClassVar[bool] = True
+    full_batch: ClassVar[Literal[False]] = False
     dtype: ClassVar[str | None] = None
     unused: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
     learning_rate: float | str | Schedule
@@ -317,6 +321,7 @@ class Minimizer(Configurable):
     a time. What an estimator says of batches and steps is `unused`, as for `Optimizer`.
     """
 
+    full_batch: ClassVar[Literal[True]] = True
     # Line searches compare losses more closely than float32 can tell them apart.
     dtype: ClassVar[str | None] = "float64"
     unused: ClassVar[Mapping[str, tuple[Any, ...]]] = {

@@ -22,7 +22,7 @@ from skopt_dl.search.state import AbortedError, Search
 from skopt_dl.search.tasks import Call, Lot, Report, Task
 from skopt_dl.search.threads import Thread, Threads
 from skopt_dl.search.trainers import Trainers
-from skopt_dl.training import ModelRun
+from skopt_dl.training import TrainingResult
 
 # Seconds between two ticks of the scheduler.
 TICK = 0.25
@@ -43,12 +43,12 @@ class Active(NamedTuple):
 active: ContextVar[Active | None] = ContextVar("skopt_dl_task", default=None)
 
 
-def run(job: FitJob) -> tuple[ModelRun, str]:
+def run(job: FitJob) -> tuple[TrainingResult, str]:
     """Train a job: in a stack where its task belongs to a stacked search, else alone.
 
     Returns
     -------
-    run : ModelRun
+    result : TrainingResult
     device : str
         Where it was trained: ``"cpu"`` or ``"cuda"``.
     """
@@ -59,7 +59,7 @@ def run(job: FitJob) -> tuple[ModelRun, str]:
         outcome = here.coordinator.train(job, here.task)
     if outcome.error is not None:
         raise outcome.error
-    return outcome.run, outcome.device
+    return outcome.result, outcome.device
 
 
 class Coordinator:

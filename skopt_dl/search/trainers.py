@@ -18,7 +18,6 @@ from skopt_dl.jobs import (
     train_journalled,
 )
 from skopt_dl.jobs.training import OnLeave
-from skopt_dl.optimizers import Minimizer
 from skopt_dl.search.cluster import Cluster
 from skopt_dl.search.scheduler import Event, Grouped, Trained
 from skopt_dl.search.state import AbortedError, Search
@@ -157,8 +156,8 @@ def _summary(found: Sequence[Sequence[FitJob]]) -> str:
         job = jobs[0]
         sizes = job.network.describe()
         what = f"{sizes}, {job.params.dtype}, batches of {job.batch_size}"
-        if isinstance(job.optimizer, Minimizer):
-            what += f"; {type(job.optimizer).__name__} minimises one model at a time"
+        if job.config.optimizer.full_batch:
+            what += f"; {type(job.config.optimizer).__name__} minimises one model at a time"
         elif len(jobs) == 1:
             what += "; no other like it, or too large to share a cache"
         groups.setdefault(what, []).append(len(jobs))

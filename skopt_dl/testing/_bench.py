@@ -12,7 +12,7 @@ from skopt_dl.objectives import GivenGradients, Layout, Objective, Quadratic
 from skopt_dl.optimizers import Optimizer, Step
 from skopt_dl.optimizers.base import fill_state
 from skopt_dl.testing._rules import broken
-from skopt_dl.training import ModelRun, minimise
+from skopt_dl.training import TrainingResult, minimise
 
 Array = Any
 
@@ -51,14 +51,14 @@ def train(
     optimizers: Sequence[Optimizer],
     start: np.ndarray,
     n_steps: int = N_STEPS,
-) -> tuple[np.ndarray, list[ModelRun]]:
+) -> tuple[np.ndarray, list[TrainingResult]]:
     """Run the real loop with optimizers of one class, and inspect every update.
 
     Returns
     -------
     path : ndarray of shape (n_steps, K, P)
         Parameters to predict with after each step; NaN where a model had stopped.
-    runs : list of K ModelRun
+    runs : list of K TrainingResult
     """
     path = np.full((n_steps, *start.shape), np.nan, dtype=start.dtype)
     steps = iter(path)

@@ -67,7 +67,7 @@ def check_optimizer(optimizer: Optimizer | Minimizer) -> str:
             f"{hint}"
         )
     _configuration.check(optimizer)
-    if isinstance(optimizer, Minimizer):
+    if optimizer.full_batch:
         _minimizers.check(optimizer)
         return "not traced: it runs a whole minimisation itself"
     _updates.check(optimizer)

@@ -23,7 +23,7 @@ def check(optimizer: Any) -> None:
     """Check what is there before the first step."""
     _check_signature(optimizer)
     _check_that_init_stores_arguments(optimizer)
-    if isinstance(optimizer, Optimizer):
+    if not optimizer.full_batch:
         _check_declarations(optimizer)
     _check_own_parameters(optimizer)
     _check_copies(optimizer)

@@ -11,40 +11,45 @@ import numpy as np
 from skopt_dl.backends import backend_of
 from skopt_dl.objectives import Block, Objective
 from skopt_dl.training.recording import Recorder
-from skopt_dl.training.run import ModelRun
+from skopt_dl.training.result import TrainingResult
+from skopt_dl.training.state import TrainingState
 
 Array = Any
 
 
 def run_minimizer(
     objective: Objective,
-    run: ModelRun,
+    state: TrainingState,
     params: Array,
     block: Block,
     validate: Callable[[Array, Sequence[int]], Mapping[str, np.ndarray]] | None,
-    on_epoch_begin: Callable[[Sequence[ModelRun]], None] | None,
-    on_epoch_end: Callable[[Sequence[ModelRun]], None] | None,
+    on_epoch_begin: Callable[[Sequence[TrainingState]], None] | None,
+    on_epoch_end: Callable[[Sequence[TrainingState]], None] | None,
     recorder: Recorder | None = None,
-) -> None:
+) -> TrainingResult:
     """Run a `Minimizer` for one model; its iterations take the place of epochs.
 
     Parameters
     ----------
     objective : Objective
-    run : ModelRun
-        The model; its row of `params` is overwritten.
+    state : TrainingState
     params : array of shape (K, P)
+        Where models start, this one in its row.
     block : Block
         All of the model's samples as one batch.
     validate, on_epoch_begin, on_epoch_end, recorder
         As for `minimise`; an iteration is known only when it is over, so both are called then. A
         recorder is shown the start, and where each iteration has come to.
+
+    Returns
+    -------
+    result : TrainingResult
     """
-    b = backend_of(params)
+    b, config, rule = backend_of(params), state.config, state.config.stopping
     if objective.n_models > 1:
-        objective = objective.select([run.index])
+        objective = objective.select([state.index])
     (batch,) = objective.load(block)
-    row = b.xp.asarray(params[run.index : run.index + 1, :], copy=True)
+    row = b.xp.asarray(params[state.index : state.index + 1, :], copy=True)
     best = last_good = b.to_numpy(row[0, :]).astype(np.float64)
     last_norm = 0.0
     started = time.perf_counter()
@@ -56,8 +61,8 @@ def run_minimizer(
         host_loss, host_grad = b.fetch(loss[0], grad[0, :])
         gradient = host_grad.astype(np.float64)
         last_norm = float(np.linalg.norm(gradient))
-        if np.isnan(run.first_loss):
-            run.first_loss = float(host_loss)
+        if np.isnan(state.first_loss):
+            state.first_loss = float(host_loss)
         return float(host_loss), gradient
 
     def predictor(x: np.ndarray) -> Array:
@@ -68,75 +73,72 @@ def run_minimizer(
         objective.value_and_grad(row, batch)
         return b.xp.concat([row, objective.statistics], axis=1)
 
+    def ending_with(x: np.ndarray, message: str = "") -> TrainingResult:
+        left = {"progress": dict(vars(state.progress)), "slots": {}}
+        return TrainingResult.of(state, b.to_numpy(predictor(x)[0, :]).copy(), left, message)
+
     def show(x: np.ndarray) -> None:
         if recorder is not None:
             row[0, :] = b.asarray(x, dtype=row.dtype)
-            recorder.see(np.array([run.index]), row, *objective.value_and_grad(row, batch))
+            recorder.see(np.array([state.index]), row, *objective.value_and_grad(row, batch))
 
     def callback(x: np.ndarray, loss: float) -> bool:
         nonlocal best, last_good
         show(x)
         if on_epoch_begin is not None:
-            on_epoch_begin([run])
-        run.progress.epoch += 1
-        run.progress.step += 1
-        run.progress.n_samples_seen += block.sizes[0]
+            on_epoch_begin([state])
+        state.progress.epoch += 1
+        state.progress.step += 1
+        state.progress.n_samples_seen += block.sizes[0]
         columns: Mapping[str, np.ndarray] = {}
         if validate is not None:
-            columns = validate(predictor(x), [run.index])
-        run.record(
+            columns = validate(predictor(x), [state.index])
+        state.record(
             loss=loss,
             **{name: values[0] for name, values in columns.items()},
             grad_norm=last_norm,
             seconds=time.perf_counter() - started,
         )
         if not (np.isfinite(loss) and np.isfinite(x).all()):
-            run.stop_reason = "diverged"
+            state.stop_reason = "diverged"
         else:
             last_good = x.copy()
-            if run.judge():
+            if state.judge():
                 best = last_good
             # For the loss the method has a criterion of its own; the rule judges validation
             # figures.
-            monitored = run.stopping is not None and run.stopping.monitor != "loss"
-            if monitored and run.out_of_patience:
-                run.stop_reason = "no_improvement"
+            monitored = rule is not None and rule.monitor != "loss"
+            if monitored and state.out_of_patience:
+                state.stop_reason = "no_improvement"
         if on_epoch_end is not None:
-            run.current = lambda: b.to_numpy(predictor(x)[0, :])
-            run.current_state = lambda: _state(run)
-            on_epoch_end([run])
-            run.current = run.current_state = None
-        if run.stop_requested:
-            run.stop_reason = run.stop_reason or "requested"
-        return bool(run.stop_reason)
+            state.result = lambda: ending_with(x)
+            on_epoch_end([state])
+        if state.stop_requested:
+            state.stop_reason = state.stop_reason or "requested"
+        return bool(state.stop_reason)
 
-    tol = run.stopping.tol if run.stopping is not None else 1e-4
+    message = ""
+    tol = rule.tol if rule is not None else 1e-4
     with b.quiet():
         show(last_good)
         try:
-            result = run.optimizer.minimize(
+            result = config.optimizer.minimize(
                 value_and_grad,
                 last_good.copy(),
-                max_iter=run.max_epochs,
+                max_iter=config.max_epochs,
                 tol=tol,
                 callback=callback,
             )
-            run.message = result.message
-            final = result.params
-            if not run.stop_reason:
-                run.stop_reason = "converged" if result.converged else "max_iter"
+            message, final = result.message, result.params
+            if not state.stop_reason:
+                state.stop_reason = "converged" if result.converged else "max_iter"
             if not np.isfinite([last_norm, *final]).all():
-                run.stop_reason = "diverged"
+                state.stop_reason = "diverged"
         except KeyboardInterrupt:
-            final, run.stop_reason = last_good, "interrupted"
-    if run.stop_reason == "diverged":
+            final, state.stop_reason = last_good, "interrupted"
+    if state.stop_reason == "diverged":
         final = last_good
-    if run.stopping is not None and run.stopping.restore_best and run.history:
+    if rule is not None and rule.restore_best and state.history:
         final = best
     with b.quiet():
-        run.params = b.to_numpy(predictor(final)[0, :])
-    run.state = _state(run)
-
-
-def _state(run: ModelRun) -> dict[str, Any]:
-    return {"progress": dict(vars(run.progress)), "slots": {}}
+        return ending_with(final, message)

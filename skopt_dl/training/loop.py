@@ -14,85 +14,83 @@ import numpy as np
 from skopt_dl.backends import Backend, backend_of
 from skopt_dl.objectives import Objective
 from skopt_dl.optimizers import Minimizer, Optimizer
-from skopt_dl.schedules import Progress
 from skopt_dl.training.averaging import Averages
 from skopt_dl.training.batches import Batches
 from skopt_dl.training.checkpoints import Checkpoints
 from skopt_dl.training.clipping import clip_norm
+from skopt_dl.training.config import TrainingConfig
 from skopt_dl.training.full_batch import run_minimizer
 from skopt_dl.training.recording import Recorder
-from skopt_dl.training.run import ModelRun, Stopping
+from skopt_dl.training.result import TrainingResult
 from skopt_dl.training.snapshots import Snapshot
+from skopt_dl.training.state import TrainingState
 from skopt_dl.training.updates import UpdateGroup, group_rows
 
 Array = Any
 Validate = Callable[[Array, Sequence[int]], Mapping[str, np.ndarray]]
-OnEpoch = Callable[[Sequence[ModelRun]], None]
-OnLeave = Callable[[Sequence[ModelRun], Sequence[ModelRun]], None]
+OnEpoch = Callable[[Sequence[TrainingState]], None]
+OnLeave = Callable[[Sequence[TrainingResult], Sequence[TrainingState]], None]
+AnyConfig = TrainingConfig | Optimizer | Minimizer
+
+# The share of a stack's rows whose models have to be done for it to be compacted.
+DONE = 1 / 8
 
 
 def minimise(
     objective: Objective,
-    optimizers: Optimizer | Minimizer | Sequence[Optimizer | Minimizer],
+    configs: AnyConfig | Sequence[AnyConfig],
     params: Array,
     *,
-    max_epochs: int | Sequence[int] = 100,
     batches: Batches | None = None,
-    stopping: Stopping | Sequence[Stopping | None] | None = None,
     validate: Validate | None = None,
     on_epoch_begin: OnEpoch | None = None,
     on_epoch_end: OnEpoch | None = None,
-    resume: Sequence[dict[str, Any]] | None = None,
-    horizon: int | Sequence[int] | None = None,
-    max_grad_norm: float | Sequence[float] = math.inf,
-    ema_decay: float | Sequence[float] = 0.0,
-    snapshots: Sequence[Snapshot | None] | None = None,
     on_leave: OnLeave | None = None,
+    resume: Sequence[dict[str, Any] | Snapshot | None] | None = None,
     recorder: Recorder | None = None,
-) -> list[ModelRun]:
+    **options: Any,
+) -> list[TrainingResult]:
     """Minimise an objective for K models at once.
 
     Parameters
     ----------
     objective : Objective
-    optimizers : Optimizer, Minimizer or sequence of K of them
-        Neighbours of one class share an update.
+    configs : TrainingConfig, Optimizer, Minimizer or sequence of K of them
+        How each model is trained; an optimizer stands for ``TrainingConfig(optimizer, **options)``.
+        Neighbours whose optimizers are of one class share an update.
     params : array of shape (K, P)
         Where to start; overwritten. Its library and device are those of the training.
-    max_epochs : int or sequence of K, default=100
     batches : Batches, default=None
         None makes one step an epoch, over everything.
-    stopping : Stopping or sequence of K, default=None
-        None runs all epochs.
     validate : callable, default=None
         ``validate(params, models)`` gives more history columns, a value for each of `models`. Its
         `params` are those to predict with, followed by ``objective.statistics`` where there are
-        any: ``(K, P + S)``. So are ``ModelRun.params``.
+        any: ``(K, P + S)``. So are ``TrainingResult.params``.
     on_epoch_begin, on_epoch_end : callable, default=None
-        Called with the `ModelRun` of every model still training; one may set
+        Called with the `TrainingState` of every model still training; one may set
         ``stop_requested``.
-    resume : sequence of K dicts, default=None
-        ``ModelRun.state`` of an earlier call, to go on from.
-    horizon : int or sequence of K, default=None
-        Epochs that the learning rate schedules are laid out for; None means `max_epochs`.
-    max_grad_norm : float or sequence of K, default=inf
-        Longer gradients are scaled down to this length (Pascanu et al., 2013, arXiv:1211.5063).
-    ema_decay : float or sequence of K, default=0.0
-        Where positive, models end with, and are validated with, an average of their parameters
-        over the steps; see `Averages`.
-    snapshots : sequence of K (Snapshot or None), default=None
-        Where models were in an earlier call that was cut short, to end as it would have. Their
-        rows of `params`, statistics and generators are the snapshots' already.
     on_leave : callable, default=None
-        Called with those that have just left, whose runs are complete and whose generators are
-        up to date, and those that go on, in the end of every epoch; not after an interrupt.
+        Called with the results of those that have just left, whose generators are up to date, and
+        the states of those that go on, in the end of every epoch; not after an interrupt.
+    resume : sequence of K (dict, Snapshot or None), default=None
+        ``TrainingResult.state`` of an earlier call, to go on from. Or where a model was in one that
+        was cut short, to end as it would have: its row of `params`, statistics and generators are
+        the snapshot's already.
     recorder : Recorder, default=None
         Is shown every step, and every iteration of a `Minimizer`.
+    **options
+        Of `TrainingConfig`, for models that are given by their optimizers: ``max_epochs`` and the
+        like.
 
     Returns
     -------
-    runs : list of K ModelRun
+    results : list of K TrainingResult
         Parameters, history and reason to stop of each model, in order.
+
+    Raises
+    ------
+    TypeError
+        If there are options besides a `TrainingConfig`, or of other names than it has.
 
     Notes
     -----
@@ -102,60 +100,67 @@ def minimise(
     """
     n_models, b = params.shape[0], backend_of(params)
     batches = batches or Batches(objective.n_samples, objective.n_samples)
-    runs = []
-    for k in range(n_models):
-        state = resume[k] if resume else {}
-        progress = Progress()
-        vars(progress).update(state.get("progress", {}))
-        epochs = _of(max_epochs, k)
-        progress.n_epochs = epochs if horizon is None else _of(horizon, k)
-        progress.n_steps = progress.n_epochs * batches.n_batches
-        rule = _of(stopping, k)
-        run = ModelRun(
-            k,
-            _of(optimizers, k),
-            rule,
-            progress,
-            epochs,
-            _of(max_grad_norm, k),
-            _of(ema_decay, k),
-            (progress.step, progress.n_samples_seen),
-            state=state,
+    states = [
+        _begin(k, config, batches.n_batches, resume[k] if resume else None)
+        for k, config in enumerate(_configs(configs, n_models, options))
+    ]
+    results: dict[int, TrainingResult] = {}
+    for state in states:
+        if not state.config.optimizer.full_batch:
+            continue
+        block = batches.select([state.index]).everything()
+        result = run_minimizer(
+            objective, state, params, block, validate, on_epoch_begin, on_epoch_end, recorder
         )
-        monitor, *patience = state.get("patience", [""])
-        if rule is not None and rule.monitor == monitor:
-            run.best, run.n_iter_without_improvement = patience
-        snapshot = snapshots[k] if snapshots else None
-        if snapshot is not None:
-            snapshot.restore(run)
-        runs.append(run)
-    for run in runs:
-        if isinstance(run.optimizer, Minimizer):
-            block = batches.select([run.index]).everything()
-            run_minimizer(
-                objective, run, params, block, validate, on_epoch_begin, on_epoch_end, recorder
-            )
-            if run.stop_reason == "interrupted":
-                _interrupt_before_start(runs, b.to_numpy(with_statistics(objective, params)))
-                return runs
-            if on_leave is not None:
-                on_leave([run], [])
-    stochastic = [run for run in runs if not run.stop_reason]
+        results[state.index] = result
+        if result.stop_reason == "interrupted":
+            rows = b.to_numpy(with_statistics(objective, params))
+            for other in states:
+                if other.index not in results:
+                    other.stop_reason = "interrupted"
+                    row = rows[other.index].copy()
+                    results[other.index] = TrainingResult.of(other, row, other.resume)
+            break
+        if on_leave is not None:
+            on_leave([result], [])
+    stochastic = [state for state in states if state.index not in results]
     if stochastic:
-        stack = Stack(objective, batches, params, stochastic, snapshots, recorder)
+        stack = Stack(objective, batches, params, stochastic, recorder)
         with b.quiet():
             stack.train(validate, on_epoch_begin, on_epoch_end, on_leave)
-    return runs
+        results |= stack.results
+    return [results[k] for k in range(n_models)]
 
 
-def _of(value: Any, k: int) -> Any:
-    """What belongs to model `k`, of a value for all or a sequence with one for each."""
-    return value[k] if isinstance(value, Sequence) else value
+def _configs(
+    given: AnyConfig | Sequence[AnyConfig], n_models: int, options: dict[str, Any]
+) -> list[TrainingConfig]:
+    """One for each model."""
+    each = list(given) if isinstance(given, Sequence) else [given] * n_models
+    if options and any(isinstance(one, TrainingConfig) for one in each):
+        raise TypeError(
+            f"minimise got {', '.join(options)} besides a TrainingConfig, which says all of a "
+            "model's training. Put them into it, or pass its optimizer alone."
+        )
+    return [
+        one if isinstance(one, TrainingConfig) else TrainingConfig(one, **options) for one in each
+    ]
 
 
-def _averages_itself(run: ModelRun) -> bool:
+def _begin(
+    index: int, config: TrainingConfig, n_batches: int, resume: dict[str, Any] | Snapshot | None
+) -> TrainingState:
+    """The state that a model's training goes on from."""
+    if not isinstance(resume, Snapshot):
+        return TrainingState.begin(index, config, n_batches, resume or {})
+    state = TrainingState.begin(index, config, n_batches, {})
+    resume.restore(state)
+    return state
+
+
+def _averages_itself(config: TrainingConfig) -> bool:
     """Whether the optimizer predicts with other parameters than it trains."""
-    return type(run.optimizer).eval_params is not Optimizer.eval_params
+    return type(config.optimizer).eval_params is not Optimizer.eval_params
 
 
 def with_statistics(objective: Objective, params: Array) -> Array:
@@ -166,71 +171,76 @@ def with_statistics(objective: Objective, params: Array) -> Array:
     return backend_of(params).xp.concat([params, statistics], axis=1)
 
 
-def _interrupt_before_start(runs: Sequence[ModelRun], params: np.ndarray) -> None:
-    for run in runs:
-        if not run.stop_reason:
-            run.stop_reason, run.params = "interrupted", params[run.index].copy()
-
-
 class Stack:
-    """The models still in training, and their arrays."""
+    """The models still in training, and their arrays; and what became of the others.
+
+    A model that is done is computed with the others until there are enough such rows for it to be
+    worth making everything anew; nobody sees it any more.
+    """
 
     def __init__(
         self,
         objective: Objective,
         batches: Batches,
         params: Array,
-        runs: Sequence[ModelRun],
-        snapshots: Sequence[Snapshot | None] | None = None,
+        states: Sequence[TrainingState],
         recorder: Recorder | None = None,
     ):
         self.b = backend_of(params)
         self.recorder = recorder
         self.objective, self.batches = objective, batches
         self.params = params
-        self.runs = list(runs)
-        if len(runs) < params.shape[0]:
-            self._keep([run.index for run in runs])
-            self.batches = batches.select([run.index for run in runs])
-        self._prepare([run.state for run in runs])
+        self.states = list(states)
+        self.results: dict[int, TrainingResult] = {}
+        models = [state.index for state in states]
+        if len(models) < params.shape[0]:
+            self._keep(models)
+            self.batches = batches.select(models)
+        self.is_finite = True
+        # Generators of models that are done, and how they are to be left.
+        self.done: list[tuple[np.random.Generator, dict[str, Any]]] = []
+        self._prepare([state.resume for state in states])
         self.checkpoints = Checkpoints(self.b, self._eval_params())
-        if snapshots is not None and any(snapshots):
-            found = [snapshots[run.index] for run in runs]
-            kept = [None if each is None else each.checkpoints for each in found]
+        kept = [state.checkpoints for state in states]
+        if any(kept):
             self.checkpoints.restore(self._eval_params(), kept)
 
-    def _prepare(self, states: Sequence[dict[str, Any]]) -> None:
-        """Make what goes with the present rows, to go on from `states`."""
-        self.models = np.array([run.index for run in self.runs])
-        self._make_groups([state.get("slots") for state in states])
-        limits = np.array([[run.max_grad_norm] for run in self.runs])
+    def _prepare(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Make what goes with the present rows, to go on from what was known of each."""
+        self.rows = list(range(len(self.states)))
+        self.models = np.array([state.index for state in self.states])
+        self._make_groups([each.get("slots") for each in rows])
+        configs = [state.config for state in self.states]
+        limits = np.array([[config.max_grad_norm] for config in configs])
         clips = bool(np.isfinite(limits).any())
         self.limits = self.b.asarray(limits, dtype=self.params.dtype) if clips else None
         self.averages: Averages | None = None
-        decays = [run.ema_decay for run in self.runs]
+        decays = [config.ema_decay for config in configs]
         if any(decays):
-            averages = [state.get("average") for state in states]
+            averages = [each.get("average") for each in rows]
             self.averages = Averages(self.b, decays, self._predictors(), averages)
-        for row, run in enumerate(self.runs):
-            run.current = partial(self._current, row)
-            run.current_state = partial(self._current_state, row)
-            run.snapshot = partial(self._snapshot, row)
+        for row, state in enumerate(self.states):
+            state.result = partial(self._result, row, state)
+            state.snapshot = partial(self._snapshot, row, state)
 
-    def _make_groups(self, states: Sequence[dict[str, np.ndarray] | None]) -> None:
+    def _make_groups(self, slots: Sequence[dict[str, np.ndarray] | None]) -> None:
         self.groups: list[tuple[slice, UpdateGroup]] = []
-        optimizers = [run.optimizer for run in self.runs]
-        progress = [run.progress for run in self.runs]
-        for rows in group_rows(optimizers, progress, states):
+        self.members: list[tuple[int, UpdateGroup]] = []
+        optimizers = [state.config.optimizer for state in self.states]
+        progress = [state.progress for state in self.states]
+        for rows in group_rows(optimizers, progress, slots):
             group = UpdateGroup(
                 self.b,
                 optimizers[rows],
                 self.params[rows, :],
                 self.objective.layout,
                 progress[rows],
-                states[rows],
+                slots[rows],
                 rows,
             )
             self.groups.append((rows, group))
+            # Who updates each row, and as which of theirs.
+            self.members += [(place, group) for place in range(rows.stop - rows.start)]
         self.objective.keeps_draws = any(group.needs_gradient for _, group in self.groups)
         needed = any(group.needs_loss for _, group in self.groups)
         self.needs_loss = needed or self.recorder is not None
@@ -251,24 +261,24 @@ class Stack:
         """Run epochs until every model has stopped."""
         started = time.perf_counter()
         try:
-            while self.runs:
+            while self.states:
                 if on_epoch_begin is not None:
-                    on_epoch_begin(self.runs)
+                    on_epoch_begin(self.states)
                 self.checkpoints.begin_epoch(self._eval_params())
                 for _, group in self.groups:
                     group.set_rate()
                 figures = self._epoch()
                 self._end_epoch(figures, validate, started)
                 if on_epoch_end is not None:
-                    on_epoch_end(self.runs)
+                    on_epoch_end(self.states)
                 left = self._leave()
                 if on_leave is not None:
-                    on_leave(left, self.runs)
+                    on_leave(left, self.states)
         except KeyboardInterrupt:
             for _, group in self.groups:
                 group.tell_progress()
-            for run in self.runs:
-                run.stop_reason = run.stop_reason or "interrupted"
+            for state in self.states:
+                state.stop_reason = state.stop_reason or "interrupted"
             self._leave()
 
     def _epoch(self) -> dict[str, np.ndarray]:
@@ -325,14 +335,21 @@ class Stack:
         self, figures: dict[str, np.ndarray], validate: Validate | None, started: float
     ) -> None:
         """Write the history, keep the best, notice what diverged."""
-        rates = [rate for _, group in self.groups for rate in group.rates]
-        for rows, group in self.groups:
+        self.is_finite = bool(figures["finite"].all())
+        figures = {name: values[self.rows] for name, values in figures.items()}
+        rates, untraced = [], []
+        for place, group in (self.members[row] for row in self.rows):
+            rates.append(group.rates[place])
+            untraced.append(group.untraced)
+        for _, group in self.groups:
             group.tell_progress()
-            for run in self.runs[rows]:
-                run.untraced = group.untraced
         eval_params = self._eval_params()
-        self._check_predictors(eval_params, figures["finite"])
-        columns = {} if validate is None else validate(eval_params, [r.index for r in self.runs])
+        predictors = eval_params
+        if len(self.rows) < eval_params.shape[0]:
+            predictors = self.b.xp.take(eval_params, self.b.asarray(np.array(self.rows)), axis=0)
+        self._check_predictors(predictors, figures["finite"])
+        models = [state.index for state in self.states]
+        columns = {} if validate is None else validate(predictors, models)
         seconds = time.perf_counter() - started
         # Python's numbers: with NumPy's own, the history of many small models would take long.
         history = {
@@ -342,16 +359,18 @@ class Stack:
             "grad_norm": np.sqrt(figures["squared_norm"]).tolist(),
         }
         first_loss, finite = figures["first_loss"].tolist(), figures["finite"].tolist()
-        for row, run in enumerate(self.runs):
-            run.progress.epoch += 1
-            run.progress.n_samples_seen += self.batches.epoch_size
-            figures_of_row = {name: each[row] for name, each in history.items()}
-            run.record(**figures_of_row, seconds=run.seconds_before + seconds)
-            if not (math.isfinite(history["loss"][row]) and finite[row]):
-                run.stop_reason = "diverged"
-                if not math.isfinite(first_loss[row]):
+        for place, (row, state) in enumerate(zip(self.rows, self.states, strict=True)):
+            state.progress.epoch += 1
+            state.progress.n_samples_seen += self.batches.epoch_size
+            state.untraced = untraced[place]
+            of_model = {name: each[place] for name, each in history.items()}
+            state.record(**of_model, seconds=state.seconds_before + seconds)
+            rule = state.config.stopping
+            if not (math.isfinite(history["loss"][place]) and finite[place]):
+                state.stop_reason = "diverged"
+                if not math.isfinite(first_loss[place]):
                     self.checkpoints.reject(row)
-            elif run.judge() and run.stopping is not None and run.stopping.restore_best:
+            elif state.judge() and rule is not None and rule.restore_best:
                 self.checkpoints.keep_best(eval_params, row)
 
     def _predictors(self) -> list[Array]:
@@ -368,87 +387,107 @@ class Stack:
 
     def _check_predictors(self, eval_params: Array, finite: np.ndarray) -> None:
         """See that finite parameters give finite ones to predict with."""
-        if not any(map(_averages_itself, self.runs)):
+        if not any(_averages_itself(state.config) for state in self.states):
             return
         xp = self.b.xp
         (good,) = self.b.fetch(xp.all(xp.isfinite(eval_params), axis=1))
-        for run, trained, predicts in zip(self.runs, finite, good, strict=True):
+        for state, trained, predicts in zip(self.states, finite, good, strict=True):
             if trained and not predicts:
                 raise ValueError(
-                    f"eval_params of {type(run.optimizer).__name__} returned values that are not "
-                    f"finite, in epoch {run.n_epochs + 1}, for parameters that are: there is "
-                    "nothing to predict with."
+                    f"eval_params of {type(state.config.optimizer).__name__} returned values that "
+                    f"are not finite, in epoch {state.n_epochs + 1}, for parameters that are: "
+                    "there is nothing to predict with."
                 )
 
-    def _current(self, row: int) -> np.ndarray:
-        return self.b.to_numpy(self._eval_params()[row, :])
-
-    def _current_state(self, row: int) -> dict[str, Any]:
-        run = copy.copy(self.runs[row])
-        if run.stop_reason == "diverged":
-            return {}
-        run.progress = copy.copy(run.progress)
+    def _result(self, row: int, state: TrainingState) -> TrainingResult:
+        """What one model would leave if it ended here."""
+        state = copy.copy(state)
+        params = self.b.to_numpy(self._eval_params()[row, :]).copy()
+        if state.stop_reason == "diverged":
+            return TrainingResult.of(state, params, {})
+        state.progress = copy.copy(state.progress)
         # What the rule is about to change, a rate that falls for one, comes before what follows.
-        run.should_stop()
-        return {**run.standing, **self._state(row)}
+        state.should_stop()
+        return TrainingResult.of(state, params, {**state.standing, **self._kept(row, state)})
 
-    def _leave(self) -> list[ModelRun]:
-        """Let the models that are done go, and close the ranks; returns those that left."""
-        for run in self.runs:
-            if run.stop_reason or run.should_stop():
+    def _leave(self) -> list[TrainingResult]:
+        """Let the models that are done go; returns what they leave."""
+        for state in self.states:
+            if state.stop_reason or state.should_stop():
                 continue
-            if run.stop_requested:
-                run.stop_reason = "requested"
-            elif run.n_epochs >= run.max_epochs:
-                run.stop_reason = "max_iter"
-        staying = [row for row, run in enumerate(self.runs) if not run.stop_reason]
-        if len(staying) == len(self.runs):
-            return []
-        eval_params = self._eval_params()
-        for row, run in enumerate(self.runs):
-            if run.stop_reason:
-                self._finish(row, run, eval_params[row, :])
-        left = [run for run in self.runs if run.stop_reason]
-        # Where they are: nothing passes through the host.
-        states = [self._row_state(row) for row in staying]
-        self.batches = self.batches.select(staying)
-        self.runs = [self.runs[row] for row in staying]
-        if staying:
-            self._keep(staying)
-            self._prepare(states)
-            self.checkpoints.select(staying)
+            if state.stop_requested:
+                state.stop_reason = "requested"
+            elif state.n_epochs >= state.config.max_epochs:
+                state.stop_reason = "max_iter"
+        models = list(zip(self.rows, self.states, strict=True))
+        leaving = [(row, state) for row, state in models if state.stop_reason]
+        staying = [(row, state) for row, state in models if not state.stop_reason]
+        eval_params: Array = self._eval_params() if leaving else None
+        left = [self._finish(row, state, eval_params[row, :]) for row, state in leaving]
+        self.results |= {result.index: result for result in left}
+        for row, _ in leaving:
+            self._set_aside(row)
+        self.rows, self.states = [row for row, _ in staying], [state for _, state in staying]
+        n_rows = self.params.shape[0]
+        n_done = n_rows - len(self.rows)
+        # Code that cannot be traced may raise at what is not finite, and recorders see all rows.
+        at_once = self.recorder is not None or not self.is_finite
+        if n_done >= DONE * n_rows or (n_done and at_once):
+            self._compact()
         return left
 
-    def _finish(self, row: int, run: ModelRun, params: Array) -> None:
-        """Give a model that leaves what it ends with."""
+    def _set_aside(self, row: int) -> None:
+        """Leave a model's generator as it is now, and its schedule alone."""
+        place, group = self.members[row]
+        group.hold(place)
+        state = self.batches.generator_state(row)
+        if state is not None:
+            generator = self.batches.rngs[row]
+            generator.bit_generator.state = state
+            self.done.append((generator, state))
+
+    def _compact(self) -> None:
+        """Go on with the rows of models that are not done."""
+        # Where they are: nothing passes through the host.
+        rows = [self._row_state(row) for row in self.rows]
+        self.batches = self.batches.select(self.rows)
+        for generator, state in self.done:
+            generator.bit_generator.state = state
+        self.done = []
+        if self.rows:
+            self._keep(self.rows)
+            self.checkpoints.select(self.rows)
+            self._prepare(rows)
+
+    def _finish(self, row: int, state: TrainingState, params: Array) -> TrainingResult:
+        """What a model that leaves ends with."""
         final = self.checkpoints.best(row)
         if final is None:
             final = self.b.to_numpy(params)
             # Parameters that are finite can be beyond use, and an interrupt can hide a divergence.
-            if run.stop_reason == "diverged" or not np.isfinite(final).all():
+            if state.stop_reason == "diverged" or not np.isfinite(final).all():
                 final = self.checkpoints.last_good(row)
         # One model alone may keep the buffer; several must not keep each other's.
-        run.params = final if self.params.shape[0] == 1 else final.copy()
-        run.current = run.current_state = run.snapshot = None
-        run.state = {}
-        if run.stop_reason != "diverged":
-            run.state = {**run.standing, **self._state(row, is_training=False)}
+        final = final if self.params.shape[0] == 1 else final.copy()
+        if state.stop_reason == "diverged":
+            return TrainingResult.of(state, final, {})
+        kept = {**state.standing, **self._kept(row, state, is_training=False)}
+        return TrainingResult.of(state, final, kept)
 
-    def _state(self, row: int, is_training: bool = True) -> dict[str, Any]:
+    def _kept(self, row: int, state: TrainingState, is_training: bool = True) -> dict[str, Any]:
         """What is needed to go on with one model, on the host.
 
         A model alone that trains no more may keep the buffers.
         """
-        state = _on_host(self.b, self._row_state(row), copy=self.params.shape[0] > 1 or is_training)
-        if self.averages is not None or _averages_itself(self.runs[row]):
-            state["params"] = self._trained(row)
-        return state
+        kept = _on_host(self.b, self._row_state(row), copy=self.params.shape[0] > 1 or is_training)
+        if self.averages is not None or _averages_itself(state.config):
+            kept["params"] = self._trained(row)
+        return kept
 
     def _row_state(self, row: int) -> dict[str, Any]:
         """The optimizer's state of one model, and its averages, as views."""
-        for rows, group in self.groups:
-            if rows.start <= row < rows.stop:
-                state: dict[str, Any] = {"slots": group.row_state(row - rows.start)}
+        place, group = self.members[row]
+        state: dict[str, Any] = {"slots": group.row_state(place)}
         if self.averages is not None:
             state["average"] = self.averages.row_state(row)
         return state
@@ -459,10 +498,10 @@ class Stack:
         parts = [self.b.to_numpy(array[row, :]) for array in arrays if array is not None]
         return np.concatenate(parts)
 
-    def _snapshot(self, row: int) -> Snapshot:
-        run, checkpoints = self.runs[row], self.checkpoints.row_state(row)
-        generator = self.batches.generator_state(row)
-        return Snapshot.of(run, self._state(row), self._trained(row), checkpoints, generator)
+    def _snapshot(self, row: int, state: TrainingState) -> Snapshot:
+        checkpoints, generator = self.checkpoints.row_state(row), self.batches.generator_state(row)
+        kept = self._kept(row, state)
+        return Snapshot.of(state, kept, self._trained(row), checkpoints, generator)
 
 
 def _on_host(b: Backend, state: Any, copy: bool) -> Any:

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from skopt_dl.training.run import History, ModelRun
+from skopt_dl.training.log import History
+from skopt_dl.training.state import TrainingState
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class Snapshot:
     params : ndarray of shape (P + S,)
         The parameters that are trained, and statistics.
     state : dict
-        As ``ModelRun.state``: slots, averages, progress and patience. What ``partial_fit`` needs.
+        As ``TrainingResult.state``: slots, averages, progress and patience. What ``partial_fit``
+        needs.
     generator : dict or None
         State of the bit generator that batches, and dropout, are drawn from.
     checkpoints : dict of str to ndarray of shape (P + S,)
@@ -44,28 +46,30 @@ class Snapshot:
     @classmethod
     def of(
         cls,
-        run: ModelRun,
+        training: TrainingState,
         arrays: dict[str, Any],
         params: np.ndarray,
         checkpoints: dict[str, np.ndarray],
         generator: dict[str, Any] | None,
     ) -> Snapshot:
-        """Put together what is known of a run, and the arrays of its row."""
+        """Put together where a training is, and the arrays of its row."""
         slots = {name: array.copy() for name, array in arrays["slots"].items()}
-        state = {**run.standing, **arrays, "slots": slots}
-        history = {name: list(values) for name, values in run.history.items()}
-        return cls(params, state, generator, checkpoints, run.start, history, run.first_loss)
+        state = {**training.standing, **arrays, "slots": slots}
+        history = {name: list(values) for name, values in training.history.items()}
+        start, first_loss = training.start, training.first_loss
+        return cls(params, state, generator, checkpoints, start, history, first_loss)
 
     @property
     def n_epochs(self) -> int:
         """Epochs of this training that are done."""
         return len(self.history["loss"])
 
-    def restore(self, run: ModelRun) -> None:
-        """Bring the run of an equal model to where this one was."""
-        vars(run.progress).update(self.state["progress"])
-        if run.stopping is not None:
-            _, run.best, run.n_iter_without_improvement = self.state["patience"]
-        run.start, run.first_loss, run.state = self.start, self.first_loss, self.state
-        run.history = {name: list(values) for name, values in self.history.items()}
-        run.seconds_before = self.history["seconds"][-1]
+    def restore(self, training: TrainingState) -> None:
+        """Bring the training of an equal model to where this one was."""
+        vars(training.progress).update(self.state["progress"])
+        if training.config.stopping is not None:
+            _, training.best, training.n_iter_without_improvement = self.state["patience"]
+        training.start, training.first_loss = self.start, self.first_loss
+        training.resume, training.checkpoints = self.state, self.checkpoints
+        training.history = {name: list(values) for name, values in self.history.items()}
+        training.seconds_before = self.history["seconds"][-1]

@@ -17,7 +17,7 @@ from skopt_dl.optimizers import Optimizer, Step
 from skopt_dl.optimizers.base import fill_state
 from skopt_dl.programs import HostWrites, engine_of
 from skopt_dl.programs.values import host_dtype
-from skopt_dl.schedules import Progress, Schedule, rate_at
+from skopt_dl.schedules import Progress, Schedule, as_schedule, rate_at
 from skopt_dl.training.traced import UpdateCase, update_program
 
 Array = Any
@@ -249,6 +249,10 @@ class UpdateGroup:
 
     def _write(self, array: Array, value: float | np.ndarray) -> None:
         array[...] = value if isinstance(value, float) else self._to_device(value)
+
+    def hold(self, row: int) -> None:
+        """Let the rate of a model that is done stay as it is; its schedule is asked no more."""
+        self._schedules[row] = as_schedule(self.rates[row])
 
     def apply(
         self,

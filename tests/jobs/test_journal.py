@@ -441,12 +441,12 @@ def test_what_was_trained_is_taken_and_cannot_be_told_from_a_training(tmp_path, 
     with no_warnings():
         taken = train_journalled(second, Journal(tmp_path), trainer=None)
     for jobs, outcomes in ((first, written), (second, taken)):
-        assert [each.run.index for each in outcomes] == [0, 1, 2]
+        assert [each.result.index for each in outcomes] == [0, 1, 2]
         for pair in zip(expected, expected_jobs, outcomes, jobs, strict=True):
             assert_same_outcome(*pair)
-    assert [each.run.optimizer for each in taken] == [each.optimizer for each in second]
+    assert [each.result.config for each in taken] == [each.config for each in second]
     for a, b in zip(written, taken, strict=True):
-        assert a.run.history["seconds"] == b.run.history["seconds"]
+        assert a.result.history["seconds"] == b.result.history["seconds"]
 
 
 def test_only_what_is_missing_is_trained(tmp_path):
@@ -510,7 +510,7 @@ def fit_with(callback, journal, monkeypatch, **params):
 
     def run(job):
         (outcome,) = train_journalled([job], journal)
-        return outcome.run, outcome.device
+        return outcome.result, outcome.device
 
     monkeypatch.setattr("skopt_dl.estimators.base.run", run)
     model = MLPClassifier(6, max_iter=2, n_iter_no_change=5, random_state=0, **params)
@@ -702,7 +702,7 @@ def test_killed_processes_lose_nothing_that_they_had_written(tmp_path):
     rest, expected, seen = jobs(), jobs(), []
 
     def trainer(remaining, interrupted, on_leave):
-        seen.extend((job.max_epochs, job.snapshot.n_epochs) for job in remaining)
+        seen.extend((job.config.max_epochs, job.snapshot.n_epochs) for job in remaining)
         return train(remaining, interrupted, on_leave)
 
     outcomes = train_journalled(rest, Journal(tmp_path), trainer=trainer)
@@ -747,7 +747,7 @@ def test_a_search_that_is_run_again_trains_nothing_and_has_the_same_table(
     def table(trainer, journal):
         def run(job):
             (outcome,) = train_journalled([job], journal, trainer=trainer)
-            return outcome.run, outcome.device
+            return outcome.result, outcome.device
 
         monkeypatch.setattr("skopt_dl.estimators.base.run", run)
         results = SEARCHES[search]().fit(X, Y).cv_results_

@@ -23,7 +23,7 @@ from skopt_dl.layers.activations import Tanh
 from skopt_dl.networks import DenseNetwork
 from skopt_dl.optimizers import Adam, Optimizer
 from skopt_dl.schedules import Cosine
-from skopt_dl.training import Stopping
+from skopt_dl.training import Stopping, TrainingConfig
 
 
 def job(**params):
@@ -63,12 +63,17 @@ CHANGES = {
         lambda n: other_network(n, input_scaling=True),
         lambda n: other_network(n, dropout=[0.1]),
     ],
-    "optimizer": [
-        lambda o: Adam(learning_rate=np.nextafter(1e-3, 1)),
-        lambda o: Adam(epsilon_hat=True),
-        lambda o: Adam(Cosine(1e-3)),
-        lambda o: Adam(Cosine(1e-3, 1e-9)),
-        lambda o: skopt_dl.optimizers.AdamW(),
+    "config": [
+        lambda c: replace(c, optimizer=Adam(learning_rate=np.nextafter(1e-3, 1))),
+        lambda c: replace(c, optimizer=Adam(epsilon_hat=True)),
+        lambda c: replace(c, optimizer=Adam(Cosine(1e-3))),
+        lambda c: replace(c, optimizer=Adam(Cosine(1e-3, 1e-9))),
+        lambda c: replace(c, optimizer=skopt_dl.optimizers.AdamW()),
+        lambda c: replace(c, max_epochs=c.max_epochs + 1),
+        lambda c: replace(c, stopping=None),
+        lambda c: replace(c, horizon=c.horizon + 1),
+        lambda c: replace(c, max_grad_norm=1.0),
+        lambda c: replace(c, ema_decay=0.9),
     ],
     "params": [changed_array, lambda a: a.astype(np.float32)],
     "X": [changed_array, np.asfortranarray, sparse.csr_array, lambda a: a[:, ::-1]],
@@ -77,13 +82,8 @@ CHANGES = {
     "alpha": [lambda a: np.nextafter(a, 1)],
     "label_smoothing": [lambda a: 0.1],
     "batch_size": [lambda n: n + 1],
-    "max_epochs": [lambda n: n + 1],
-    "horizon": [lambda n: n + 1],
     "shuffle": [lambda b: not b],
     "sampling": [lambda s: "replacement"],
-    "stopping": [lambda s: None],
-    "max_grad_norm": [lambda a: 1.0],
-    "ema_decay": [lambda a: 0.9],
     "device": [lambda d: "cpu"],
     "sample_weight": [lambda w: np.ones((60, 1))],
     "rows": [lambda r: r[::-1], lambda r: None],
@@ -134,10 +134,18 @@ def test_every_field_of_a_job_has_a_decision(name):
 @pytest.mark.parametrize("field", fields(Stopping), ids=lambda field: field.name)
 def test_every_field_of_the_stopping_rule_counts(field):
     before, after = job(), job()
-    value = getattr(after.stopping, field.name)
+    rule = after.config.stopping
+    value = getattr(rule, field.name)
     other = not value if isinstance(value, bool) else value * 2
-    after.stopping = replace(after.stopping, **{field.name: other})
+    rule = replace(rule, **{field.name: other})
+    after.config = replace(after.config, stopping=rule)
     assert key_of(before) != key_of(after)
+
+
+def test_changes_of_a_configuration_are_complete():
+    given, changed = job().config, [change(job().config) for change in CHANGES["config"]]
+    for field in fields(TrainingConfig):
+        assert any(getattr(given, field.name) is not getattr(c, field.name) for c in changed)
 
 
 def test_changes_of_a_validation_set_are_complete():

@@ -123,7 +123,7 @@ def test_a_divergence_after_the_snapshot_takes_the_same_weights_back(batch_size)
             (run.n_epochs, plain.dumps(vars(run.snapshot()))) for run in staying
         ),
     )
-    assert outcome.run.stop_reason == "diverged"
+    assert outcome.result.stop_reason == "diverged"
     assert snapshots
     for content in snapshots.values():
         again = make()
@@ -134,7 +134,7 @@ def test_seconds_go_on_from_those_of_the_snapshot():
     _, _, snapshots = uninterrupted("nothing")
     before = plain.loads(snapshots[0, 3])
     before["history"]["seconds"] = [100.0, 200.0, 300.0]
-    seconds = continued(job_of("nothing", 0), plain.dumps(before)).run.history["seconds"]
+    seconds = continued(job_of("nothing", 0), plain.dumps(before)).result.history["seconds"]
     assert seconds[:3] == [100.0, 200.0, 300.0]
     assert 300.0 < seconds[3] < seconds[6] < 400.0
 
@@ -162,9 +162,11 @@ def test_models_are_told_of_as_soon_as_they_leave_with_their_generators():
 
     def note(left, staying):
         for outcome in left:
-            assert outcome.run.params is not None
-            assert jobs[outcome.run.index].rng.bit_generator.state == expected[outcome.run.index]
-        seen.append(([each.run.index for each in left], [run.index for run in staying]))
+            assert outcome.result.params is not None
+            assert (
+                jobs[outcome.result.index].rng.bit_generator.state == expected[outcome.result.index]
+            )
+        seen.append(([each.result.index for each in left], [run.index for run in staying]))
 
     train(jobs, on_leave=note)
     assert seen == [([], [0, 1, 2]), ([0], [1, 2]), ([2], [1]), ([1], [])]
@@ -182,7 +184,7 @@ def test_nobody_is_told_after_an_interrupt():
     outcomes = train(
         [made_job()], lambda: next(epochs), lambda left, staying: told.append(len(left))
     )
-    assert outcomes[0].run.stop_reason == "interrupted"
+    assert outcomes[0].result.stop_reason == "interrupted"
     assert told == [0, 0]
 
 

@@ -96,7 +96,7 @@ def test_snapshot_of_any_epoch_ends_with_the_same_bits(name):
         on_leave=lambda left, staying: taken.extend(run.snapshot() for run in staying),
     )
     for snapshot in (taken[0], taken[10]):
-        (run,) = run_on(snapshot.params[None], optimizer, 14, snapshots=[snapshot])
+        (run,) = run_on(snapshot.params[None], optimizer, 14, resume=[snapshot])
         np.testing.assert_array_equal(run.params, whole.params)
         assert run.history["loss"] == whole.history["loss"]
 

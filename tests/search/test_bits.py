@@ -17,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from skopt_dl import MLPClassifier, MLPRegressor
+from skopt_dl.estimators.preparing import prepare
 from skopt_dl.jobs import stacks
 
 # Random settings are not always wise ones.
@@ -91,9 +92,9 @@ def test_another_process_has_the_same_bits():
 def test_folds_of_different_sizes_are_different_stacks_with_the_bits_of_each_model_alone():
     sizes = [135, 136, 135, 134]
     jobs = [
-        MLPClassifier(12, max_iter=4, batch_size=32, random_state=0)._job(
-            DIGITS[:n], LABELS[:n], None, (None, None), incremental=False, classes=None
-        )
+        prepare(
+            MLPClassifier(12, max_iter=4, batch_size=32, random_state=0), DIGITS[:n], LABELS[:n]
+        )[1]
         for n in sizes
     ]
     found = stacks(range(4), jobs.__getitem__)
@@ -123,10 +124,7 @@ def test_neighbours_that_have_more_do_not_change_a_bit(what, batch_size):
     plain = MLPClassifier(
         7, optimizer="adam", alpha=0.0, batch_size=batch_size, max_iter=6, random_state=0
     )
-    jobs = [
-        each._job(X, y, None, (None, None), incremental=False, classes=None)
-        for each in (plain, clone(plain).set_params(**NEIGHBOURS[what]))
-    ]
+    jobs = [prepare(each, X, y)[1] for each in (plain, clone(plain).set_params(**NEIGHBOURS[what]))]
     found = random_fits.grouped(jobs, [0, 1], 100)
     assert_same_bits(random_fits.alone(jobs), found)
     # These two are no neighbours.

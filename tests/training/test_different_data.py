@@ -7,7 +7,7 @@ from scipy import sparse
 
 from skopt_dl.networks import DensePool, NetworkObjective, SparsePool, TargetPool
 from skopt_dl.optimizers import LBFGS, SGD, Adam, Momentum
-from skopt_dl.training import Batches, Stopping, minimise
+from skopt_dl.training import Batches, Stopping, TrainingConfig, minimise
 
 OPTIMIZERS = [Adam(0.1), Adam(0.05), Momentum(0.1), SGD(0.3), Adam(0.02)]
 # Which of two data sets each model has.
@@ -46,11 +46,9 @@ def train(
     )
     return minimise(
         objective,
-        [optimizers[k] for k in models],
+        [TrainingConfig(optimizers[k], 7, RULES[k]) for k in models],
         problems[0].starts(5)[models],
-        max_epochs=7,
         batches=Batches(21, batch_size, rngs=rngs, rows=rows, **options),
-        stopping=[RULES[k] for k in models],
     )
 
 

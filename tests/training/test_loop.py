@@ -8,7 +8,7 @@ from simple_objectives import BOWL, Bowls, Recorder
 from skopt_dl.networks import DensePool, NetworkObjective, TargetPool
 from skopt_dl.optimizers import LBFGS, SGD, Adam, Momentum, Optimizer
 from skopt_dl.schedules import Cosine
-from skopt_dl.training import HISTORY_COLUMNS, Batches, minimise
+from skopt_dl.training import HISTORY_COLUMNS, Batches, TrainingConfig, minimise
 
 STILL = SGD(1e-300)
 
@@ -372,3 +372,34 @@ def test_without_batches_a_step_takes_all_samples():
     expected = starts - 0.1 * grad
     (run,) = minimise(problem.objective(1), SGD(0.1), starts.copy(), max_epochs=1)
     np.testing.assert_allclose(run.params, expected[0], rtol=1e-14)
+
+
+def test_result_in_mid_training_is_that_of_a_training_that_ends_there():
+    seen = []
+    problem, optimizers = Problem(), [Adam(Cosine(0.1)), Adam(0.05)]
+    options = {"alpha": 0.1, "horizon": 5, "ema_decay": 0.5}
+    problem.train(
+        optimizers,
+        max_epochs=5,
+        on_epoch_end=lambda states: seen.append([state.result() for state in states]),
+        **options,
+    )
+    for k, result in enumerate(problem.train(optimizers, max_epochs=3, **options)):
+        early = seen[2][k]
+        assert (early.n_epochs, early.n_steps, early.n_samples) == (3, result.n_steps, 69)
+        assert early.stop_reason == ""
+        assert early.history["loss"] == result.history["loss"]
+        np.testing.assert_array_equal(early.params, result.params)
+        np.testing.assert_array_equal(early.state["params"], result.state["params"])
+        assert vars(early.progress) == early.state["progress"] == result.state["progress"]
+        for slot, array in result.state["slots"].items():
+            np.testing.assert_array_equal(early.state["slots"][slot], array)
+
+
+def test_configurations_are_complete():
+    config = TrainingConfig(SGD(0.1), max_epochs=2)
+    message = "minimise got max_epochs besides a TrainingConfig.*pass its optimizer alone"
+    with pytest.raises(TypeError, match=message):
+        minimise(BOWL, [config, SGD(0.1)], np.ones((2, 3)), max_epochs=3)
+    with pytest.raises(TypeError, match="max_iter"):
+        minimise(BOWL, SGD(0.1), np.ones((1, 3)), max_iter=3)

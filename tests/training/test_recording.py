@@ -5,7 +5,14 @@ import pytest
 from simple_objectives import Bowls
 
 from skopt_dl.optimizers import LBFGS, SGD, Adam
-from skopt_dl.training import Batches, Recorder, Stopping, Trajectory, minimise
+from skopt_dl.training import (
+    Batches,
+    Recorder,
+    Stopping,
+    TrainingConfig,
+    Trajectory,
+    minimise,
+)
 
 START = np.array([[1.0, -2.0, 3.0], [4.0, 5.0, -6.0]])
 
@@ -38,7 +45,7 @@ def test_points_values_and_gradients_are_those_before_each_step(options):
 
 
 def test_models_that_have_left_are_seen_no_more():
-    _, seen = run([SGD(0.1), Adam(0.1)], 6, max_epochs=[2, 6])
+    _, seen = run([TrainingConfig(SGD(0.1), 2), TrainingConfig(Adam(0.1), 6)], 6)
     assert seen.n_seen.tolist() == [2, 6]
     assert np.isnan(seen.params[2:, 0]).all()
     np.testing.assert_allclose(seen.params[1, 1], START[1] - 0.1 * np.sign(START[1]), rtol=1e-6)

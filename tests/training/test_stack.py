@@ -8,7 +8,7 @@ from problems import ACTIVATIONS, LOSSES, OPTIMIZERS, Problem
 
 from skopt_dl._params import BOOLEAN, FRACTION
 from skopt_dl.optimizers import SGD, Adam, AdamW, Momentum, RMSProp
-from skopt_dl.training import Stopping
+from skopt_dl.training import Stopping, TrainingConfig
 
 ALPHAS = [0.0, 0.1, 0.02, 1.0]
 # The first epoch sets the best loss; no later one improves on it by this much.
@@ -48,15 +48,16 @@ def rules(n_models):
     return [Stopping(tol=NEVER_ENOUGH, n_iter_no_change=1 + k) for k in range(n_models)]
 
 
-def train(problem, optimizers, models=None, **options):
+def train(problem, optimizers, models=None, limits=None, **options):
     models = list(range(len(optimizers))) if models is None else models
     stopping = rules(4)
     return problem.train(
-        optimizers,
+        [
+            TrainingConfig(optimizer, 6, stopping[k], **(limits or {}).get(k, {}))
+            for optimizer, k in zip(optimizers, models, strict=True)
+        ],
         models,
         alpha=[ALPHAS[k] for k in models],
-        stopping=[stopping[k] for k in models],
-        max_epochs=6,
         **options,
     )
 
@@ -251,7 +252,12 @@ def test_loss_of_an_epoch_without_steps_is_that_of_all_samples(
 
 
 DROPOUT = [[0.5, 0.0], [0.0, 0.3], [0.0, 0.0], [0.2, 0.2]]
-SMOOTHING, CLIPS, DECAYS = [0.0, 0.1, 0.2, 0.0], [np.inf, 0.1, 1.0, np.inf], [0.9, 0.0, 0.5, 0.0]
+SMOOTHING = [0.0, 0.1, 0.2, 0.0]
+LIMITS = {
+    0: {"ema_decay": 0.9},
+    1: {"max_grad_norm": 0.1},
+    2: {"max_grad_norm": 1.0, "ema_decay": 0.5},
+}
 
 
 @pytest.mark.parametrize("network", [{}, {"batch_norm": True, "input_scaling": True}], ids=str)
@@ -269,8 +275,7 @@ def test_regularised_models_train_in_a_stack_as_they_would_alone(network):
                 "dropout": [DROPOUT[k] for k in models],
                 "label_smoothing": [SMOOTHING[k] for k in models],
             },
-            max_grad_norm=[CLIPS[k] for k in models],
-            ema_decay=[DECAYS[k] for k in models],
+            limits=LIMITS,
         )
 
     together = run([0, 1, 2, 3])

@@ -8,7 +8,7 @@ from simple_objectives import BOWL, FLAT
 
 from skopt_dl.optimizers import SGD, Adam
 from skopt_dl.schedules import ReduceOnPlateau
-from skopt_dl.training import Stopping, minimise
+from skopt_dl.training import Stopping, TrainingConfig, minimise
 
 
 def scikit_learns_rule(curve, tol, n_iter_no_change, larger_is_better):
@@ -115,7 +115,8 @@ def test_each_model_of_a_stack_gets_back_its_own_best_epoch():
         Stopping(monitor="validation_loss", restore_best=restore, n_iter_no_change=patience)
         for restore, patience in ((True, 10), (True, 0), (False, 10), (True, 10))
     ]
-    runs = Problem().train([Adam(0.1)] * 4, stopping=rules, validate=validate)
+    configs = [TrainingConfig(Adam(0.1), 4, rule) for rule in rules]
+    runs = Problem().train(configs, validate=validate)
     assert [run.n_epochs for run in runs] == [4, 2, 4, 4]
     for run, kept in zip(runs, (1, 0, 3, 0), strict=True):
         np.testing.assert_array_equal(run.params, seen[kept, run.index])
@@ -123,7 +124,7 @@ def test_each_model_of_a_stack_gets_back_its_own_best_epoch():
 
 def test_models_have_rules_of_their_own():
     rules = [Stopping(n_iter_no_change=n) for n in (1, 4)] + [None]
-    runs = minimise(FLAT, SGD(), np.ones((3, 3)), max_epochs=10, stopping=rules)
+    runs = minimise(FLAT, [TrainingConfig(SGD(), 10, rule) for rule in rules], np.ones((3, 3)))
     assert [run.n_epochs for run in runs] == [3, 6, 10]
     reasons = ["no_improvement", "no_improvement", "max_iter"]
     assert [run.stop_reason for run in runs] == reasons
