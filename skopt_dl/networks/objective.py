@@ -223,7 +223,6 @@ class NetworkObjective(Objective):
         batches = []
         for i, (size, rows, x) in enumerate(zip(block.sizes, block.slices, xs, strict=True)):
             arrays = {"y": y[:, rows, :], "rest": rest[:, rows, :], "l2": l2[i, :]}
-            arrays["shares"] = b.ones((1, 1, size), like=self._grad) / size
             batches.append(_Batch(size, arrays, x))
         return _Loaded(block.sizes, y, rest, l2, batches)
 
@@ -267,7 +266,9 @@ class NetworkObjective(Objective):
             if self.alpha.any():
                 arrays["alpha"] = self._alpha(batch)
             if not batch.is_weighted:
-                arrays["weight"] = self._b.scalar(1.0 / batch.n_rows, like=self._grad)
+                n_rows, like = batch.n_rows, self._grad
+                arrays["weight"] = self._b.scalar(1.0 / n_rows, like=like)
+                arrays["shares"] = self._b.ones((1, 1, n_rows), like=like) / n_rows
             binding = self._bindings[batch.n_rows] = Binding(
                 self._b,
                 gradient_program(self._case(batch)),
