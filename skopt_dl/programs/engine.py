@@ -87,10 +87,13 @@ class Binding:
         self._ones: dict[Any, Any] = {}
         # What prepares an instruction whose inputs vary, and the calls of those that do not. None
         # refers to this object: its memory goes when the last reference to it does.
-        self._parts: list[Callable[[Binding], list[Call]] | list[Call]] = [
-            self._recipe(each) if self._varies(each) else self._recipe(each)(self)
-            for each in program.instructions
-        ]
+        self._parts: list[Callable[[Binding], list[Call]] | list[Call]] = []
+        for instruction in program.instructions:
+            prepare = _PREPARE.get(instruction.op, _elementwise)
+            if self._varies(instruction):
+                self._parts.append(partial(prepare, instruction=instruction))
+            else:
+                self._parts.append(prepare(self, instruction))
 
     def _give(self, arrays: Mapping[str, Any]) -> None:
         inputs = self.program.inputs
@@ -103,10 +106,8 @@ class Binding:
                 self._arrays[buffer] = array
 
     def _varies(self, instruction: Instruction) -> bool:
-        varying = self._varying
-        if instruction.out.buffer in varying:
-            return True
-        return any(value.buffer in varying for value in instruction.values)
+        buffers = [value.buffer for value in instruction.values]
+        return not self._varying.isdisjoint([instruction.out.buffer, *buffers])
 
     def calls(self, **arrays: Any) -> list[Call]:
         """The program as calls without arguments, for inputs that are given now.
@@ -151,7 +152,7 @@ class Binding:
 
     def ones(self, shape: tuple[int, ...], like: Array) -> Array:
         """Ones, the same for all instructions that need as many."""
-        key = shape, str(like.dtype)
+        key = shape, like.dtype
         if key not in self._ones:
             self._ones[key] = self._b.ones(shape, like=like)
         return self._ones[key]
@@ -168,38 +169,19 @@ class Binding:
         array = self._b.cut(self._block, start, shape, dtype)
         return self._b.xp.permute_dims(array, tuple(np.argsort(order).tolist()))
 
-    def _recipe(self, instruction: Instruction) -> Callable[[Binding], list[Call]]:
-        """What prepares an instruction's calls, from the arrays that there are when it runs."""
-        special = _SPECIAL.get(instruction.op)
-        if special is not None:
-            return partial(special, instruction=instruction)
-        b, function, values = self._b, self._b.function(instruction.op), instruction.values
-        dtype = None
-        if len(values) < len(instruction.inputs):
-            # Numbers take the dtype of the arrays they meet.
-            kinds = [value.dtype for value in values if value.dtype.kind != "b"]
-            dtype = _dtype(b, np.result_type(*kinds)) if kinds else None
-        # What varies is left as it is, to be looked up; the rest is so here.
-        operands = [
-            each
-            if isinstance(each, Value) and each.buffer in self._varying
-            else self.array(each, dtype)
-            for each in (*instruction.inputs, instruction.out)
-        ]
-
-        def prepare(binding: Binding) -> list[Call]:
-            *inputs, out = [
-                binding.array(each) if isinstance(each, Value) else each for each in operands
-            ]
-            return [b.prepare(function, *inputs, out=out)]
-
-        return prepare
-
 
 @cache
 def _dtype(b: Backend, dtype: np.dtype[Any]) -> Any:
     """A NumPy dtype as this library's own."""
     return getattr(b.xp, "bool" if dtype.kind == "b" else dtype.name)
+
+
+def _elementwise(binding: Binding, instruction: Instruction) -> list[Call]:
+    b, inputs, number_dtype = binding._b, instruction.inputs, instruction.number_dtype
+    dtype = None if number_dtype is None else _dtype(b, number_dtype)
+    operands = [binding.array(each, dtype) for each in inputs]
+    function = b.function(instruction.op)
+    return [b.prepare(function, *operands, out=binding.array(instruction.out))]
 
 
 def _copy(binding: Binding, instruction: Instruction) -> list[Call]:
@@ -347,7 +329,8 @@ def _opaque(binding: Binding, instruction: Instruction) -> list[Call]:
     return [call]
 
 
-_SPECIAL: dict[str, Callable[..., list[Call]]] = {
+# What prepares the calls of an instruction, from the arrays that there are when it runs.
+_PREPARE: dict[str, Callable[..., list[Call]]] = {
     "copy": _copy,
     "matmul": _matmul,
     "vecdot": _vecdot,

@@ -193,6 +193,12 @@ class Instruction:
         """The arrays among its inputs."""
         return [each for each in self.inputs if isinstance(each, Value)]
 
+    @cached_property
+    def number_dtype(self) -> np.dtype[Any] | None:
+        """The dtype of numbers among its inputs: that of the arrays they meet."""
+        kinds = [each.dtype for each in self.values if each.dtype.kind != "b"]
+        return np.result_type(*kinds) if kinds and len(self.values) < len(self.inputs) else None
+
     @property
     def replaceable(self) -> list[Value]:
         """The arrays among its inputs in whose place the result may lie."""
