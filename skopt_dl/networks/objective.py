@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -239,8 +239,9 @@ class NetworkObjective(Objective):
         xp.divide(weight, total, out=arrays["weight"])
         arrays["weight_sum"][...] = total[:, :, 0]
 
-    def _case(self, batch: _Batch) -> Case:
-        """What a program for this batch is made for."""
+    @cached_property
+    def _any_case(self) -> Case:
+        """What programs for batches are made for, but for what differs between these."""
         alpha = self.alpha
         penalty = ""
         if alpha.any():
@@ -248,14 +249,21 @@ class NetworkObjective(Objective):
         return case_of(
             self.network,
             self.n_models,
-            batch.n_rows,
+            self.n_samples,
             self._grad.dtype,
-            x_models=batch.x.n_models(self.n_models),
-            y_models=batch.arrays["y"].shape[0],
-            weight_models=batch.arrays["weight"].shape[0] if batch.is_weighted else 0,
             penalty=penalty,
             draws=self._draws.any(),
             window=self._window,
+        )
+
+    def _case(self, batch: _Batch) -> Case:
+        """What a program for this batch is made for."""
+        return replace(
+            self._any_case,
+            n_rows=batch.n_rows,
+            x_models=batch.x.n_models(self.n_models),
+            y_models=batch.arrays["y"].shape[0],
+            weight_models=batch.arrays["weight"].shape[0] if batch.is_weighted else 0,
         )
 
     def _bind(self, params: Array, batch: _Batch) -> None:
