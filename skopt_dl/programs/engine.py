@@ -100,6 +100,7 @@ class Binding:
         for name, array in arrays.items():
             if name in inputs:
                 buffer = inputs[name]
+                self.rows.pop(buffer, None)
                 if hasattr(array, "product"):
                     self.rows[buffer] = array
                     array = array.values
