@@ -24,3 +24,11 @@ LOOPS(log)
 LOOPS(log1p)
 LOOPS(tanh)
 LOOPS(erf)
+
+#define LOOP_OF_TWO(name, type)                                                        \
+    EXPORTED void name##_loop(type *out, const type *x, const type *y, ptrdiff_t n) {  \
+        for (ptrdiff_t i = 0; i < n; i++) out[i] = name(x[i], y[i]);                   \
+    }
+
+LOOP_OF_TWO(pow_f32, float)
+LOOP_OF_TWO(pow_f64, double)

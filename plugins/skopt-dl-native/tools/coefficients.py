@@ -18,6 +18,8 @@ HALF_LN2 = mp.log(2) / 2
 # The reduced argument can pass half of ln 2 by the rounding of x / ln 2.
 REDUCED = HALF_LN2 * (1 + mpf(2) ** -12)
 SQRT2 = mp.sqrt(2)
+# s = f / (2 + f) for f up to the root of 2 less 1.
+LARGEST_S = (SQRT2 - 1) / (SQRT2 + 1)
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,11 @@ def rest_of_atanh(s):
     return 2 * (mp.atanh(s) - s) / s**3 if s else mpf(2) / 3
 
 
+def rest_of_cubic(s):
+    """``(2 atanh(s) - 2 s - 2/3 s³) / s⁵``."""
+    return (rest_of_atanh(s) - mpf(2) / 3) / s**2 if s else mpf(2) / 5
+
+
 def rest_of_tanh(x):
     """``(tanh(x) - x) / x³``."""
     return (mp.tanh(x) - x) / x**3 if x else -mpf(1) / 3
@@ -76,13 +83,10 @@ SPLIT_TANH, SPLIT_ERF = mpf("0.625"), mpf("0.875")
 FITS = {
     "rest_of_log_f32": Fit(rest_of_log, small(mp.log1p, 3), 1 / SQRT2 - 1, SQRT2 - 1, 7, True),
     "rest_of_atanh_f64": Fit(
-        rest_of_atanh,
-        lambda s: s**2 / 2,
-        mpf(0),
-        (SQRT2 - 1) / (SQRT2 + 1),
-        degree=6,
-        single=False,
-        squared=True,
+        rest_of_atanh, lambda s: s**2 / 2, mpf(0), LARGEST_S, degree=6, single=False, squared=True
+    ),
+    "rest_of_cubic_f64": Fit(
+        rest_of_cubic, lambda s: s**4 / 2, mpf(0), LARGEST_S, degree=6, single=False, squared=True
     ),
 }
 for single, suffix, degrees in ((True, "f32", (4, 4, 5, 6)), (False, "f64", (10, 10, 11, 17))):

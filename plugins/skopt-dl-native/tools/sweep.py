@@ -19,7 +19,7 @@ from mpmath import mp
 
 PLUGIN = Path(__file__).parent.parent
 LOOPS = PLUGIN / "tests" / "functions_loops.c"
-NAMES = ("exp", "expm1", "log", "log1p", "tanh", "erf")
+NAMES = ("exp", "expm1", "log", "log1p", "tanh", "erf", "pow")
 FLAGS = ("-std=c11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off")
 SUFFIX = {np.float32: "f32", np.float64: "f64"}
 INTEGER = {np.float32: np.uint32, np.float64: np.uint64}
@@ -53,32 +53,35 @@ def compiler() -> str | None:
 
 
 def compiled(folder: Path, *options: str, source: Path = LOOPS) -> Callable:
-    """Compile loops; return ``call(name, x, out=None)``, which applies one of them to an array."""
+    """Compile loops; return ``call(name, *arguments, out=None)``, which applies one to arrays."""
     library = folder / "loops.so"
     include = PLUGIN / "src" / "skopt_dl_native"
     command = [compiler(), *FLAGS, *options, "-shared", "-fPIC", f"-I{include}", str(source)]
     subprocess.run([*command, "-o", str(library), "-lm"], check=True)
     loaded = ctypes.CDLL(str(library))
 
-    def call(name: str, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        out = np.empty_like(x) if out is None else out
-        loop = loaded[f"{name}_{SUFFIX[x.dtype.type]}_loop"]
-        loop(
-            ctypes.c_void_p(out.ctypes.data),
-            ctypes.c_void_p(x.ctypes.data),
-            ctypes.c_ssize_t(x.size),
-        )
+    def call(name: str, *arguments: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        out = np.empty_like(arguments[0]) if out is None else out
+        loop = loaded[f"{name}_{SUFFIX[out.dtype.type]}_loop"]
+        places = (ctypes.c_void_p(a.ctypes.data) for a in (out, *arguments))
+        loop(*places, ctypes.c_ssize_t(out.size))
         return out
 
     return call
 
 
-def points(name: str, kind: type, count: int, seed: int) -> np.ndarray:
-    """``count`` numbers: of any bits, over the span of the function, around 0 and at its edges."""
-    rng = np.random.default_rng(seed)
-    share = count // 4
+def anything(rng: np.random.Generator, kind: type, count: int) -> np.ndarray:
+    """``count`` numbers of any bits: any exponent, subnormal or not-a-number too."""
     whole = np.iinfo(INTEGER[kind])
-    anywhere = rng.integers(0, whole.max, share, INTEGER[kind], endpoint=True).view(kind)
+    return rng.integers(0, whole.max, count, INTEGER[kind], endpoint=True).view(kind)
+
+
+def points(name: str, kind: type, count: int, seed: int) -> tuple[np.ndarray, ...]:
+    """``count`` arguments: of any bits, over the span of the function, around 0, at its edges."""
+    rng = np.random.default_rng(seed)
+    if name == "pow":
+        return pairs_of_points(rng, kind, count)
+    share = count // 4
     low, high = SPANS.get((kind, name)) or SPANS[name]
     spread = rng.uniform(low, high, share).astype(kind)
     near_zero = (2.0 ** rng.uniform(-40, 3, share) * rng.choice([-1, 1], share)).astype(kind)
@@ -86,26 +89,44 @@ def points(name: str, kind: type, count: int, seed: int) -> np.ndarray:
     edges = rng.choice(EDGES[name], rest).astype(kind)
     steps = rng.integers(-3, 4, rest).astype(INTEGER[kind])
     at_edges = (edges.view(INTEGER[kind]) + steps).view(kind)
-    return np.concatenate([anywhere, spread, near_zero, at_edges, np.array(SPECIAL, kind)])
+    special = np.array(SPECIAL, kind)
+    return (np.concatenate([anything(rng, kind, share), spread, near_zero, at_edges, special]),)
 
 
-def float64_values(name: str, x: np.ndarray) -> np.ndarray:
+def pairs_of_points(rng: np.random.Generator, kind: type, count: int) -> tuple[np.ndarray, ...]:
+    """``count`` bases and exponents: of any bits, with whole exponents, and powers in the range."""
+    share = count // 4
+    any_base, any_exponent = anything(rng, kind, share), anything(rng, kind, share)
+    base = rng.uniform(-4, 4, share).astype(kind)
+    whole = rng.integers(-200, 200, share).astype(kind)
+    rest = count - 2 * share
+    positive = np.abs(anything(rng, kind, rest))
+    positive[::2] = 1 + 2.0 ** -rng.uniform(0, 20, positive[::2].size) * rng.choice([-0.5, 1])
+    logs = rng.uniform(*SPANS[kind, "exp"], rest)
+    with np.errstate(all="ignore"):
+        exponent = (logs / np.log(positive.astype(np.float64))).astype(kind)
+    bases = np.concatenate([any_base, base, positive])
+    return bases, np.concatenate([any_exponent, whole, exponent])
+
+
+def float64_values(name: str, *arguments: np.ndarray) -> np.ndarray:
     """Return the function of float32 numbers in float64, from NumPy, and erf from Python."""
     with np.errstate(all="ignore"):
-        x = x.astype(np.float64)
+        arguments = [a.astype(np.float64) for a in arguments]
         if name == "erf":
-            return np.fromiter(map(math.erf, x), np.float64, x.size)
-        return getattr(np, name)(x)
+            return np.fromiter(map(math.erf, arguments[0]), np.float64, arguments[0].size)
+        return getattr(np, name)(*arguments)
 
 
-def exact_values(name: str, x: np.ndarray) -> list:
+def exact_values(name: str, *arguments: np.ndarray) -> list:
     """Return the function of each number as mpmath has it, with 53 bits to spare or more."""
+    value_of = exact_power if name == "pow" else lambda x: exact_value(name, x)
     with mp.workprec(160):
-        return [exact_value(name, float(v)) for v in x]
+        return [value_of(*values) for values in zip(*(a.tolist() for a in arguments), strict=True)]
 
 
 def exact_value(name: str, x: float):
-    """Return one exact value; those outside of the domain are not-a-number, logs of 0 -inf."""
+    """Return one exact value; outside of the domain not-a-number, and -inf for the log of 0."""
     if math.isnan(x) or (name == "log" and x < 0) or (name == "log1p" and x < -1):
         return mp.nan
     if (name, x) in {("log", 0.0), ("log1p", -1.0)}:
@@ -117,26 +138,30 @@ def exact_value(name: str, x: float):
     return getattr(mp, name)(mp.mpf(x))
 
 
+def exact_power(x: float, y: float):
+    """Return one exact power; where one of the two is 0 or not finite, what NumPy gives."""
+    if x == 0 or not (math.isfinite(x) and math.isfinite(y)):
+        with np.errstate(all="ignore"):
+            return mp.mpf(float(np.power(x, y)))
+    if x < 0 and y != math.floor(y):
+        return mp.nan
+    return mp.power(mp.mpf(x), mp.mpf(y))
+
+
 def units_off_float64(got: np.ndarray, want: np.ndarray) -> np.ndarray:
     """Return the errors of float32 ``got`` in units of the last place of float64 ``want``.
 
     An infinite result counts as the first power of two past the range, where it should not be one.
-    The error is infinite where one of the two is not-a-number, or is 0 with the wrong sign.
+    The error is infinite where one of the two is not-a-number, or a zero has the wrong sign.
     """
     limit = 2.0**128
     bounded = np.clip(want, -limit, limit)
-    exponents = np.maximum(np.frexp(bounded)[1] - 1, -126)
+    exponents = np.where(want == 0, -126, np.maximum(np.frexp(bounded)[1] - 1, -126))
     off = np.abs(np.clip(got.astype(np.float64), -limit, limit) - bounded)
-    units = np.ldexp(off, 23 - exponents)
-    wrong_sign = (want == 0) & (np.signbit(got) != np.signbit(want)) & (got == 0)
-    return np.where(
-        np.isnan(want), np.where(np.isnan(got), 0, np.inf), nan_is_far(units, wrong_sign)
-    )
-
-
-def nan_is_far(units: np.ndarray, wrong: np.ndarray) -> np.ndarray:
-    """Return ``units`` with infinity where they are not-a-number or ``wrong``."""
-    return np.where(np.isnan(units) | wrong, np.inf, units)
+    wrong = np.isnan(got) != np.isnan(want)
+    wrong |= (want == 0) & (np.signbit(got) != np.signbit(want))
+    units = np.where(np.isnan(want), 0, np.ldexp(off, 23 - exponents))
+    return np.where(wrong, np.inf, units)
 
 
 def units_off_exact(got: np.ndarray, want: list) -> np.ndarray:
@@ -155,22 +180,25 @@ def units_off_exact(got: np.ndarray, want: list) -> np.ndarray:
     return units
 
 
-def float32_blocks(every: int) -> Iterator[np.ndarray]:
-    """Yield all float32 numbers, one in ``every`` of them, in blocks."""
+def float32_blocks(name: str, every: int) -> Iterator[tuple[np.ndarray, ...]]:
+    """Yield all float32 numbers, one in ``every`` of them, in blocks; random ones for ``pow``."""
     size = 2**22
     for start in range(0, 2**32, size * every):
         stop = min(start + size * every, 2**32)
-        yield np.arange(start, stop, every, dtype=np.uint32).view(np.float32)
+        if name == "pow":
+            yield points(name, np.float32, (stop - start) // every, seed=start)
+        else:
+            yield (np.arange(start, stop, every, dtype=np.uint32).view(np.float32),)
 
 
-def worst_of(pairs: Iterator[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float]:
-    """Return the largest error of all blocks and the argument that has it."""
-    worst, place = 0.0, 0.0
-    for x, units in pairs:
+def worst_of(checked: Iterator[tuple[tuple[np.ndarray, ...], np.ndarray]]) -> str:
+    """Return the largest error of all blocks and the arguments that have it, in words."""
+    worst, place = 0.0, ()
+    for arguments, units in checked:
         k = int(np.argmax(units))
         if units[k] > worst:
-            worst, place = float(units[k]), float(x[k])
-    return worst, place
+            worst, place = units[k], tuple(a[k].item() for a in arguments)
+    return f"{worst:.3f} at {', '.join(map(repr, place))}"
 
 
 def main() -> None:
@@ -185,14 +213,14 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             call = compiled(Path(folder), f"-march={target}")
         for name in given.names:
-            single = (
-                (x, units_off_float64(call(name, x), float64_values(name, x)))
-                for x in float32_blocks(given.every)
+            single = worst_of(
+                (x, units_off_float64(call(name, *x), float64_values(name, *x)))
+                for x in float32_blocks(name, given.every)
             )
-            print(f"{target} {name}_f32: %.3f at %.9g" % worst_of(single), flush=True)
+            print(f"{target} {name}_f32: {single}", flush=True)
             x = points(name, np.float64, given.points, seed=given.points)
-            double = iter([(x, units_off_exact(call(name, x), exact_values(name, x)))])
-            print(f"{target} {name}_f64: %.3f at %.17g" % worst_of(double), flush=True)
+            double = worst_of([(x, units_off_exact(call(name, *x), exact_values(name, *x)))])
+            print(f"{target} {name}_f64: {double}", flush=True)
 
 
 if __name__ == "__main__":

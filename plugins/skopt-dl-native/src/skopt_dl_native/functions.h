@@ -1,4 +1,4 @@
-/* exp, expm1, log, log1p, tanh and erf of one element, written so that a plain loop over an array
+/* exp, expm1, log, log1p, tanh, erf and pow of one element, written so that a plain loop over an array
  * becomes vector code in any compiler: no branch, no table, no call; a choice is a select and
  * powers of two are built from bits.
  *
@@ -99,12 +99,16 @@ static inline double madd_f64(double a, double b, double c) { return a * b + c; 
 #define LN2_HIGH_F64 0.6931471805598903
 #define LN2_LOW_F64 5.497923018708371e-14
 
+#define TWO_THIRDS_HIGH 0.6666666666666666
+#define TWO_THIRDS_LOW 3.700743415417188e-17
+
 #define LOG2_E_F32 1.442695f
 #define LOG2_E_F64 1.4426950408889634
 
 /* Adding 1.5 · 2^23 rounds to a whole number, which then stands in the lowest bits of the sum. */
 #define ROUNDER_F32 12582912.0f
 #define ROUNDER_F64 6755399441055744.0
+#define TWO_TO_52 4503599627370496.0
 
 /* Bits of the root of 1/2, and the distance of those of 1 from them. */
 #define ROOT_BITS_F32 0x3f3504f3u
@@ -174,31 +178,35 @@ static inline double mild_exp_f64(double x) {
     return exp_of_reduced_f64(r) * from_bits_f64(bits_f64(sum) << 52);
 }
 
-/* 2^n in two factors, 2^floor(n/2) and the rest: 2^n alone may lie above or below the range. The
+/* 2^n in two factors, the smaller with half of n: 2^n alone may lie above or below the range. The
  * rounder carries twice the bias of an exponent, so that half of the sum's bits carries it once. */
 static inline float exp_f32(float x) {
     float rounder = ROUNDER_F32 + 254.0f;
     float sum = madd_f32(x, LOG2_E_F32, rounder);
     float r = reduced_f32(x, sum - rounder);
     uint32_t half = bits_f32(sum) >> 1;
-    float low = from_bits_f32(half << 23);
-    float high = from_bits_f32((bits_f32(sum) - half) << 23);
-    float result = exp_of_reduced_f32(r) * low * high;
+    float small = from_bits_f32(half << 23);
+    float large = from_bits_f32((bits_f32(sum) - half) << 23);
+    float result = exp_of_reduced_f32(r) * small * large;
     result = x < -104.0f ? 0.0f : result;
     return x > 89.0f ? INFINITY : result;
 }
 
-static inline double exp_f64(double x) {
+/* exp(x + low), where `low` is small beside x. */
+static inline double exp_of_pair_f64(double x, double low) {
     double rounder = ROUNDER_F64 + 2046.0;
     double sum = madd_f64(x, LOG2_E_F64, rounder);
-    double r = reduced_f64(x, sum - rounder);
+    double r = reduced_f64(x, sum - rounder) + low;
     uint64_t half = bits_f64(sum) >> 1;
-    double low = from_bits_f64(half << 52);
-    double high = from_bits_f64((bits_f64(sum) - half) << 52);
-    double result = exp_of_reduced_f64(r) * low * high;
+    double small = from_bits_f64(half << 52);
+    double large = from_bits_f64((bits_f64(sum) - half) << 52);
+    double result = exp_of_reduced_f64(r) * small * large;
     result = x < -746.0 ? 0.0 : result;
     return x > 710.0 ? INFINITY : result;
 }
+
+/* -0 is what a compiler may leave out of a sum. */
+static inline double exp_f64(double x) { return exp_of_pair_f64(x, -0.0); }
 
 /* 2^n (1 + r + rest) - 1, summed from the largest part down; with 2^(n-1) in place of 2^n, which
  * stays in the range up to the largest result, and doubled at the end. */
@@ -300,16 +308,26 @@ static inline float log_f32(float x) {
     return log_or_special_f32(x, log_of_parts_f32(k, m - 1.0f));
 }
 
-/* Vector units before AVX-512 do not convert 64-bit integers: the exponent, set as the lowest bits
- * of 2^52, becomes a number by a difference. */
-static inline double log_f64(double x) {
+/* x = 2^k (1 + f). Vector units before AVX-512 do not convert 64-bit integers: the exponent, set as
+ * the lowest bits of 2^52, becomes a number by a difference. */
+typedef struct {
+    double k, f;
+} parts_f64;
+
+static inline parts_f64 parts_of_f64(double x) {
     int is_small = x < DBL_MIN;
     double normal = is_small ? x * 18014398509481984.0 : x;
-    double bias = is_small ? 4503599627370496.0 + 1023.0 + 54.0 : 4503599627370496.0 + 1023.0;
+    double bias = is_small ? TWO_TO_52 + 1023.0 + 54.0 : TWO_TO_52 + 1023.0;
     uint64_t bits = bits_f64(normal) + ROOT_DISTANCE_F64;
-    double k = from_bits_f64((bits >> 52) | 0x4330000000000000u) - bias;
+    double k = from_bits_f64((bits >> 52) | bits_f64(TWO_TO_52)) - bias;
     double m = from_bits_f64((bits & 0x000fffffffffffffu) + ROOT_BITS_F64);
-    return log_or_special_f64(x, log_of_parts_f64(k, m - 1.0));
+    parts_f64 parts = {k, m - 1.0};
+    return parts;
+}
+
+static inline double log_f64(double x) {
+    parts_f64 parts = parts_of_f64(x);
+    return log_or_special_f64(x, log_of_parts_f64(parts.k, parts.f));
 }
 
 /* 1 + x = u + lost, exactly, and u = 2^k m: f = m - 1 + lost 2^-k. Where k is 0 that gives x
@@ -333,7 +351,7 @@ static inline double log1p_f64(double x) {
     double part_of_x = u - 1.0;
     double half_lost = 0.5 * ((1.0 - (u - part_of_x)) + (x - part_of_x));
     uint64_t bits = bits_f64(u) + ROOT_DISTANCE_F64;
-    double k = from_bits_f64((bits >> 52) | 0x4330000000000000u) - (4503599627370496.0 + 1023.0);
+    double k = from_bits_f64((bits >> 52) | bits_f64(TWO_TO_52)) - (TWO_TO_52 + 1023.0);
     double m = from_bits_f64((bits & 0x000fffffffffffffu) + ROOT_BITS_F64);
     double scale = from_bits_f64(0x7ff0000000000000u - (bits & 0x7ff0000000000000u));
     double result = log_of_parts_f64(k, madd_f64(half_lost, scale, m - 1.0));
@@ -470,6 +488,102 @@ static inline double erf_f64(double x) {
     double low = madd_f64(a, slope_of_erf_f64(z), a);
     double high = 1.0 - mild_exp_f64(log_of_erfc_f64(a > 6.0 ? 6.0 : a));
     return signed_f64(a < 0.875 ? low : high, x);
+}
+
+/* ---- pow ----------------------------------------------------------------------------------- */
+
+/* A sum or product without rounding: `high` is the rounded value, `low` what it lacks. */
+typedef struct {
+    double high, low;
+} pair_f64;
+
+static inline pair_f64 product_f64(double a, double b) {
+    double high = a * b;
+#if defined(__FMA__) || defined(__aarch64__)
+    pair_f64 pair = {high, fma(a, b, -high)};
+#else
+    /* Halves of 26 bits have exact products. */
+    double a_top = from_bits_f64(bits_f64(a) & 0xfffffffff8000000u), a_rest = a - a_top;
+    double b_top = from_bits_f64(bits_f64(b) & 0xfffffffff8000000u), b_rest = b - b_top;
+    double low = (a_top * b_top - high) + a_top * b_rest + a_rest * b_top + a_rest * b_rest;
+    pair_f64 pair = {high, low};
+#endif
+    return pair;
+}
+
+/* `a` is the larger one, or both are of a size. */
+static inline pair_f64 sum_f64(double a, double b) {
+    double high = a + b;
+    pair_f64 pair = {high, b - (high - a)};
+    return pair;
+}
+
+/* (2 atanh(s) - 2 s - 2/3 s³) / s⁵ in terms of z = s². */
+static inline double rest_of_cubic_f64(double z) {
+    double square = z * z;
+    double even = 0.13196213481515973;
+    even = madd_f64(even, square, 0.15386756856135816);
+    even = madd_f64(even, square, 0.2222222251982311);
+    even = madd_f64(even, square, 0.40000000000002256);
+    double odd = 0.13256829520421168;
+    odd = madd_f64(odd, square, 0.1818178437669427);
+    odd = madd_f64(odd, square, 0.2857142857010007);
+    return madd_f64(odd, z, even);
+}
+
+/* k ln 2 + log(1 + f) to 2^-65 of itself or so: its errors count up to 745 times in a power. With
+ * s as in log_of_parts_f64 it is k ln 2 + 2 s + s³ (2/3 + z q(z)), and all but q is in pairs. */
+static inline pair_f64 log_pair_f64(double k, double f) {
+    pair_f64 divisor = sum_f64(2.0, f);
+    double s = f / divisor.high;
+    pair_f64 back = product_f64(s, divisor.high);
+    double s_low = ((f - back.high) - back.low - s * divisor.low) / divisor.high;
+    pair_f64 z = product_f64(s, s);
+    z.low += 2.0 * s * s_low;
+    pair_f64 factor = sum_f64(TWO_THIRDS_HIGH, z.high * rest_of_cubic_f64(z.high));
+    factor.low += TWO_THIRDS_LOW;
+    pair_f64 cube = product_f64(z.high, s);
+    cube.low += z.low * s + z.high * s_low;
+    pair_f64 rest = product_f64(cube.high, factor.high);
+    rest.low += cube.low * factor.high + cube.high * factor.low;
+    pair_f64 start = sum_f64(k * LN2_HIGH_F64, 2.0 * s);
+    pair_f64 log = sum_f64(start.high, rest.high);
+    log.low += start.low + (rest.low + 2.0 * s_low + k * LN2_LOW_F64);
+    return sum_f64(log.high, log.low);
+}
+
+/* x^y from the power of |x|: its sign, and the cases that are not the exponential of a product.
+ * Adding 2^52 rounds |y| to a whole number, whose lowest bit then says whether it is odd. */
+static inline double power_or_special_f64(double x, double y, double power) {
+    double a = absolute_f64(x);
+    double b = absolute_f64(y);
+    double sum = b < TWO_TO_52 ? b + TWO_TO_52 : b;
+    double whole = b < TWO_TO_52 ? sum - TWO_TO_52 : b;
+    uint64_t sign = (bits_f64(sum) << 63) & bits_f64(x);
+    sign = (whole == b) & (b < 9007199254740992.0) ? sign : 0;
+    power = from_bits_f64(bits_f64(power) | sign);
+    power = (x < 0.0) & (x > -INFINITY) & (whole != b) ? NAN : power;
+    power = (a == 1.0) & (b == INFINITY) ? 1.0 : power;
+    return (x == 1.0) | (y == 0.0) ? 1.0 : power;
+}
+
+/* In double precision: an error of 2^-53 counts up to 104 times, which is nothing in 24 bits. */
+static inline float pow_f32(float x, float y) {
+    double product = y * log_f64(absolute_f64(x));
+    product = product > 150.0 ? 150.0 : product;
+    product = product < -150.0 ? -150.0 : product;
+    return (float)power_or_special_f64(x, y, mild_exp_f64(product));
+}
+
+static inline double pow_f64(double x, double y) {
+    double a = absolute_f64(x);
+    parts_f64 parts = parts_of_f64(a);
+    pair_f64 log = log_pair_f64(parts.k, parts.f);
+    log.high = a > 0.0 ? log.high : -INFINITY;
+    log.high = a < INFINITY ? log.high : a;
+    pair_f64 product = product_f64(y, log.high);
+    double power = exp_of_pair_f64(product.high, product.low + y * log.low);
+    return power_or_special_f64(x, y, power);
 }
 
 #endif
