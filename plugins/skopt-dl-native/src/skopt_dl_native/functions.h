@@ -398,8 +398,8 @@ static inline double rest_of_tanh_f64(double z) {
     return madd_f64(odd, z, even);
 }
 
-/* x + x^3 p(x^2) up to 0.625; above, where the result is over 1/2 and so the difference is harmless,
- * 1 - 2 / (exp(2 x) + 1). */
+/* x + x^3 p(x^2) up to 0.625; above, where the result is over 1/2 and so the difference is
+ * harmless, 1 - 2 / (exp(2 x) + 1). */
 static inline float tanh_f32(float x) {
     float a = absolute_f32(x);
     float z = a * a;
