@@ -314,6 +314,15 @@ class NetworkObjective(Objective):
     def keeps_draws(self, value: bool) -> None:
         self._draws.are_kept = value
 
+    def prepare(self, params: Array, batch: Any) -> tuple[list[Call], Array] | None:
+        if self._params is None:
+            self._params = params
+        if self._params is not params:
+            return None
+        if batch.binding is None or batch.binding is not self._bindings.get(batch.n_rows):
+            self._bind(params, batch)
+        return batch.calls, self._grad
+
     def grad(self, params: Array, batch: Any = None) -> Array:
         batch = self._everything() if batch is None else batch
         if self._params is not params:

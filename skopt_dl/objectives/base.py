@@ -73,6 +73,20 @@ class Objective:
         self.n_models = n_models
         self._losses: list[Array] = []
 
+    def prepare(self, params: Array, batch: Any) -> tuple[list[Any], Array] | None:
+        """The gradient for a batch, as calls to be made at any time.
+
+        Returns
+        -------
+        calls : list of callable
+            The same list as before where nothing has changed.
+        grad : array of shape (K, P)
+            What they write, always the same.
+        None
+            Where `grad` has to be called.
+        """
+        return None
+
     def value_and_grad(self, params: Array, batch: Any = None) -> tuple[Array, Array]:
         """Loss and gradient of each model.
 

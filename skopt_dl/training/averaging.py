@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 
 from skopt_dl.backends import Backend
+from skopt_dl.programs import HostWrites, Memory, Program, Tracer, engine_of
+from skopt_dl.programs.values import host_dtype
 
 Array = Any
 
@@ -28,6 +31,14 @@ class Averages:
         What is averaged; gives shape, dtype and device.
     states : sequence of K (dict or None)
         ``row_state`` of an earlier training, to go on from.
+    find : callable, default=None
+        Returns what the arrays hold after a step, where they do not change by themselves.
+
+    Attributes
+    ----------
+    values : list of array of shape (K, n)
+    calls : list of callable
+        What takes in one step, to be made one after the other.
     """
 
     def __init__(
@@ -36,6 +47,7 @@ class Averages:
         decays: Sequence[float],
         arrays: Sequence[Array],
         states: Sequence[dict[str, Any] | None],
+        find: Callable[[], Sequence[Array]] | None = None,
     ):
         self._b = b
         self._decays = np.array(decays, dtype=np.float64)[:, None]
@@ -45,19 +57,36 @@ class Averages:
         for row, state in enumerate(states):
             for value, kept in zip(self.values, state["values"] if state else [], strict=False):
                 value[row, :] = b.asarray(kept, dtype=value.dtype)
-        self._scratch = [b.xp.empty_like(array) for array in arrays]
+        self.calls: list[Callable[[], Any]] = []
+        if find is not None:
+            arrays = [b.xp.asarray(array, copy=True) for array in arrays]
+            self.calls.append(partial(self._take_in, find, arrays))
+        rate = b.asarray(np.ones((len(decays), 1)), dtype=arrays[0].dtype)
+        self.calls.append(HostWrites([rate], self._advance))
+        for array, value in zip(arrays, self.values, strict=True):
+            given = {"array": array, "value": value, "rate": rate}
+            program = average_program(tuple(array.shape), host_dtype(array.dtype).name)
+            self.calls += engine_of(b).calls(b, program, given, array)
 
-    def update(self, arrays: Sequence[Array]) -> None:
-        """Take in one step."""
-        xp = self._b.xp
+    def _take_in(self, find: Callable[[], Sequence[Array]], arrays: Sequence[Array]) -> None:
+        for array, found in zip(arrays, find(), strict=True):
+            self._b.copy(array, found)
+
+    def _advance(self, rate: Array) -> None:
+        """Write what the next step counts."""
         self._totals = self._decays * self._totals + 1.0
-        for value, array, scratch in zip(self.values, arrays, self._scratch, strict=True):
-            rate = self._b.asarray(1.0 / self._totals, dtype=value.dtype)
-            xp.subtract(array, value, out=scratch)
-            xp.multiply(scratch, rate, out=scratch)
-            xp.add(value, scratch, out=value)
+        rate[...] = self._b.asarray(1.0 / self._totals, dtype=rate.dtype)
 
     def row_state(self, row: int) -> dict[str, Any]:
         """What is needed to go on with one model, arrays as views."""
         values = [value[row, :] for value in self.values]
         return {"total": float(self._totals[row, 0]), "values": values}
+
+
+@lru_cache(maxsize=64)
+def average_program(shape: tuple[int, int], dtype: str) -> Program:
+    """Move ``value`` (K, n) towards ``array`` by a share, ``rate`` (K, 1)."""
+    tracer = Tracer(dtype)
+    array, value = tracer.given("array", shape), tracer.given("value", shape)
+    tracer.xp.add(value, (array - value) * tracer.given("rate", (shape[0], 1)), out=value)
+    return tracer.program()

@@ -17,13 +17,13 @@ from skopt_dl.optimizers import Minimizer, Optimizer
 from skopt_dl.training.averaging import Averages
 from skopt_dl.training.batches import Batches
 from skopt_dl.training.checkpoints import Checkpoints
-from skopt_dl.training.clipping import clip_norm
 from skopt_dl.training.config import TrainingConfig
 from skopt_dl.training.full_batch import run_minimizer
 from skopt_dl.training.recording import Recorder
 from skopt_dl.training.result import TrainingResult
 from skopt_dl.training.snapshots import Snapshot
 from skopt_dl.training.state import TrainingState
+from skopt_dl.training.steps import Steps
 from skopt_dl.training.updates import UpdateGroup, group_rows
 
 Array = Any
@@ -218,7 +218,17 @@ class Stack:
         decays = [config.ema_decay for config in configs]
         if any(decays):
             averages = [each.get("average") for each in rows]
-            self.averages = Averages(self.b, decays, self._predictors(), averages)
+            find = self._predictors if self.averages_itself else None
+            self.averages = Averages(self.b, decays, self._predictors(), averages, find)
+        self.steps = Steps(
+            self.objective,
+            self.params,
+            self.groups,
+            self.limits,
+            self.averages,
+            self.recorder,
+            self.models,
+        )
         for row, state in enumerate(self.states):
             state.result = partial(self._result, row, state)
             state.snapshot = partial(self._snapshot, row, state)
@@ -242,8 +252,7 @@ class Stack:
             # Who updates each row, and as which of theirs.
             self.members += [(place, group) for place in range(rows.stop - rows.start)]
         self.objective.keeps_draws = any(group.needs_gradient for _, group in self.groups)
-        needed = any(group.needs_loss for _, group in self.groups)
-        self.needs_loss = needed or self.recorder is not None
+        self.averages_itself = any(_averages_itself(state.config) for state in self.states)
 
     def _keep(self, rows: Sequence[int]) -> None:
         """Go on with some rows of the stack only."""
@@ -283,53 +292,20 @@ class Stack:
 
     def _epoch(self) -> dict[str, np.ndarray]:
         """One pass over the data; returns figures of shape (K,), fetched from the device once."""
-        objective, params, groups = self.objective, self.params, self.groups
+        objective, params, batches = self.objective, self.params, self.batches
         xp = self.b.xp
-        total = first = norm = None
-        batches, recorder = self.batches, self.recorder
+        total = first = None
         per_block = objective.batches_per_block(batches.batch_size, batches.n_orders)
         for block in batches.epoch(per_block):
-            seen = []
-            for batch in objective.load(block):
-                loss = None
-                if self.needs_loss:
-                    loss, grad = objective.value_and_grad(params, batch)
-                    seen.append(loss)
-                else:
-                    grad = objective.grad(params, batch)
-                if norm is None:
-                    norm = self.b.row_dot(grad, grad)
-                if recorder is not None:
-                    recorder.see(self.models, params, loss, grad)
-                if self.limits is not None:
-                    clip_norm(self.b, grad, self.limits)
-                for rows, group in groups:
-                    elsewhere = None
-                    if group.needs_gradient:
-                        elsewhere = partial(self._gradient_at, batch, rows)
-                    group.apply(grad, loss, elsewhere)
-                if self.averages is not None:
-                    self.averages.update(self._predictors())
-            losses = xp.stack(seen) if seen else objective.losses()
+            losses = self.steps.run(objective.load(block), first is None)
             first = losses[0, :] if first is None else first
             sizes = self.b.asarray(np.array(block.sizes)[:, None], dtype=losses.dtype)
             total = self.b.sum_on(sizes * losses, total)
         finite = xp.all(xp.isfinite(with_statistics(objective, params)), axis=1)
         names = ("loss", "first_loss", "squared_norm", "finite")
-        figures = dict(zip(names, self.b.fetch(total, first, norm, finite), strict=True))
+        figures = dict(zip(names, self.b.fetch(total, first, self.steps.squared_norm, finite), strict=True))
         figures["loss"] = figures["loss"] / self.batches.epoch_size
         return figures
-
-    def _gradient_at(self, batch: Any, rows: slice, params: Array) -> Array:
-        """A batch's gradient for the models of a group, where they are not."""
-        if params.shape[0] < self.params.shape[0]:
-            everywhere = self.b.xp.asarray(self.params, copy=True)
-            everywhere[rows, :] = params
-            params = everywhere
-        grad = self.objective.gradient_at(params, batch)
-        if self.limits is not None:
-            clip_norm(self.b, grad, self.limits)
-        return grad[rows, :]
 
     def _end_epoch(
         self, figures: dict[str, np.ndarray], validate: Validate | None, started: float
@@ -375,8 +351,9 @@ class Stack:
 
     def _predictors(self) -> list[Array]:
         """What models predict with, averages apart: parameters, and statistics if there are any."""
-        parts = [group.eval_params() for _, group in self.groups]
-        params = parts[0] if len(parts) == 1 else self.b.xp.concat(parts)
+        params = self.params
+        if self.averages_itself:
+            params = self.b.xp.concat([group.eval_params() for _, group in self.groups])
         statistics = self.objective.statistics
         return [params] if statistics is None else [params, statistics]
 

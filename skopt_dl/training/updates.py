@@ -170,9 +170,7 @@ class UpdateGroup:
         step.number = progress[0].step
         self._coefficients: dict[str, Array] = {}
         step.coefficients = self._coefficients
-        # Rates that may come to differ are a column from the start: programs are made for forms.
-        courses = zip(self._schedules, self._progress, strict=True)
-        self._rates_differ = self.rate_changes_per_step and len(set(map(_course, courses))) > 1
+        self._rates_differ = False
         self.state: dict[str, Array] = {}
         self._make_state([state for state in states if state is not None])
         self.untraced = ""
@@ -211,6 +209,9 @@ class UpdateGroup:
     def set_rate(self) -> None:
         """Ask the schedules for the rate of the next update."""
         before = self._rate
+        # Rates that may come to differ are a column from the start: programs are made for forms.
+        courses = zip(self._schedules, self._progress, strict=True)
+        self._rates_differ = self.rate_changes_per_step and len(set(map(_course, courses))) > 1
         self._ask_for_rate()
         if type(self._rate) is type(before):
             self._write(self.step.learning_rate, self._rate)

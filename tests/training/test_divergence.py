@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from problems import OPTIMIZERS, Problem
@@ -186,20 +188,26 @@ def test_interrupted_stack_can_be_resumed():
         np.testing.assert_array_equal(second[k].params, expected[k].params)
 
 
+def interrupt_step(objective, number):
+    """Have a Ctrl-C come when a gradient is about to be computed, for the nth time."""
+    prepare, count = objective.prepare, itertools.count(1)
+
+    def interrupt():
+        if next(count) == number:
+            raise KeyboardInterrupt
+
+    def prepared(params, batch):
+        calls, grad = prepare(params, batch)
+        return [interrupt, *calls], grad
+
+    objective.prepare = prepared
+
+
 @pytest.mark.parametrize("optimizers", [[Adam()] * 2, [Adam(), SGD()]], ids=["one", "two"])
 def test_interrupt_within_an_epoch_keeps_finite_parameters_and_the_count_of_steps(optimizers):
     problem = Problem()
     objective = problem.objective(2)
-    grad, n_calls = objective.grad, 0
-
-    def grad_or_interrupt(*arguments):
-        nonlocal n_calls
-        n_calls += 1
-        if n_calls == 5:
-            raise KeyboardInterrupt
-        return grad(*arguments)
-
-    objective.grad = grad_or_interrupt
+    interrupt_step(objective, 5)
     runs = minimise(
         objective,
         optimizers,
@@ -226,16 +234,7 @@ def test_interrupt_hides_no_divergence():
 def test_interrupt_amid_a_divergence_keeps_finite_parameters(alpha):
     problem = Problem("squared_error")
     objective = problem.objective(1, alpha)
-    grad, n_calls = objective.grad, 0
-
-    def grad_or_interrupt(*arguments):
-        nonlocal n_calls
-        n_calls += 1
-        if n_calls == 3:
-            raise KeyboardInterrupt
-        return grad(*arguments)
-
-    objective.grad = grad_or_interrupt
+    interrupt_step(objective, 3)
     (run,) = minimise(objective, SGD(HUGE), problem.starts(), batches=problem.batches([0]))
     assert run.stop_reason == "interrupted"
     np.testing.assert_array_equal(run.params, problem.starts()[0])

@@ -101,7 +101,7 @@ typedef void (*Function)(int64_t n_rows, int64_t n_columns, const Rows *out, con
     UNARY(relu_##t, T, T, x <= 0 ? (T)0 : x)                                                       \
     UNARY(isfinite_##t, T, boolean, x - x == 0)                                                    \
     BINARY(divide_##t, T, T, x / y)                                                                \
-    BINARY(power_##t, T, T, F(pow)(x, y))                                                          \
+    BINARY(power_each_##t, T, T, pow_##t(x, y))                                                      \
     BINARY(larger_##t, T, T, x >= y || x != x ? x : y)                                             \
     BINARY(smaller_##t, T, T, x <= y || x != x ? x : y)                                            \
     BINARY(relu_gradient_##t, T, T, y > 0 ? x : (T)0)                                              \
@@ -206,7 +206,7 @@ static const Function functions[N_FUNCTIONS][N_DTYPES] = {
     [SUBTRACT] = WITH_INTEGERS(subtract),
     [MULTIPLY] = WITH_INTEGERS(multiply),
     [DIVIDE] = BOTH(divide),
-    [POWER] = BOTH(power),
+    [POWER] = BOTH(power_each),
     [LARGER] = WITH_INTEGERS(larger),
     [SMALLER] = WITH_INTEGERS(smaller),
     [GREATER] = WITH_INTEGERS(greater),
@@ -361,10 +361,10 @@ static void run_steps(const int64_t *words, const Place *places, int64_t k, char
 #define LESSER(p, q) (p) <= (q) || (p) != (p) ? (p) : (q)
 
 #define REDUCTIONS(t, T)                                                                           \
-    FOLD(sum_##t, T, 0, x[j + i], PLUS(p, q))                                                      \
-    FOLD(dot_##t, T, 0, x[j + i] * y[j + i], PLUS(p, q))                                           \
-    FOLD(max_##t, T, x[0], x[j + i], MORE(p, q))                                                   \
-    FOLD(min_##t, T, x[0], x[j + i], LESSER(p, q))                                                 \
+    FOLD(fold_sum_##t, T, 0, x[j + i], PLUS(p, q))                                                      \
+    FOLD(fold_dot_##t, T, 0, x[j + i] * y[j + i], PLUS(p, q))                                           \
+    FOLD(fold_max_##t, T, x[0], x[j + i], MORE(p, q))                                                   \
+    FOLD(fold_min_##t, T, x[0], x[j + i], LESSER(p, q))                                                 \
                                                                                                    \
     static inline T combine_##t(int64_t kind, T p, T q) {                                          \
         return kind == MAXIMUM ? (MORE(p, q)) : kind == MINIMUM ? (LESSER(p, q)) : p + q;          \
@@ -373,11 +373,11 @@ static void run_steps(const int64_t *words, const Place *places, int64_t k, char
     /* Of neighbours. */                                                                           \
     static T fold_##t(int64_t kind, const T *x, const T *y, int64_t n) {                           \
         T total = 0;                                                                               \
-        if (kind == MAXIMUM) return max_##t(x, y, n);                                              \
-        if (kind == MINIMUM) return min_##t(x, y, n);                                              \
+        if (kind == MAXIMUM) return fold_max_##t(x, y, n);                                              \
+        if (kind == MINIMUM) return fold_min_##t(x, y, n);                                              \
         for (int64_t j = 0; j < n; j += PIECE) {                                                   \
             const int64_t part = n - j < PIECE ? n - j : PIECE;                                    \
-            total += kind == SUM ? sum_##t(x + j, y, part) : dot_##t(x + j, y + j, part);          \
+            total += kind == SUM ? fold_sum_##t(x + j, y, part) : fold_dot_##t(x + j, y + j, part);          \
         }                                                                                          \
         return total;                                                                              \
     }                                                                                              \
