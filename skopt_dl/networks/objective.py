@@ -315,10 +315,9 @@ class NetworkObjective(Objective):
         self._draws.are_kept = value
 
     def prepare(self, params: Array, batch: Any) -> tuple[list[Call], Array] | None:
-        if self._params is None:
-            self._params = params
         if self._params is not params:
-            return None
+            self._params, self._has_own_params = params, False
+            self._bindings.clear()
         if batch.binding is None or batch.binding is not self._bindings.get(batch.n_rows):
             self._bind(params, batch)
         return batch.calls, self._grad

@@ -95,8 +95,6 @@ class Steps:
 
     def _parts(self, batches: Sequence[Any]) -> list[list[Call]] | None:
         """The calls of each batch's gradient, then those that follow all of them; None without."""
-        if self._needs_loss:
-            return None
         of_batches = []
         for batch in batches:
             prepared = self._objective.prepare(self._params, batch)
@@ -106,6 +104,8 @@ class Steps:
             of_batches.append(calls)
             if grad is not self._grad:
                 self._follow(grad)
+        if self._needs_loss:
+            return None
         following = [group.calls(self._grad) for _, group in self._groups]
         if any(calls is None for calls in following):
             return None
@@ -152,18 +152,22 @@ class Steps:
             self._losses.append(loss)
         else:
             grad = objective.grad(params, batch)
-        if is_first:
+        is_known = grad is self._grad
+        if is_first and is_known:
+            _run(self._norm_calls)
+        elif is_first:
             self.squared_norm[...] = self._b.row_dot(grad, grad)
         if self._recorder is not None:
             self._recorder.see(self._models, params, loss, grad)
-        if self._limits is not None:
+        if is_known:
+            _run(self._clip_calls)
+        elif self._limits is not None:
             clip_norm(self._b, grad, self._limits)
         for rows, group in self._groups:
             elsewhere = partial(self._gradient_at, batch, rows) if group.needs_gradient else None
             group.apply(grad, loss, elsewhere)
         if self._averages is not None:
-            for call in self._averages.calls:
-                call()
+            _run(self._averages.calls)
 
     def _gradient_at(self, batch: Any, rows: slice, params: Array) -> Array:
         """A batch's gradient for the models of a group, where they are not."""
@@ -175,6 +179,11 @@ class Steps:
         if self._limits is not None:
             clip_norm(self._b, grad, self._limits)
         return grad[rows, :]
+
+
+def _run(calls: Sequence[Call]) -> None:
+    for call in calls:
+        call()
 
 
 def _are_same(known: Sequence[Any], now: Sequence[Any]) -> bool:

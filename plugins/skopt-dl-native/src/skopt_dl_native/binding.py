@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skopt_dl.backends import Backend
-from skopt_dl.programs import Binding, Buffer, Instruction, Memory, Program, Value
+from skopt_dl.programs import Binding, Buffer, HostWrites, Instruction, Memory, Program, Value
 from skopt_dl.programs.memory import fit
 from skopt_dl_native import _interpreter
 from skopt_dl_native.lowering import Code, Lowering, Unsupported
@@ -21,10 +21,11 @@ Signature = tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]
 
 
 class Segment(NamedTuple):
-    """Neighbouring instructions: words for them, or a program for NumPy."""
+    """Neighbouring instructions: words for them, a program for NumPy, or what the host writes."""
 
-    code: Code | None
-    program: Program | None
+    code: Code | None = None
+    program: Program | None = None
+    written: Instruction | None = None
 
 
 class Plan(NamedTuple):
@@ -69,33 +70,37 @@ def plan(program: Program, signature: Signature, on_host: frozenset[str]) -> Pla
     for buffer in buffers:
         if buffer.array is not None and np.ndim(buffer.array):
             given[buffer] = np.asarray(buffer.array)
+    # What the host writes waits for nothing: it comes first, and parts nothing.
+    instructions = sorted(program.instructions, key=lambda each: each.op != "external")
     n_models = max((b.like.shape[0] for b in buffers if b.like.ndim), default=1)
     strangers = {program.inputs[name] for name in on_host}
     hosted = {
         number
-        for number, each in enumerate(program.instructions)
+        for number, each in enumerate(instructions)
         if any(value.buffer in strangers for value in _values(each))
     }
     while True:
-        parts = _parts(program, hosted)
+        parts = _parts(instructions, hosted)
         shared = _shared(parts)
         places, n_bytes = fit(shared)
         known = given | {buffer: buffer.like for buffer in shared}
         failed = {
             number
-            for number, each in enumerate(program.instructions)
+            for number, each in enumerate(instructions)
             if number not in hosted and not _can(each, n_models, known)
         }
         if not failed:
             break
         hosted |= failed
     segments = []
-    for native, instructions in parts:
+    for native, part in parts:
         if native:
-            segments.append(Segment(_code(instructions, n_models, known), None))
+            segments.append(Segment(code=_code(part, n_models, known)))
+        elif part[0].op == "external":
+            segments += [Segment(written=each) for each in part]
         else:
-            part = Program(tuple(instructions), program.inputs, places, n_bytes, program.scalars)
-            segments.append(Segment(None, part))
+            of_numpy = Program(tuple(part), program.inputs, places, n_bytes, program.scalars)
+            segments.append(Segment(program=of_numpy))
     return Plan(segments, n_models, places, n_bytes)
 
 
@@ -103,12 +108,17 @@ def _values(instruction: Instruction) -> tuple[Value, ...]:
     return instruction.out, *instruction.values
 
 
-def _parts(program: Program, hosted: set[int]) -> list[tuple[bool, list[Instruction]]]:
-    """Neighbours that the interpreter runs, and those that NumPy does."""
-    numbered = enumerate(program.instructions)
+def _parts(
+    instructions: Sequence[Instruction], hosted: set[int]
+) -> list[tuple[bool, list[Instruction]]]:
+    """Neighbours that the interpreter runs, and those that NumPy or the host does."""
+
+    def kind(pair: tuple[int, Instruction]) -> tuple[bool, bool]:
+        return pair[0] not in hosted, pair[1].op == "external"
+
     return [
         (native, [each for _, each in part])
-        for native, part in groupby(numbered, key=lambda pair: pair[0] not in hosted)
+        for (native, _), part in groupby(enumerate(instructions), key=kind)
     ]
 
 
@@ -210,9 +220,12 @@ class NativeBinding:
         for buffer, start in planned.places.items():
             places[buffer] = _in_block(block, start, buffer), None
         calls: list[Call] = []
-        for number, (code, program) in enumerate(planned.segments):
+        for number, (code, program, written) in enumerate(planned.segments):
             if code is not None:
                 calls.append(self._native(code, planned.n_models, places))
+            elif written is not None:
+                function = (self._functions or {})[written.attributes["name"]]
+                calls.append(HostWrites([places[written.out.buffer][0]], function))
             else:
                 assert program is not None
                 if number not in self._host:

@@ -70,6 +70,8 @@ class _Stretch:
         # The task that each of them comes before.
         self._before: list[int] = []
         moved: dict[int, int] = {}
+        # Who else reads what was written last.
+        last: dict[int, tuple[Any, Any]] = {}
         number = 0
         for call in calls:
             if isinstance(call, HostWrites):
@@ -79,6 +81,7 @@ class _Stretch:
                 self._before.append(number)
                 for array, place in zip(call.arrays, places, strict=True):
                     moved[array.ctypes.data] = place.ctypes.data
+                    last[array.ctypes.data] = array, place
             elif isinstance(call, NativeCall):
                 places = call.places
                 if moved and not moved.keys().isdisjoint(places[:, 0].tolist()):
@@ -87,6 +90,7 @@ class _Stretch:
                     self._kept.append(places)
                 self._tasks[number] = call.code.words.ctypes.data, places.ctypes.data
                 number += 1
+        self._last = list(last.values())
         # How many tasks are done between two looks at signals.
         self._n_together = len(tasks)
 
@@ -103,6 +107,7 @@ class _Stretch:
             if now - begun > PATIENCE:
                 self._n_together = max(1, int((last - first) * PATIENCE / (now - begun)))
             first, begun = last, now
-        while written < len(self._writes):
-            self._writes[written]()
-            written += 1
+        for write in self._writes[written:]:
+            write()
+        for array, place in self._last:
+            array[...] = place
