@@ -360,6 +360,7 @@ class BaseNeuralNet(CallbackSupportMixin, NamedComponents):
         if at_end:
             job.on_epoch_end = _one_after_the_other(at_end)
         result, self.device_ = run(job)
+        self.engine_ = result.engine
         self.__dict__.update(self._attributes(result, job.network, job.X.dtype))
         if not incremental or result.stop_reason != "max_iter":
             warn_of_outcome(result, self.max_iter, self._target_advice(result, job))

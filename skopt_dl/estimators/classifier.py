@@ -132,6 +132,8 @@ class MLPClassifier(Classification, BaseMLP):
         The optimizer that was used.
     device_ : str
         Where the model was trained.
+    engine_ : str
+        What ran it: ``"numpy"``, ``"native"`` where skopt-dl-native is installed, or another.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
         Where `X` has column names.

@@ -88,7 +88,7 @@ def from_sklearn(model: Any) -> MLPClassifier | MLPRegressor:
     twin.optimizer_ = twin._component("optimizer")
     twin._fitted_activations = twin._activations(twin._hidden_layer_sizes())
     twin._fitted_loss = twin._loss_form(twin._component("loss"))
-    twin.device_ = "cpu"
+    twin.device_, twin.engine_ = "cpu", "numpy"
     seed = check_random_state(copy.deepcopy(model.random_state)).randint(2**31, size=4)
     twin._rng = np.random.default_rng(seed)
 

@@ -26,7 +26,9 @@ def print_unused_gpu(device: str) -> None:
 
 
 def print_epoch(state: TrainingState) -> None:
-    """Print a model's last epoch; before the first, what makes all of them slower."""
+    """Print a model's last epoch; before the first, what runs it and what makes it slower."""
+    if state.n_epochs == 1 and state.engine != "numpy":
+        print_line(f"Trained by the engine {state.engine!r}.")
     if state.n_epochs == 1 and state.untraced:
         name = type(state.config.optimizer).__name__
         print_line(f"The update of {name} is not traced, and takes longer: {state.untraced}.")

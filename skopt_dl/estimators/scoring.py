@@ -91,6 +91,7 @@ _WITHOUT_EFFECT = frozenset(
         "out_activation_",
         "optimizer_",
         "device_",
+        "engine_",
         "_resume",
         "_trained",
         "_trained_with",

@@ -119,12 +119,18 @@ def _run_all(calls: Sequence[Call]) -> None:
         call()
 
 
-_OF_ARRAYS = Engine()
+@cache
+def _of_arrays(name: str) -> Engine:
+    engine = Engine()
+    engine.name = name
+    return engine
 
 
 def engine_of(b: Backend) -> Engine:
     """The engine for a backend's arrays: for NumPy's, the one that is chosen."""
-    return chosen_engine() if type(b) is NumPyBackend else _OF_ARRAYS
+    if type(b) is NumPyBackend:
+        return chosen_engine()
+    return _of_arrays(b.xp.__name__)
 
 
 def chosen_engine() -> Engine:
@@ -140,8 +146,8 @@ def chosen_engine() -> Engine:
 
 @cache
 def _engine(name: str) -> Engine:
-    if name == _OF_ARRAYS.name:
-        return _OF_ARRAYS
+    if name == Engine.name:
+        return _of_arrays(name)
     if name:
         try:
             found = find("engine", name)
@@ -158,4 +164,4 @@ def _engine(name: str) -> Engine:
                 PluginWarning,
                 stacklevel=2,
             )
-    return _OF_ARRAYS
+    return _of_arrays(Engine.name)

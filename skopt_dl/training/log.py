@@ -40,6 +40,8 @@ class TrainingLog:
         Where a `Minimizer` began.
     best : float
         The best value of the monitored column.
+    engine : str
+        What ran the programs: ``"numpy"``, or the name of another `skopt_dl.programs.Engine`.
     untraced : str
         Why the optimizer's ``update`` is called at every step, after the first epoch; empty where
         it runs as a program.
@@ -55,6 +57,7 @@ class TrainingLog:
     history: History = field(default_factory=dict)
     first_loss: float = np.nan
     best: float = np.nan
+    engine: str = ""
     untraced: str = ""
     stop_reason: str = ""
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from skopt_dl.backends import Backend, backend_of
 from skopt_dl.objectives import Objective
+from skopt_dl.programs import engine_of
 from skopt_dl.optimizers import Minimizer, Optimizer
 from skopt_dl.training.averaging import Averages
 from skopt_dl.training.batches import Batches
@@ -104,6 +105,8 @@ def minimise(
         _begin(k, config, batches.n_batches, resume[k] if resume else None)
         for k, config in enumerate(_configs(configs, n_models, options))
     ]
+    for state in states:
+        state.engine = engine_of(b).name
     results: dict[int, TrainingResult] = {}
     for state in states:
         if not state.config.optimizer.full_batch:
