@@ -67,6 +67,7 @@ class _Loaded:
     rest: Array
     l2: Array
     batches: list[_Batch]
+    calls: list[list[Call]] = field(default_factory=list)
     values: Array = None
     value_calls: Sequence[Call] = field(default_factory=list)
 
@@ -314,13 +315,22 @@ class NetworkObjective(Objective):
     def keeps_draws(self, value: bool) -> None:
         self._draws.are_kept = value
 
-    def prepare(self, params: Array, batch: Any) -> tuple[list[Call], Array] | None:
+    def prepare(
+        self, params: Array, batches: Sequence[Any]
+    ) -> tuple[list[list[Call]], Array] | None:
         if self._params is not params:
             self._params, self._has_own_params = params, False
             self._bindings.clear()
-        if batch.binding is None or batch.binding is not self._bindings.get(batch.n_rows):
-            self._bind(params, batch)
-        return batch.calls, self._grad
+        loaded = self._loaded
+        calls = loaded.calls
+        if loaded.batches is not batches or any(
+            batch.binding is not self._bindings.get(batch.n_rows, batch) for batch in batches
+        ):
+            for batch in batches:
+                if batch.binding is None or batch.binding is not self._bindings.get(batch.n_rows):
+                    self._bind(params, batch)
+            calls = loaded.calls = [list(batch.calls) for batch in batches]
+        return calls, self._grad
 
     def grad(self, params: Array, batch: Any = None) -> Array:
         batch = self._everything() if batch is None else batch

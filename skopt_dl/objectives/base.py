@@ -73,13 +73,15 @@ class Objective:
         self.n_models = n_models
         self._losses: list[Array] = []
 
-    def prepare(self, params: Array, batch: Any) -> tuple[list[Any], Array] | None:
-        """The gradient for a batch, as calls to be made at any time.
+    def prepare(
+        self, params: Array, batches: Sequence[Any]
+    ) -> tuple[list[list[Any]], Array] | None:
+        """The gradients for the batches of a block, as calls to be made at any time.
 
         Returns
         -------
-        calls : list of callable
-            The same list as before where nothing has changed.
+        calls : list of list of callable
+            For each batch. The same list as before where nothing has changed.
         grad : array of shape (K, P)
             What they write, always the same.
         None

@@ -49,6 +49,25 @@ class HostWrites:
         self.write(*self.arrays)
 
 
+class HostNumbers(HostWrites):
+    """Numbers that the host writes before a step.
+
+    Parameters
+    ----------
+    arrays : sequence of array of shape () or (K, 1)
+    numbers : callable
+        Returns the next number, or column, for each of them.
+    """
+
+    def __init__(self, arrays: Sequence[Array], numbers: Callable[[], Sequence[Any]]):
+        super().__init__(arrays, self._write)
+        self.numbers = numbers
+
+    def _write(self, *arrays: Array) -> None:
+        for array, value in zip(arrays, self.numbers(), strict=True):
+            array[...] = value
+
+
 class Engine:
     """What runs programs; this one makes a call of the array library for each instruction.
 

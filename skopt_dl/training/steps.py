@@ -90,44 +90,46 @@ class Steps:
             for number, batch in enumerate(batches):
                 self._step(batch, is_first and number == 0)
         else:
-            self._sequence(batches, parts, is_first)()
+            self._sequence(batches, *parts, is_first)()
         return self._b.xp.stack(self._losses) if self._losses else self._objective.losses()
 
-    def _parts(self, batches: Sequence[Any]) -> list[list[Call]] | None:
-        """The calls of each batch's gradient, then those that follow all of them; None without."""
-        of_batches = []
-        for batch in batches:
-            prepared = self._objective.prepare(self._params, batch)
-            if prepared is None:
-                return None
-            calls, grad = prepared
-            of_batches.append(calls)
-            if grad is not self._grad:
-                self._follow(grad)
+    def _parts(
+        self, batches: Sequence[Any]
+    ) -> tuple[list[list[Call]], list[list[Call]]] | None:
+        """The calls of each batch's gradient, and those that follow all of them; None without."""
+        prepared = self._objective.prepare(self._params, batches)
+        if prepared is None:
+            return None
+        of_batches, grad = prepared
+        if grad is not self._grad:
+            self._follow(grad)
         if self._needs_loss:
             return None
         following = [group.calls(self._grad) for _, group in self._groups]
         if any(calls is None for calls in following):
             return None
         averaging = [] if self._averages is None else [self._averages.calls]
-        return [*of_batches, self._clip_calls, *following, *averaging]  # type: ignore[list-item]
+        return of_batches, [self._clip_calls, *following, *averaging]  # type: ignore[list-item]
 
     def _sequence(
-        self, batches: Sequence[Any], parts: list[list[Call]], is_first: bool
+        self,
+        batches: Sequence[Any],
+        gradients: list[list[Call]],
+        following: list[list[Call]],
+        is_first: bool,
     ) -> Call:
         """All steps of a block as one call; the same one as long as nothing has changed."""
         key = id(batches), is_first
         known, sequence = self._known.get(key, ([], None))
-        kept = [batches, *parts]
-        if sequence is None or not _are_same(known, kept):
-            n = len(batches)
-            following = [call for part in parts[n:] for call in part]
+        now = [batches, gradients, *following]
+        if sequence is None or not _are_same(known, now):
+            after = [call for part in following for call in part]
             calls = []
-            for number, gradient in enumerate(parts[:n]):
+            for number, gradient in enumerate(gradients):
                 norm = self._norm_calls if is_first and number == 0 else []
-                calls += [*gradient, *norm, *following]
+                calls += [*gradient, *norm, *after]
             sequence = self._engine.sequence(calls)
-            self._known[key] = kept, sequence
+            self._known[key] = now, sequence
         return sequence
 
     def _follow(self, grad: Array) -> None:

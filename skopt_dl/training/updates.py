@@ -15,7 +15,7 @@ from skopt_dl.backends import Backend
 from skopt_dl.objectives import Layout
 from skopt_dl.optimizers import Optimizer, Step
 from skopt_dl.optimizers.base import fill_state
-from skopt_dl.programs import HostWrites, engine_of
+from skopt_dl.programs import HostNumbers, engine_of
 from skopt_dl.programs.values import host_dtype
 from skopt_dl.schedules import Progress, Schedule, as_schedule, rate_at
 from skopt_dl.training.traced import UpdateCase, update_program
@@ -152,6 +152,8 @@ class UpdateGroup:
         self._b = b
         self._params = params
         self._rows = rows
+        # Columns are the host's; other devices have arrays of their own.
+        self._on_device = not isinstance(params, np.ndarray)
         self._progress = list(progress)
         self._schedules: list[Schedule] = [o.learning_rate_schedule for o in optimizers]
         self.rate_changes_per_step = any(schedule.per_step for schedule in self._schedules)
@@ -236,17 +238,19 @@ class UpdateGroup:
         self._places = [self.step.learning_rate] if self.rate_changes_per_step else []
         self._places += self._coefficients.values()
 
-    def _advance(self, *places: Array) -> None:
-        """Write the numbers of the next step."""
-        step, writing = self.step, iter(places)
+    def _advance(self) -> list[Any]:
+        """Go on to the next step; returns its numbers."""
+        step, numbers = self.step, []
         if self.rate_changes_per_step:
             self._ask_for_rate()
-            self._write(next(writing), self._rate)
+            numbers.append(self._rate)
         step.number += 1
-        for value in self._exact.coefficients(step.number, self._rate).values():
-            self._write(next(writing), value)
-        for function in self._scalars.values():
-            next(writing)[...] = function(step.number)
+        numbers += self._exact.coefficients(step.number, self._rate).values()
+        if self._on_device:
+            numbers = [n if isinstance(n, float) else self._to_device(n) for n in numbers]
+        if self._scalars:
+            numbers += [function(step.number) for function in self._scalars.values()]
+        return numbers
 
     def _write(self, array: Array, value: float | np.ndarray) -> None:
         array[...] = value if isinstance(value, float) else self._to_device(value)
@@ -279,7 +283,8 @@ class UpdateGroup:
             if self._calls is None:
                 self._prepare(loss)
         if self._calls is None:
-            self._advance(*self._places)
+            for array, value in zip(self._places, self._advance(), strict=True):
+                self._write(array, value)
             self.step.gradient = elsewhere
             self._call(grad[self._rows, :], loss)
             return
@@ -344,7 +349,7 @@ class UpdateGroup:
             for name in program.scalars
         }
         self._scalars = dict(program.scalars)
-        numbers = HostWrites([*self._places, *scalars.values()], self._advance)
+        numbers = HostNumbers([*self._places, *scalars.values()], self._advance)
         self._calls = [numbers, *engine_of(b).calls(b, program, arrays | scalars, params)]
 
     def _call(self, grad: Array, loss: Array | None) -> None:

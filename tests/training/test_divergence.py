@@ -196,9 +196,9 @@ def interrupt_step(objective, number):
         if next(count) == number:
             raise KeyboardInterrupt
 
-    def prepared(params, batch):
-        calls, grad = prepare(params, batch)
-        return [interrupt, *calls], grad
+    def prepared(params, batches):
+        calls, grad = prepare(params, batches)
+        return [[interrupt, *each] for each in calls], grad
 
     objective.prepare = prepared
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from skopt_dl.programs import HostWrites
+from skopt_dl.programs import HostNumbers, HostWrites
 from skopt_dl_native import _interpreter
 from skopt_dl_native.binding import NativeCall
 
@@ -59,29 +60,24 @@ class _Stretch:
 
     def __init__(self, calls: Sequence[Call]):
         tasks = [call for call in calls if isinstance(call, NativeCall)]
-        first = tasks[0]
-        self._n_models, self._scratch = first.n_models, max(
-            (each.scratch for each in tasks), key=lambda scratch: scratch.nbytes
-        )
-        # What addresses lead to, and what lies there.
-        self._kept: list[Any] = [*tasks]
+        self._n_models = tasks[0].n_models
+        self._scratch = max((each.scratch for each in tasks), key=lambda scratch: scratch.nbytes)
         self._tasks = np.zeros((len(tasks), 2), dtype=np.int64)
-        self._writes: list[Callable[[], None]] = []
-        # The task that each of them comes before.
-        self._before: list[int] = []
+        # How many tasks are done between two looks at signals.
+        self._n_together = len(tasks)
+        # What addresses lead to.
+        self._kept: list[Any] = [*tasks]
+        counts = Counter(id(call) for call in calls)
+        written: dict[int, _Written] = {}
+        # What is written, and which task it comes before.
+        self._writes: list[tuple[_Written, int]] = []
         moved: dict[int, int] = {}
-        # Who else reads what was written last.
-        last: dict[int, tuple[Any, Any]] = {}
         number = 0
         for call in calls:
             if isinstance(call, HostWrites):
-                places = [np.empty_like(array) for array in call.arrays]
-                self._kept.append(places)
-                self._writes.append(HostWrites(places, call.write))
-                self._before.append(number)
-                for array, place in zip(call.arrays, places, strict=True):
-                    moved[array.ctypes.data] = place.ctypes.data
-                    last[array.ctypes.data] = array, place
+                each = written.setdefault(id(call), _Written(call, counts[id(call)]))
+                self._writes.append((each, number))
+                moved |= each.add()
             elif isinstance(call, NativeCall):
                 places = call.places
                 if moved and not moved.keys().isdisjoint(places[:, 0].tolist()):
@@ -90,24 +86,73 @@ class _Stretch:
                     self._kept.append(places)
                 self._tasks[number] = call.code.words.ctypes.data, places.ctypes.data
                 number += 1
-        self._last = list(last.values())
-        # How many tasks are done between two looks at signals.
-        self._n_together = len(tasks)
+        self._written = list(written.values())
 
     def __call__(self) -> None:
         begun, n_tasks = time.perf_counter(), len(self._tasks)
-        first = written = 0
+        first = n_written = 0
         while first < n_tasks:
             last = min(first + self._n_together, n_tasks)
-            while written < len(self._writes) and self._before[written] < last:
-                self._writes[written]()
-                written += 1
+            n_written = self._write(n_written, last)
             _interpreter.run(self._tasks, first, last, 0, self._n_models, self._scratch)
             now = time.perf_counter()
             if now - begun > PATIENCE:
                 self._n_together = max(1, int((last - first) * PATIENCE / (now - begun)))
             first, begun = last, now
-        for write in self._writes[written:]:
-            write()
-        for array, place in self._last:
-            array[...] = place
+        self._write(n_written, n_tasks + 1)
+        for each in self._written:
+            each.end()
+
+    def _write(self, first: int, n_tasks: int) -> int:
+        """Write what comes before so many tasks; returns how much that is."""
+        for each, before in self._writes[first:]:
+            if before >= n_tasks:
+                break
+            each.write()
+            first += 1
+        for each in self._written:
+            each.hand_over()
+        return first
+
+
+class _Written:
+    """What the host writes again and again, in a table with a row for each time."""
+
+    def __init__(self, call: HostWrites, n_times: int):
+        self._call = call
+        self._tables = [np.empty((n_times, *each.shape), each.dtype) for each in call.arrays]
+        self._n_added = 0
+        # The next row, and numbers that are not in the tables yet.
+        self._row = 0
+        self._numbers: list[Sequence[Any]] = []
+
+    def add(self) -> dict[int, int]:
+        """One more time; returns where what was at an address is then."""
+        row = self._n_added
+        self._n_added += 1
+        return {
+            array.ctypes.data: table[row : row + 1].ctypes.data
+            for array, table in zip(self._call.arrays, self._tables, strict=True)
+        }
+
+    def write(self) -> None:
+        if isinstance(self._call, HostNumbers):
+            self._numbers.append(self._call.numbers())
+        else:
+            self._call.write(*(table[self._row] for table in self._tables))
+            self._row += 1
+
+    def hand_over(self) -> None:
+        """Put numbers into the tables, all at once."""
+        if self._numbers:
+            stop = self._row + len(self._numbers)
+            for table, values in zip(self._tables, zip(*self._numbers, strict=True), strict=True):
+                table[self._row : stop] = values
+            self._row = stop
+            self._numbers = []
+
+    def end(self) -> None:
+        """Leave what was written last to others who read it, and begin anew."""
+        for array, table in zip(self._call.arrays, self._tables, strict=True):
+            array[...] = table[self._row - 1]
+        self._row = 0
