@@ -145,16 +145,18 @@ static int check_matmul(Checked *c, const int64_t *words) {
     if (!check_lengths(c, size, 3)) return 0;
     for (int i = 0; i < 3; i++)
         if (size[i] > INT32_MAX) return refuse(c, "a matrix is too large");
-    const int64_t shapes[3][2] = {{size[0], size[2]}, {size[0], size[1]}, {size[1], size[2]}};
-    const int64_t *next = size + 3;
-    for (int i = 0; i < 3; i++) {
+    if (c->end - size < 4 || size[3] < 0 || size[3] > 1) return refuse(c, "a product has one term at most");
+    const int64_t shapes[4][2] = {
+        {size[0], size[2]}, {size[0], size[1]}, {size[1], size[2]}, {size[0], size[2]}};
+    const int64_t *next = size + 4;
+    for (int i = 0; i < 3 + size[3]; i++) {
         int64_t whole[MAX_AXES];
         memcpy(whole, lengths, (size_t)n_axes * sizeof *whole);
         memcpy(whole + n_axes, shapes[i], sizeof shapes[i]);
         const int64_t *strides = next + 3 + n_axes;
         next = check_operand(c, next, n_axes + 2, whole, size_of[dtype]);
         if (!next) return 0;
-        if (!is_matrix(strides, shapes[i][0], shapes[i][1], size_of[dtype]))
+        if (i < 3 && !is_matrix(strides, shapes[i][0], shapes[i][1], size_of[dtype]))
             return refuse(c, "a matrix is not as BLAS takes it");
     }
     return next == c->end || refuse(c, "there are words after a product");

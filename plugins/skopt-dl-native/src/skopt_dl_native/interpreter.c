@@ -153,6 +153,14 @@ BINARY(logical_or_bool, boolean, boolean, (x | y) != 0)
             }                                                                                      \
             return;                                                                                \
         }                                                                                          \
+        if (out->column == sizeof(U) && a->column == 0) {                                          \
+            EACH_ROW {                                                                             \
+                U *o = AT(U, out);                                                                 \
+                const T x = *AT(const T, a);                                                       \
+                EACH_COLUMN o[j] = (U)(value);                                                     \
+            }                                                                                      \
+            return;                                                                                \
+        }                                                                                          \
         EACH_ROW {                                                                                 \
             char *o = out->start + r * out->row;                                                   \
             const char *p = a->start + r * a->row;                                                 \
@@ -399,6 +407,24 @@ static void run_steps(const int64_t *words, const Place *places, int64_t k, char
         }                                                                                          \
     }                                                                                              \
                                                                                                    \
+    /* Few rows, four at a time. */                                                                \
+    static void sum_rows_##t(T *restrict out, const T *x, int64_t apart, int64_t n_rows,           \
+                             int64_t n) {                                                          \
+        int64_t r = n_rows % 4;                                                                    \
+        if (r == 0) r = 4;                                                                         \
+        for (int64_t j = 0; j < n; j++) {                                                          \
+            T sum = x[j];                                                                          \
+            if (r > 1) sum += x[apart + j];                                                        \
+            if (r > 2) sum += x[2 * apart + j];                                                    \
+            if (r > 3) sum += x[3 * apart + j];                                                    \
+            out[j] = sum;                                                                          \
+        }                                                                                          \
+        for (; r < n_rows; r += 4) {                                                               \
+            const T *a = x + r * apart, *b = a + apart, *c = b + apart, *d = c + apart;            \
+            for (int64_t j = 0; j < n; j++) out[j] += (a[j] + b[j]) + (c[j] + d[j]);               \
+        }                                                                                          \
+    }                                                                                              \
+                                                                                                   \
     static void reduce_##t(int64_t kind, int64_t n_kept, int64_t n_reduced, const int64_t *lengths, \
                            Operand out, Operand x, Operand y) {                                    \
         const int64_t size = sizeof(T), *reduced = lengths + n_kept;                               \
@@ -422,6 +448,10 @@ static void run_steps(const int64_t *words, const Place *places, int64_t k, char
                     int64_t count = 0;                                                             \
                     int is_first = 1;                                                              \
                     memset(at, 0, sizeof at);                                                      \
+                    if (kind == SUM && n_reduced == 1 && reduced[0] <= PIECE / LANES) {            \
+                        sum_rows_##t(o + left, (const T *)p + left, xr[0] / size, reduced[0], wide); \
+                        continue;                                                                  \
+                    }                                                                              \
                     do {                                                                           \
                         const T *u = (const T *)(p + distance(n_reduced, at, xr)) + left;          \
                         const T *v = (const T *)(q + distance(n_reduced, at, yr)) + left;          \
@@ -533,21 +563,35 @@ static void multiply_matrices(const Blas *blas, int64_t dtype, int64_t n, int64_
     }
 }
 
+/* Write a term to the place of a product, which is then added to it. */
+static void spread(int64_t dtype, int64_t n, int64_t m, char *out, const int64_t *so, char *term,
+                   const int64_t *st) {
+    const int by_rows = so[1] == size_of[dtype] || m == 1;
+    const int outer = by_rows ? 0 : 1, inner = 1 - outer;
+    const Rows to = {out, so[outer], so[inner]}, from = {term, st[outer], st[inner]};
+    copies[dtype][dtype](by_rows ? n : m, by_rows ? m : n, &to, &from);
+}
+
 static void matmul(const int64_t *words, const Place *places, int64_t k, char *scratch,
                    const Blas *blas) {
     const int64_t dtype = words[0], n_axes = words[1], *lengths = words + 2;
     const int64_t n = lengths[n_axes], inner = lengths[n_axes + 1], m = lengths[n_axes + 2];
+    const int adds = lengths[n_axes + 3] == 1;
     int64_t place[MAX_AXES] = {0};
-    Operand out, a, b;
-    const int64_t *next = operand(lengths + n_axes + 3, n_axes + 2, places, k, scratch, &out);
+    Operand out, a, b, term = {0};
+    const int64_t *next = operand(lengths + n_axes + 4, n_axes + 2, places, k, scratch, &out);
     next = operand(next, n_axes + 2, places, k, scratch, &a);
-    operand(next, n_axes + 2, places, k, scratch, &b);
-    do
-        multiply_matrices(blas, dtype, n, inner, m, out.start + distance(n_axes, place, out.strides),
-                          out.strides + n_axes, a.start + distance(n_axes, place, a.strides),
-                          a.strides + n_axes, b.start + distance(n_axes, place, b.strides),
-                          b.strides + n_axes, 0);
-    while (advance(n_axes, lengths, place));
+    next = operand(next, n_axes + 2, places, k, scratch, &b);
+    if (adds) operand(next, n_axes + 2, places, k, scratch, &term);
+    do {
+        char *result = out.start + distance(n_axes, place, out.strides);
+        if (adds)
+            spread(dtype, n, m, result, out.strides + n_axes,
+                   term.start + distance(n_axes, place, term.strides), term.strides + n_axes);
+        multiply_matrices(blas, dtype, n, inner, m, result, out.strides + n_axes,
+                          a.start + distance(n_axes, place, a.strides), a.strides + n_axes,
+                          b.start + distance(n_axes, place, b.strides), b.strides + n_axes, adds);
+    } while (advance(n_axes, lengths, place));
 }
 
 /* ---- Rows of a table ---- */

@@ -17,7 +17,8 @@
                 registers: kind, dtype, operand of n_axes axes | bits of a number | slot
                 steps:     function, dtype, out, a, b, c (registers)
      REDUCE     kind, dtype, n_kept, n_reduced, lengths of both, out (kept), in (both), in (both)
-     MATMUL     dtype, n_axes, lengths of them, n, inner, m, out, a, b (n_axes and two more)
+     MATMUL     dtype, n_axes, lengths of them, n, inner, m, n_terms, out, a, b (n_axes and two
+                more), and a term that is added where n_terms is 1
      TAKE       dtype, n_rows, n_columns, n_table, out, table, indices
      ADD_AT     the same: out is the table, then rows, indices
      CONVOLVE   dtype, n_axes, lengths of them, a geometry, n_out, n_together,

@@ -91,6 +91,14 @@ class Run:
 
     steps: list[Step] = field(default_factory=list)
 
+    @property
+    def steps_of_views(self) -> list[list[View]]:
+        """What each step writes, and then what it reads."""
+        return [[each.out, *each.views] for each in self.steps]
+
+    def encode(self, encoder: Encoder) -> list[int]:
+        return _RunWords(encoder, self).words()
+
     def admits(self, step: Step) -> bool:
         """Whether one more step keeps the meaning of all: elements depend on their own alone."""
         first = self.steps[0].out
@@ -148,11 +156,7 @@ class Lowering:
     def __init__(self, n_models: int, given: Mapping[Buffer, np.ndarray]):
         self.n_models, self._given = n_models, given
         self._patterns: dict[Buffer, np.ndarray] = {}
-        self.records: list[Run | Callable[[Encoder], list[int]]] = []
-        # Which records a buffer is used in, and whether always as the same view.
-        self._uses: dict[Buffer, list[int]] = {}
-        self._views: dict[Buffer, set[Any]] = {}
-        self._read_first: set[Buffer] = set()
+        self.records: list[Run | Other] = []
 
     def is_own(self, buffer: Buffer) -> bool:
         return buffer not in self._given
@@ -227,54 +231,112 @@ class Lowering:
             self._append(record)
 
     def _append(self, record: Step | Other) -> None:
-        if isinstance(record, Step):
-            last = self.records[-1] if self.records else None
-            if isinstance(last, Run) and last.admits(record):
-                last.steps.append(record)
-            else:
-                self.records.append(Run([record]))
-            views = [record.out, *record.views]
+        last = self.records[-1] if self.records else None
+        if not isinstance(record, Step):
+            self.records.append(record)
+        elif isinstance(last, Run) and last.admits(record):
+            last.steps.append(record)
         else:
-            self.records.append(record.encode)
-            views = record.views
-        self._read_first |= {view.buffer for view in views[1:]} - self._uses.keys()
-        for view in views:
-            self._uses.setdefault(view.buffer, []).append(len(self.records) - 1)
-            self._views.setdefault(view.buffer, set()).add(view.place)
+            self.records.append(Run([record]))
 
     def code(self) -> Code:
         """The words of all that was taken in."""
-        own = [buffer for buffer in self._uses if self.is_own(buffer)]
-        in_slots = {
-            buffer
-            for buffer in own
-            if buffer not in self._read_first
-            and len(set(self._uses[buffer])) == 1
-            and len(self._views[buffer]) == 1
-            and isinstance(self.records[self._uses[buffer][0]], Run)
-            and _fills(self._patterns[buffer], self.records[self._uses[buffer][0]])
-        }
+        records = _add_terms(self.records, self.is_own)
+        uses = Uses(records)
+        own = [buffer for buffer in uses.records if self.is_own(buffer)]
+        in_slots = {buffer for buffer in own if self._is_in_slot(buffer, uses, records)}
         lives = {
-            buffer: (min(self._uses[buffer]), max(self._uses[buffer]), _n_bytes(self._patterns[buffer]))
+            buffer: (*uses.life(buffer), _n_bytes(self._patterns[buffer]))
             for buffer in own
             if buffer not in in_slots
         }
         places, n_bytes = fit(lives)
         encoder = Encoder(places, in_slots)
-        body = [word for each in self.records for word in self._encode(each, encoder)]
+        body = [word for each in records for word in each.encode(encoder)]
         buffers = tuple(encoder.numbers)
         limits = [0, n_bytes]
         for buffer in buffers:
             limits += _limits(self._given[buffer], self.n_models)
-        head = [self.n_models, len(buffers) + 1, n_bytes, len(self.records)]
+        head = [self.n_models, len(buffers) + 1, n_bytes, len(records)]
         words = [0, *head, *limits, *body]
         words[0] = len(words)
         found = np.array(words, dtype=np.int64)
         _interpreter.check(found)
         return Code(found, buffers, n_bytes)
 
-    def _encode(self, record: Run | Callable[[Encoder], list[int]], encoder: Encoder) -> list[int]:
-        return encoder.run(record) if isinstance(record, Run) else record(encoder)
+    def _is_in_slot(self, buffer: Buffer, uses: Uses, records: Sequence[Run | Other]) -> bool:
+        """Whether a buffer lives in one run alone."""
+        first, last = uses.life(buffer)
+        return (
+            first == last
+            and isinstance(records[first], Run)
+            and buffer not in uses.read_first
+            and len(uses.views[buffer]) == 1
+            and _fills(self._patterns[buffer], records[first])
+        )
+
+
+class Uses:
+    """Where the buffers of some records are used.
+
+    Attributes
+    ----------
+    records : dict of Buffer to list of int
+        The number of the record, for each time that a buffer is in one.
+    views : dict of Buffer to set
+        As what it is seen.
+    read_first : set of Buffer
+        Those that are read before they are written.
+    """
+
+    def __init__(self, records: Sequence[Run | Other]):
+        self.records: dict[Buffer, list[int]] = {}
+        self.views: dict[Buffer, set[Any]] = {}
+        self.read_first: set[Buffer] = set()
+        for number, record in enumerate(records):
+            for out, *inputs in record.steps_of_views:
+                self.read_first |= {view.buffer for view in inputs} - self.records.keys()
+                for view in (out, *inputs):
+                    self.records.setdefault(view.buffer, []).append(number)
+                    self.views.setdefault(view.buffer, set()).add(view.place)
+
+    def life(self, buffer: Buffer) -> tuple[int, int]:
+        """The first and the last record."""
+        return self.records[buffer][0], self.records[buffer][-1]
+
+
+def _add_terms(
+    records: Sequence[Run | Other], is_own: Callable[[Buffer], bool]
+) -> list[Run | Other]:
+    """Have products add what is added to them at once: a bias, in most cases."""
+    uses = Uses(records)
+    found: list[Run | Other] = []
+    for number, record in enumerate(records):
+        last = found[-1] if found else None
+        if isinstance(record, Run) and isinstance(last, Product) and last.term is None:
+            step, product = record.steps[0], last.out.buffer
+            term = _term(step, last)
+            is_free = is_own(product) and uses.records[product] == [number - 1, number]
+            if term is not None and is_free and _is_matrix(step.out):
+                found[-1] = Product(step.out, last.a, last.b, term)
+                if len(record.steps) > 1:
+                    found.append(Run(record.steps[1:]))
+                continue
+        found.append(record)
+    return found
+
+
+def _term(step: Step, product: Product) -> View | None:
+    """What a step adds to a product; None where it does something else."""
+    if step.function != w.FUNCTIONS["add"] or len(step.views) != 2:
+        return None
+    for view, term in (step.inputs, step.inputs[::-1]):
+        assert isinstance(view, View)
+        assert isinstance(term, View)
+        meets = {each.buffer for each in (product.a, product.b, term)}
+        if view.buffer is product.out.buffer and view.place == product.out.place:
+            return None if step.out.buffer in meets or term.buffer is view.buffer else term
+    return None
 
 
 def _address(array: np.ndarray) -> int:
@@ -301,11 +363,37 @@ def _limits(whole: np.ndarray, n_models: int) -> list[int]:
 # ---- What instructions consist of ----
 
 
-class Other(NamedTuple):
-    """A record that is no run: the views in it, and what gives its words."""
+class Other:
+    """A record that is no run."""
 
-    views: list[View]
-    encode: Callable[[Encoder], list[int]]
+    @property
+    def views(self) -> list[View]:
+        """What it writes, and then what it reads."""
+        raise NotImplementedError
+
+    @property
+    def steps_of_views(self) -> list[list[View]]:
+        return [self.views]
+
+    def encode(self, encoder: Encoder) -> list[int]:
+        """Its words."""
+        raise NotImplementedError
+
+
+@dataclass
+class Plain(Other):
+    """A record of sizes and operands: views, and the strides to follow in each."""
+
+    op: int
+    sizes: list[int]
+    operands: list[tuple[View, Sequence[int]]]
+
+    @property
+    def views(self) -> list[View]:
+        return [view for view, _ in self.operands]
+
+    def encode(self, encoder: Encoder) -> list[int]:
+        return encoder.record(self.op, self.sizes, *self.operands)
 
 
 def _records(lowering: Lowering, instruction: Instruction, out: View) -> Iterator[Step | Other]:
@@ -434,16 +522,9 @@ def _reduce(kind: int, out: View, x: View, y: View, axes: Sequence[int]) -> Othe
         raise Unsupported("too many axes")
     (out_kept, x_kept, y_kept), (_, x_reduced, y_reduced) = steps
 
-    def encode(encoder: Encoder) -> list[int]:
-        return encoder.record(
-            w.REDUCE,
-            [kind, w.DTYPES[x.dtype], len(lengths[0]), len(lengths[1]), *lengths[0], *lengths[1]],
-            (out, out_kept),
-            (x, [*x_kept, *x_reduced]),
-            (y, [*y_kept, *y_reduced]),
-        )
-
-    return Other([out, x, y], encode)
+    sizes = [kind, w.DTYPES[x.dtype], len(lengths[0]), len(lengths[1]), *lengths[0], *lengths[1]]
+    inputs = [(x, [*x_kept, *x_reduced]), (y, [*y_kept, *y_reduced])]
+    return Plain(w.REDUCE, sizes, [(out, out_kept), *inputs])
 
 
 def _merge(
@@ -477,12 +558,27 @@ def _matmul(lowering: Lowering, instruction: Instruction, out: View) -> Iterator
         raise Unsupported("a factor with gaps")
     if len(outer) > MAX_AXES - 2:
         raise Unsupported("too many axes")
-    sizes = [w.DTYPES[out.dtype], len(outer), *outer, *a.shape[-2:], b.shape[-1]]
+    yield Product(out, a, b)
 
-    def encode(encoder: Encoder) -> list[int]:
-        return encoder.record(w.MATMUL, sizes, *((each, each.strides) for each in (out, a, b)))
 
-    yield Other([out, a, b], encode)
+@dataclass
+class Product(Other):
+    """Products of matrices, and what is added to them, if anything."""
+
+    out: View
+    a: View
+    b: View
+    term: View | None = None
+
+    @property
+    def views(self) -> list[View]:
+        return [self.out, self.a, self.b, *([] if self.term is None else [self.term])]
+
+    def encode(self, encoder: Encoder) -> list[int]:
+        outer = self.out.shape[:-2]
+        sizes = [w.DTYPES[self.out.dtype], len(outer), *outer, *self.a.shape[-2:]]
+        sizes += [self.b.shape[-1], int(self.term is not None)]
+        return encoder.record(w.MATMUL, sizes, *((each, each.strides) for each in self.views))
 
 
 def _is_matrix(view: View) -> bool:
@@ -513,10 +609,7 @@ def _table(lowering: Lowering, instruction: Instruction, out: View) -> Iterator[
     op = w.TAKE if instruction.op == "take" else w.ADD_AT
     sizes = [w.DTYPES[rows.dtype], n_rows, n_columns, table.shape[0]]
 
-    def encode(encoder: Encoder) -> list[int]:
-        return encoder.record(op, sizes, *found, (indices, [index_stride]))
-
-    yield Other([*(view for view, _ in found), indices], encode)
+    yield Plain(op, sizes, [*found, (indices, [index_stride])])
 
 
 # Bytes of patches that are made at a time: they stay in the second-level cache.
@@ -549,11 +642,8 @@ def _convolution(lowering: Lowering, instruction: Instruction, out: View) -> Ite
     patches = lowering.scratch((n_together * across, n_in), dtype)
     op = w.CONVOLVE if instruction.op == "convolve" else w.CONVOLVE_WEIGHTS
 
-    def encode(encoder: Encoder) -> list[int]:
-        operands = [(each, each.strides) for each in (out, images, other)]
-        return encoder.record(op, sizes, *operands, (patches, patches.strides[:1]))
-
-    yield Other([out, images, other, patches], encode)
+    operands = [(each, each.strides) for each in (out, images, other)]
+    yield Plain(op, sizes, [*operands, (patches, patches.strides[:1])])
 
 
 _OTHERS: dict[str, Callable[..., Iterator[Step | Other]]] = {
@@ -606,10 +696,6 @@ class Encoder:
         for view, strides in operands:
             body += self.operand(view, strides)
         return [op, len(body) + 2, *body]
-
-    def run(self, run: Run) -> list[int]:
-        """The words of a run."""
-        return _RunWords(self, run).words()
 
 
 class _RunWords:

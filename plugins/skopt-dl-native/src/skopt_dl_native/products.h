@@ -37,8 +37,11 @@
         }                                                                                          \
         for (int i = 0; i < n_rows; i++) {                                                         \
             T *row = out + i * out_down, found[2 * N] = {0};                                       \
-            if (is_first && out_across == 1 && n_columns == n_vectors * N) {                       \
-                for (int v = 0; v < n_vectors; v++) V##_store(row + v * N, sums[i][v]);            \
+            if (out_across == 1 && n_columns == n_vectors * N) {                                   \
+                for (int v = 0; v < n_vectors; v++) {                                              \
+                    const V before = is_first ? V##_all(0) : V##_load(row + v * N);                \
+                    V##_store(row + v * N, V##_add(before, sums[i][v]));                           \
+                }                                                                                  \
                 continue;                                                                          \
             }                                                                                      \
             for (int v = 0; v < n_vectors; v++) V##_store(found + v * N, sums[i][v]);              \
@@ -47,6 +50,19 @@
             else                                                                                   \
                 for (int64_t j = 0; j < n_columns; j++) row[j * out_across] += found[j];           \
         }                                                                                          \
+    }                                                                                              \
+                                                                                                   \
+    /* Of neighbours, N at least. */                                                               \
+    static T dot_of_##t(int64_t n, const T *a, const T *b) {                                       \
+        enum { N = sizeof(V) / sizeof(T) };                                                        \
+        T lanes[N], sum = 0;                                                                       \
+        V sums = V##_all(0);                                                                       \
+        int64_t p = 0;                                                                             \
+        for (; p + N <= n; p += N) sums = V##_fma(V##_load(a + p), V##_load(b + p), sums);         \
+        V##_store(lanes, sums);                                                                    \
+        for (int i = 0; i < N; i++) sum += lanes[i];                                               \
+        for (; p < n; p++) sum += a[p] * b[p];                                                     \
+        return sum;                                                                                \
     }                                                                                              \
                                                                                                    \
     /* A panel of so many vectors, for all rows. */                                                \
@@ -98,6 +114,15 @@
                                   const T *a, const int64_t *sa, const T *b, const int64_t *sb,    \
                                   int adds) {                                                      \
         enum { N = sizeof(V) / sizeof(T), S = sizeof(T) };                                         \
+        if ((m == 1 || n == 1) && sa[1] == S && sb[0] == S && inner >= N) {                        \
+            for (int64_t i = 0; i < n; i++)                                                        \
+                for (int64_t j = 0; j < m; j++) {                                                  \
+                    T *o = out + i * (so[0] / S) + j * (so[1] / S);                                \
+                    const T found = dot_of_##t(inner, a + i * (sa[0] / S), b + j * (sb[1] / S));   \
+                    *o = adds ? *o + found : found;                                                \
+                }                                                                                  \
+            return;                                                                                \
+        }                                                                                          \
         const int64_t straight = (m + N - 1) / N * n + (sb[1] == S ? 0 : COPIED * m);              \
         const int64_t turned = (n + N - 1) / N * m + (sa[0] == S ? 0 : COPIED * n);                \
         if (straight < turned || (straight == turned && so[1] == S))                               \

@@ -14,6 +14,8 @@ typedef __m512d f64x;
 #define f64x_store _mm512_storeu_pd
 #define f32x_all _mm512_set1_ps
 #define f64x_all _mm512_set1_pd
+#define f32x_add _mm512_add_ps
+#define f64x_add _mm512_add_pd
 #define f32x_fma _mm512_fmadd_ps
 #define f64x_fma _mm512_fmadd_pd
 #elif defined(__AVX2__)
@@ -26,6 +28,8 @@ typedef __m256d f64x;
 #define f64x_store _mm256_storeu_pd
 #define f32x_all _mm256_set1_ps
 #define f64x_all _mm256_set1_pd
+#define f32x_add _mm256_add_ps
+#define f64x_add _mm256_add_pd
 #define f32x_fma _mm256_fmadd_ps
 #define f64x_fma _mm256_fmadd_pd
 #elif defined(__aarch64__) || defined(_M_ARM64)
@@ -38,6 +42,8 @@ typedef float64x2_t f64x;
 #define f64x_store vst1q_f64
 #define f32x_all vdupq_n_f32
 #define f64x_all vdupq_n_f64
+#define f32x_add vaddq_f32
+#define f64x_add vaddq_f64
 #define f32x_fma(a, b, c) vfmaq_f32(c, a, b)
 #define f64x_fma(a, b, c) vfmaq_f64(c, a, b)
 #elif defined(__x86_64__) || defined(_M_X64)
@@ -50,6 +56,8 @@ typedef __m128d f64x;
 #define f64x_store _mm_storeu_pd
 #define f32x_all _mm_set1_ps
 #define f64x_all _mm_set1_pd
+#define f32x_add _mm_add_ps
+#define f64x_add _mm_add_pd
 #define f32x_fma(a, b, c) _mm_add_ps(_mm_mul_ps(a, b), c)
 #define f64x_fma(a, b, c) _mm_add_pd(_mm_mul_pd(a, b), c)
 #else
@@ -61,6 +69,8 @@ typedef double f64x;
 #define f64x_store(p, v) (*(p) = (v))
 #define f32x_all(x) (x)
 #define f64x_all(x) (x)
+#define f32x_add(a, b) ((a) + (b))
+#define f64x_add(a, b) ((a) + (b))
 #define f32x_fma(a, b, c) ((a) * (b) + (c))
 #define f64x_fma(a, b, c) ((a) * (b) + (c))
 #endif
