@@ -5,7 +5,7 @@ do differently, or that deserve a tuned form on one of them, are methods of `Bac
 """
 
 from skopt_dl.backends._base import Backend, corners
-from skopt_dl.backends._blas import one_blas_thread
+from skopt_dl.backends._blas import helpers, one_blas_thread
 from skopt_dl.backends._numpy import NumPyBackend
 from skopt_dl.backends._select import (
     backend_for_prediction,
@@ -25,6 +25,7 @@ __all__ = [
     "corners",
     "cuda_problem",
     "get_backend",
+    "helpers",
     "like_input",
     "one_blas_thread",
     "register_backend",

@@ -39,6 +39,7 @@ def kind(job: FitJob) -> Hashable:
         hasattr(job.X, "tocsr"),
         job.validation is None,
         job.device,
+        job.engine,
         alone,
     )
 

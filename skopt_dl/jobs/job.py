@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from skopt_dl.networks import Network
+from skopt_dl.programs import chosen_engine
 from skopt_dl.training import Snapshot, TrainingConfig, TrainingState
 
 T = TypeVar("T")
@@ -114,7 +115,8 @@ class FitJob:
         As for `NetworkObjective`.
     batch_size, shuffle, sampling
         As for `Batches`.
-    device : str
+    device, engine : str
+        Where, and by which `skopt_dl.programs.Engine`, the model is trained.
     rng : numpy.random.Generator
     on_epoch_begin, on_epoch_end : callable or None
         Called with the `TrainingState`.
@@ -150,6 +152,7 @@ class FitJob:
     shuffle: bool = True
     sampling: str = "shuffle"
     device: str = "auto"
+    engine: str = field(default_factory=lambda: chosen_engine().name)
     sample_weight: np.ndarray | None = None
     rows: np.ndarray | None = None
     validation: ValidationSet | None = None

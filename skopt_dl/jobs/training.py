@@ -15,6 +15,7 @@ from skopt_dl.backends import Backend, get_backend, one_blas_thread
 from skopt_dl.jobs.job import FitJob, StackState, ValidationSet
 from skopt_dl.layers.batch_norm import WINDOW
 from skopt_dl.networks import DensePool, NetworkObjective, SparsePool, TargetPool
+from skopt_dl.programs import using_engine
 from skopt_dl.training import (
     Batches,
     TrainingLog,
@@ -95,32 +96,33 @@ def _train(
     def outcomes(results: Sequence[TrainingResult]) -> list[Outcome]:
         return [Outcome(result, b.device, errors.get(result.index)) for result in results]
 
-    results = minimise(
-        NetworkObjective(
-            b,
-            job.network,
-            _pool(b, [each.X for each in jobs], dtype),
-            _targets(b, [each.y for each in jobs], dtype),
-            n_models=len(jobs),
-            alpha=[each.alpha for each in jobs],
-            sample_weight=_weights(b, jobs, dtype),
-            label_smoothing=[each.label_smoothing for each in jobs],
-            per_model=[each.network.per_model for each in jobs],
-            rngs=[each.rng for each in jobs],
-            statistics=b.xp.asarray(params[:, n_params:], copy=True),
-            window=_window(job),
-        ),
-        [each.config for each in jobs],
-        params if params.shape[1] == n_params else b.contiguous(params[:, :n_params]),
-        batches=batches,
-        validate=None if job.validation is None else _Validations(b, jobs, errors),
-        on_epoch_begin=_guarded(jobs, "on_epoch_begin", errors, interrupted),
-        on_epoch_end=watch.after(_guarded(jobs, "on_epoch_end", errors)),
-        resume=[each.snapshot or each.resume for each in jobs],
-        on_leave=None
-        if on_leave is None
-        else lambda left, staying: on_leave(outcomes(left), staying),
-    )
+    with using_engine(job.engine):
+        results = minimise(
+            NetworkObjective(
+                b,
+                job.network,
+                _pool(b, [each.X for each in jobs], dtype),
+                _targets(b, [each.y for each in jobs], dtype),
+                n_models=len(jobs),
+                alpha=[each.alpha for each in jobs],
+                sample_weight=_weights(b, jobs, dtype),
+                label_smoothing=[each.label_smoothing for each in jobs],
+                per_model=[each.network.per_model for each in jobs],
+                rngs=[each.rng for each in jobs],
+                statistics=b.xp.asarray(params[:, n_params:], copy=True),
+                window=_window(job),
+            ),
+            [each.config for each in jobs],
+            params if params.shape[1] == n_params else b.contiguous(params[:, :n_params]),
+            batches=batches,
+            validate=None if job.validation is None else _Validations(b, jobs, errors),
+            on_epoch_begin=_guarded(jobs, "on_epoch_begin", errors, interrupted),
+            on_epoch_end=watch.after(_guarded(jobs, "on_epoch_end", errors)),
+            resume=[each.snapshot or each.resume for each in jobs],
+            on_leave=None
+            if on_leave is None
+            else lambda left, staying: on_leave(outcomes(left), staying),
+        )
     watch.tell(results, 0)
     return outcomes(results)
 

@@ -2,7 +2,7 @@
 
 from skopt_dl.programs.convolving import Geometry
 from skopt_dl.programs.engine import Binding, Memory
-from skopt_dl.programs.engines import Bound, Engine, HostNumbers, HostWrites, chosen_engine, engine_of
+from skopt_dl.programs.engines import Bound, Engine, HostNumbers, HostWrites, chosen_engine, engine_of, using_engine
 from skopt_dl.programs.instructions import Instruction, Program
 from skopt_dl.programs.namespace import Namespace
 from skopt_dl.programs.reverse import differentiate
@@ -30,4 +30,5 @@ __all__ = [
     "chosen_engine",
     "differentiate",
     "engine_of",
+    "using_engine",
 ]

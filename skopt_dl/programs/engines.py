@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache, partial
 from typing import Any, Protocol
 
@@ -152,6 +154,22 @@ def engine_of(b: Backend) -> Engine:
     return _of_arrays(b.xp.__name__)
 
 
+_used: ContextVar[str | None] = ContextVar("skopt_dl_engine", default=None)
+
+
+@contextmanager
+def using_engine(name: str) -> Iterator[None]:
+    """Run programs by the engine of this name, whatever ``SKOPT_DL_ENGINE`` says here.
+
+    What is trained in another process is trained by the engine of the process that asked for it.
+    """
+    token = _used.set(name)
+    try:
+        yield
+    finally:
+        _used.reset(token)
+
+
 def chosen_engine() -> Engine:
     """The engine that ``SKOPT_DL_ENGINE`` names; without it, the best that is installed.
 
@@ -160,7 +178,8 @@ def chosen_engine() -> Engine:
     ValueError
         If the variable names an engine that is not installed.
     """
-    return _engine(os.environ.get(VARIABLE, ""))
+    name = _used.get()
+    return _engine(os.environ.get(VARIABLE, "") if name is None else name)
 
 
 @cache

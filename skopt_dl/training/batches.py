@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -143,10 +144,7 @@ class Batches:
         order, orders = self._order()
         size = self.batch_size
         n = min(self.n_samples, size * n_batches)
-        for start in range(0, n, size * batches_per_block):
-            stop = min(start + size * batches_per_block, n)
-            firsts = range(start, stop, size)
-            sizes = tuple(min(size, stop - first) for first in firsts)
+        for start, stop, sizes in _cut(n, size, batches_per_block):
             rows = slice(start, stop) if order is None else order[:, start:stop]
             yield Block(rows, sizes, orders)
 
@@ -172,3 +170,14 @@ class Batches:
         else:
             order = self.rngs[model].permutation(n)
         return order if self._rows is None else self._rows[model][order]
+
+
+@lru_cache(maxsize=64)
+def _cut(n: int, size: int, batches_per_block: int) -> list[tuple[int, int, tuple[int, ...]]]:
+    """Where the blocks of a pass over so many samples begin and end, and their batches' sizes."""
+    length = size * batches_per_block
+    edges = [(start, min(start + length, n)) for start in range(0, n, length)]
+    return [
+        (start, stop, tuple(min(size, stop - first) for first in range(start, stop, size)))
+        for start, stop in edges
+    ]

@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import wait
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from skopt_dl.backends import helpers
 from skopt_dl.programs import HostNumbers, HostWrites
 from skopt_dl_native import _interpreter
 from skopt_dl_native.binding import NativeCall
@@ -17,6 +20,8 @@ Call = Callable[[], Any]
 
 # Seconds that C may take before Python looks for signals.
 PATIENCE = 0.05
+# Seconds of work that are worth a thread.
+WORTH_A_THREAD = 0.0005
 
 
 class Sequenced:
@@ -63,8 +68,11 @@ class _Stretch:
         self._n_models = tasks[0].n_models
         self._scratch = max((each.scratch for each in tasks), key=lambda scratch: scratch.nbytes)
         self._tasks = np.zeros((len(tasks), 2), dtype=np.int64)
-        # How many tasks are done between two looks at signals.
+        # How many tasks are done between two looks at signals, and seconds that one has taken.
         self._n_together = len(tasks)
+        self._seconds = 0.0
+        # Memory of other threads.
+        self._others: list[np.ndarray] = []
         # What addresses lead to.
         self._kept: list[Any] = [*tasks]
         counts = Counter(id(call) for call in calls)
@@ -94,14 +102,40 @@ class _Stretch:
         while first < n_tasks:
             last = min(first + self._n_together, n_tasks)
             n_written = self._write(n_written, last)
-            _interpreter.run(self._tasks, first, last, 0, self._n_models, self._scratch)
+            self._run(first, last)
             now = time.perf_counter()
+            self._seconds = (now - begun) / (last - first)
             if now - begun > PATIENCE:
-                self._n_together = max(1, int((last - first) * PATIENCE / (now - begun)))
+                self._n_together = max(1, int(PATIENCE / self._seconds))
             first, begun = last, now
         self._write(n_written, n_tasks + 1)
         for each in self._written:
             each.end()
+
+    def _run(self, first: int, last: int) -> None:
+        """Do some tasks; models are shared out over threads where there are any."""
+        n_models = self._n_models
+        threads = None
+        if n_models > 1 and self._seconds * (last - first) > WORTH_A_THREAD:
+            threads = helpers()
+        if threads is None:
+            _interpreter.run(self._tasks, first, last, 0, n_models, self._scratch)
+            return
+        n_parts = min(n_models, threads.number + 1)
+        edges = [n_models * i // n_parts for i in range(n_parts + 1)]
+        while len(self._others) < n_parts - 1:
+            self._others.append(np.empty_like(self._scratch))
+        others = [
+            threads.submit(_interpreter.run, self._tasks, first, last, *part, scratch)
+            for part, scratch in zip(pairwise(edges[1:]), self._others, strict=False)
+        ]
+        try:
+            _interpreter.run(self._tasks, first, last, 0, edges[1], self._scratch)
+        finally:
+            # Nothing is written any more when this returns, whatever it returns with.
+            wait(others)
+        for each in others:
+            each.result()
 
     def _write(self, first: int, n_tasks: int) -> int:
         """Write what comes before so many tasks; returns how much that is."""
