@@ -18,7 +18,7 @@ from skopt_dl import __version__
 from skopt_dl.backends import get_backend
 from skopt_dl.jobs.content import Digester, UnstableError
 from skopt_dl.jobs.job import FitJob, ValidationSet
-from skopt_dl.programs import chosen_engine, using_engine
+from skopt_dl.programs import edition_of
 
 # Fields of `FitJob` that no result depends on: who is told, where it is trained, what it takes.
 WITHOUT_EFFECT = frozenset(
@@ -69,9 +69,8 @@ def key_of(job: FitJob, digester: Digester | None = None) -> bytes:
     content = [_content(name, getattr(job, name)) for name in _fields()]
     graphics = "" if job.device == "cpu" else _graphics()
     try:
-        with using_engine(job.engine):
-            edition = chosen_engine().edition
-        return (digester or Digester()).digest(_environment(), edition, graphics, content)
+        parts = _environment(), edition_of(job.engine), graphics, content
+        return (digester or Digester()).digest(*parts)
     except RecursionError as error:
         raise UnstableError("something that is nested too deeply") from error
 

@@ -2,7 +2,16 @@
 
 from skopt_dl.programs.convolving import Geometry
 from skopt_dl.programs.engine import Binding, Memory
-from skopt_dl.programs.engines import Bound, Engine, HostNumbers, HostWrites, chosen_engine, engine_of, using_engine
+from skopt_dl.programs.engines import (
+    Bound,
+    Engine,
+    HostNumbers,
+    HostWrites,
+    chosen_engine,
+    edition_of,
+    engine_of,
+    using_engine,
+)
 from skopt_dl.programs.instructions import Instruction, Program
 from skopt_dl.programs.namespace import Namespace
 from skopt_dl.programs.reverse import differentiate
@@ -29,6 +38,7 @@ __all__ = [
     "Value",
     "chosen_engine",
     "differentiate",
+    "edition_of",
     "engine_of",
     "using_engine",
 ]

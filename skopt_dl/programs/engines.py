@@ -182,6 +182,14 @@ def chosen_engine() -> Engine:
     return _engine(os.environ.get(VARIABLE, "") if name is None else name)
 
 
+def edition_of(name: str) -> str:
+    """The edition of an engine; empty where it is not installed."""
+    try:
+        return _engine(name).edition
+    except ValueError:
+        return ""
+
+
 @cache
 def _engine(name: str) -> Engine:
     if name == Engine.name:

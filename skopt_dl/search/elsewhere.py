@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from skopt_dl.programs import chosen_engine
 from skopt_dl.search.processes import Processes, shared_processes
 from skopt_dl.search.scheduler import (
     Answered,
@@ -87,7 +88,8 @@ class Elsewhere:
         search = self._search
         functions = [(task.function, task.call.filters, task.call.line) for task in tasks]
         folder = None if search.journal is None else str(search.journal.folder)
-        sent = Lot(functions, search.tell is not None, search.cancelled, folder, search.progress)
+        verbose, engine = search.tell is not None, chosen_engine().name
+        sent = Lot(functions, verbose, search.cancelled, folder, search.progress, engine)
         try:
             report = self._processes.run(self._run_lot, sent)
         except BaseException as error:

@@ -130,6 +130,8 @@ class Lot(NamedTuple):
         The folder that trained models are kept in.
     progress : Progress
         Of the search, when the lot was sent.
+    engine : str
+        What models are to be trained by.
     """
 
     tasks: Sequence[tuple[Callable[[], Any], Sequence[Any], Line | None]]
@@ -137,6 +139,7 @@ class Lot(NamedTuple):
     cancelled: str
     journal: str | None
     progress: Progress
+    engine: str
 
 
 class Answer(NamedTuple):

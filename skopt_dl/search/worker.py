@@ -10,6 +10,7 @@ from typing import Any
 
 from skopt_dl.backends import one_blas_thread
 from skopt_dl.jobs import Journal, JournalWarning
+from skopt_dl.programs import using_engine
 from skopt_dl.search.coordinator import Coordinator
 from skopt_dl.search.elsewhere import StaysHereError
 from skopt_dl.search.isolation import Shown, isolated_warnings
@@ -51,7 +52,7 @@ def run_lot(lot: Lot) -> Report:
     journal = None if lot.journal is None else _journal(lot.journal)
     search = Search(lines.append if lot.verbose else None, journal, works_for=lot)
     coordinator = Coordinator(search, len(lot.tasks), n_cores=1)
-    with isolated_warnings(), one_blas_thread():
+    with isolated_warnings(), one_blas_thread(), using_engine(lot.engine):
         calls = [_CallElsewhere(filters, line) for _, filters, line in lot.tasks]
         with coordinator.submitting():
             futures = [

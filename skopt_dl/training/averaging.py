@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from skopt_dl.backends import Backend
-from skopt_dl.programs import HostWrites, Memory, Program, Tracer, engine_of
+from skopt_dl.programs import HostWrites, Program, Tracer, engine_of
 from skopt_dl.programs.values import host_dtype
 
 Array = Any

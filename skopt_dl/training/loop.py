@@ -13,8 +13,8 @@ import numpy as np
 
 from skopt_dl.backends import Backend, backend_of
 from skopt_dl.objectives import Objective
-from skopt_dl.programs import engine_of
 from skopt_dl.optimizers import Minimizer, Optimizer
+from skopt_dl.programs import engine_of
 from skopt_dl.training.averaging import Averages
 from skopt_dl.training.batches import Batches
 from skopt_dl.training.checkpoints import Checkpoints

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from skopt_dl.backends import Backend, backend_of
+from skopt_dl.backends import backend_of
 from skopt_dl.objectives import Objective
 from skopt_dl.programs import Memory, Program, Tracer, engine_of
 from skopt_dl.programs.values import host_dtype
@@ -93,9 +93,7 @@ class Steps:
             self._sequence(batches, *parts, is_first)()
         return self._b.xp.stack(self._losses) if self._losses else self._objective.losses()
 
-    def _parts(
-        self, batches: Sequence[Any]
-    ) -> tuple[list[list[Call]], list[list[Call]]] | None:
+    def _parts(self, batches: Sequence[Any]) -> tuple[list[list[Call]], list[list[Call]]] | None:
         """The calls of each batch's gradient, and those that follow all of them; None without."""
         prepared = self._objective.prepare(self._params, batches)
         if prepared is None:

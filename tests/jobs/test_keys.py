@@ -85,6 +85,7 @@ CHANGES = {
     "shuffle": [lambda b: not b],
     "sampling": [lambda s: "replacement"],
     "device": [lambda d: "cpu"],
+    "engine": [lambda e: "numpy" if e == "native" else "native"],
     "sample_weight": [lambda w: np.ones((60, 1))],
     "rows": [lambda r: r[::-1], lambda r: None],
     "validation": [
