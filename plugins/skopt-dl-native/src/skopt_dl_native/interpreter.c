@@ -266,7 +266,7 @@ static inline int64_t distance(int64_t n, const int64_t *place, const int64_t *s
 /* ---- Runs of functions of each element ---- */
 
 static inline int without_gaps(const Rows *x, int64_t n_columns, int64_t size) {
-    return x->column ? x->row == n_columns * size : x->row == 0;
+    return x->column ? x->column == size && x->row == n_columns * size : x->row == 0;
 }
 
 static inline void step(const int64_t *words, const int64_t *dtypes, const Rows *rows,

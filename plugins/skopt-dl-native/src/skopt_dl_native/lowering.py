@@ -190,9 +190,16 @@ class Lowering:
         if found.shape[0] not in (1, self.n_models):
             raise Unsupported("models are not the first axis")
         if self.is_own(buffer) and whole.ndim:
-            if models not in (0, FAR) or max(map(abs, found.strides[1:]), default=0) >= FAR // 2:
-                raise Unsupported("models are mixed")
+            _check_apart(found, offset)
             models = 0
+        elif self.n_models > 1 and (value.steps or found.ndim != whole.ndim) and whole.ndim:
+            # As if models were far apart here, too: they run one after the other.
+            apart = as_strided(whole, whole.shape, (FAR, *whole.strides[1:]), writeable=False)
+            try:
+                seen = np.broadcast_to(resolve(np, value.steps, apart), found.shape)
+            except ValueError:
+                raise Unsupported("models are mixed") from None
+            _check_apart(seen, _address(seen) - _address(apart))
         one = View(buffer, offset, models, found.shape[1:], found.strides[1:], value.dtype)
         return one.broadcast(one.shape)
 
@@ -337,6 +344,17 @@ def _term(step: Step, product: Product) -> View | None:
         if view.buffer is product.out.buffer and view.place == product.out.place:
             return None if step.out.buffer in meets or term.buffer is view.buffer else term
     return None
+
+
+def _check_apart(found: np.ndarray, offset: int) -> None:
+    """Refuse a view, of models that are `FAR` apart, in which they meet."""
+    models = found.strides[0] if found.shape[0] > 1 else 0
+    reach = sum(
+        abs(stride) * (length - 1)
+        for length, stride in zip(found.shape[1:], found.strides[1:], strict=True)
+    )
+    if models not in (0, FAR) or max(reach, abs(offset)) >= FAR // 2:
+        raise Unsupported("models are mixed")
 
 
 def _address(array: np.ndarray) -> int:
