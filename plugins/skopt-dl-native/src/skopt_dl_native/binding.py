@@ -169,18 +169,20 @@ class NativeCall:
     places : ndarray of int64 of shape (n_buffers, 2)
         The address of each buffer, and of the rows that models have in it, or 0.
     n_models : int
+    scratch : ndarray
+        Memory of one model.
     """
 
-    def __init__(self, code: Code, n_models: int, memory: Memory, kept: list[Any]):
-        self.code, self.n_models, self._memory, self._kept = code, n_models, memory, kept
-        self.places = np.zeros((len(code.buffers) + 1, 2), dtype=np.int64)
-        self.task = np.array([code.words.ctypes.data, self.places.ctypes.data], dtype=np.int64)
-        self.scratch = memory.scratch(
-            "native", (_interpreter.SLOT_BYTES + code.n_bytes,), np.dtype(bool)
-        )
+    def __init__(
+        self, code: Code, places: np.ndarray, n_models: int, scratch: np.ndarray, kept: list[Any]
+    ):
+        self.code, self.places, self.n_models, self.scratch = code, places, n_models, scratch
+        # What the addresses lead to.
+        self._kept = kept
 
     def __call__(self) -> None:
-        _interpreter.run(self.task, 0, 1, 0, self.n_models, self.scratch)
+        task = np.array([self.code.address, self.places.ctypes.data], dtype=np.int64)
+        _interpreter.run(task, 0, 1, 0, self.n_models, self.scratch)
 
 
 class NativeBinding:
@@ -196,55 +198,113 @@ class NativeBinding:
     ):
         self._b, self.program, self._memory = b, program, memory
         self._arrays = {name: arrays[name] for name in program.inputs if name in arrays}
-        self._functions = functions
+        self._functions = functions or {}
+        self._varying = [name for name in program.inputs if name not in self._arrays]
+        self._patterns: dict[Any, _Pattern] = {}
         self._host: dict[int, Binding] = {}
-        self._constants: list[Any] = []
 
     def calls(self, **arrays: Any) -> list[Call]:
         """The program as calls without arguments, for inputs that are given now."""
-        given = self._arrays | {name: arrays[name] for name in self.program.inputs if name in arrays}
-        found: dict[str, tuple[Any, Any]] = {}
-        on_host = []
-        for name, each in given.items():
-            array, rows = _array_of(each, self.program.inputs[name])
-            if array is None:
-                on_host.append(name)
-            else:
-                found[name] = array, rows
-        signature = tuple(
-            (name, _shape(array, rows), array.strides) for name, (array, rows) in found.items()
-        )
-        planned = plan(self.program, signature, frozenset(on_host))
-        places = {self.program.inputs[name]: pair for name, pair in found.items()}
-        block = self._memory.reserve(planned.n_bytes) if planned.places else None
-        for buffer, start in planned.places.items():
-            places[buffer] = _in_block(block, start, buffer), None
+        given = _inputs(self.program, {name: arrays[name] for name in self._varying})
+        key = given.signature, given.on_host
+        if key not in self._patterns:
+            self._patterns[key] = self._pattern(given)
+        pattern = self._patterns[key]
         calls: list[Call] = []
-        for number, (code, program, written) in enumerate(planned.segments):
-            if code is not None:
-                calls.append(self._native(code, planned.n_models, places))
-            elif written is not None:
-                function = (self._functions or {})[written.attributes["name"]]
-                calls.append(HostWrites([places[written.out.buffer][0]], function))
+        for number, (segment, prepared) in enumerate(pattern.segments):
+            if segment.code is not None:
+                places = prepared.places.copy()
+                for row, name in prepared.varying:
+                    places[row] = given.addresses[name]
+                kept = [prepared.kept, given.kept]
+                calls.append(
+                    NativeCall(segment.code, places, pattern.n_models, prepared.scratch, kept)
+                )
+            elif segment.written is not None:
+                calls.append(prepared)
             else:
-                assert program is not None
                 if number not in self._host:
                     self._host[number] = Binding(
-                        self._b, program, self._arrays, self._memory, self._functions
+                        self._b, segment.program, self._arrays, self._memory, self._functions
                     )
                 calls += self._host[number].calls(**arrays)
         return calls
 
-    def _native(
-        self, code: Code, n_models: int, places: Mapping[Buffer, tuple[np.ndarray, Any]]
-    ) -> NativeCall:
-        kept: list[Any] = []
-        call = NativeCall(code, n_models, self._memory, kept)
-        for number, buffer in enumerate(code.buffers, 1):
-            array, rows = places.get(buffer) or (np.asarray(buffer.array), None)
-            kept += [array, rows]
-            call.places[number] = _address(array), 0 if rows is None else _address(rows)
-        return call
+    def _pattern(self, given: _Inputs) -> _Pattern:
+        """What calls have in common for inputs of one layout."""
+        fixed = _inputs(self.program, self._arrays)
+        signature, on_host = fixed.signature + given.signature, fixed.on_host | given.on_host
+        planned = plan(self.program, signature, on_host)
+        block = self._memory.reserve(planned.n_bytes) if planned.places else None
+        shared = {
+            buffer: _in_block(block, start, buffer) for buffer, start in planned.places.items()
+        }
+        segments: list[tuple[Segment, Any]] = []
+        for segment in planned.segments:
+            prepared: Any = None
+            if segment.code is not None:
+                prepared = self._prepared(segment.code, fixed, shared)
+            elif segment.written is not None:
+                name, buffer = segment.written.attributes["name"], segment.written.out.buffer
+                prepared = HostWrites([shared[buffer]], self._functions[name])
+            segments.append((segment, prepared))
+        return _Pattern(planned.n_models, segments)
+
+    def _prepared(
+        self, code: Code, fixed: _Inputs, shared: Mapping[Buffer, np.ndarray]
+    ) -> _Prepared:
+        places = np.zeros((len(code.buffers) + 1, 2), dtype=np.int64)
+        varying, kept = [], [fixed.kept]
+        for row, buffer in enumerate(code.buffers, 1):
+            if buffer.name in fixed.addresses:
+                places[row] = fixed.addresses[buffer.name]
+            elif buffer.name:
+                varying.append((row, buffer.name))
+            else:
+                array = shared[buffer] if buffer in shared else np.asarray(buffer.array)
+                places[row, 0] = _address(array)
+                kept.append(array)
+        n_bytes = _interpreter.SLOT_BYTES + code.n_bytes
+        scratch = self._memory.scratch("native", (n_bytes,), np.dtype(bool))
+        return _Prepared(places, varying, scratch, kept)
+
+
+class _Prepared(NamedTuple):
+    """Words with the places that are always the same, and the rows of those that are not."""
+
+    places: np.ndarray
+    varying: list[tuple[int, str]]
+    scratch: np.ndarray
+    kept: list[Any]
+
+
+class _Pattern(NamedTuple):
+    """The segments of a program for inputs of one layout, and what of their calls is known."""
+
+    n_models: int
+    segments: list[tuple[Segment, Any]]
+
+
+class _Inputs(NamedTuple):
+    """Inputs of a program: their layout, which are no arrays, where they are, and themselves."""
+
+    signature: Signature
+    on_host: frozenset[str]
+    addresses: dict[str, tuple[int, int]]
+    kept: list[Any]
+
+
+def _inputs(program: Program, arrays: Mapping[str, Any]) -> _Inputs:
+    signature, on_host, addresses, kept = [], [], {}, []
+    for name, given in arrays.items():
+        array, rows = _array_of(given, program.inputs[name])
+        if array is None:
+            on_host.append(name)
+            continue
+        kept += [array, rows]
+        signature.append((name, _shape(array, rows), array.strides))
+        addresses[name] = _address(array), 0 if rows is None else _address(rows)
+    return _Inputs(tuple(signature), frozenset(on_host), addresses, kept)
 
 
 def _in_block(block: Any, start: int, buffer: Buffer) -> np.ndarray:
@@ -253,7 +313,7 @@ def _in_block(block: Any, start: int, buffer: Buffer) -> np.ndarray:
 
 
 def _address(array: np.ndarray) -> int:
-    return int(array.__array_interface__["data"][0])
+    return array.ctypes.data
 
 
 def _array_of(given: Any, buffer: Buffer) -> tuple[np.ndarray | None, np.ndarray | None]:

@@ -132,6 +132,8 @@ class Code(NamedTuple):
     Attributes
     ----------
     words : ndarray of int64
+    address : int
+        Where they are.
     buffers : tuple of Buffer
         Those that are handed in, from buffer 1 on.
     n_bytes : int
@@ -139,6 +141,7 @@ class Code(NamedTuple):
     """
 
     words: np.ndarray
+    address: int
     buffers: tuple[Buffer, ...]
     n_bytes: int
 
@@ -269,7 +272,7 @@ class Lowering:
         words[0] = len(words)
         found = np.array(words, dtype=np.int64)
         _interpreter.check(found)
-        return Code(found, buffers, n_bytes)
+        return Code(found, found.ctypes.data, buffers, n_bytes)
 
     def _is_in_slot(self, buffer: Buffer, uses: Uses, records: Sequence[Run | Other]) -> bool:
         """Whether a buffer lives in one run alone."""

@@ -92,7 +92,7 @@ class _Stretch:
                     places = places.copy()
                     places[:, 0] = [moved.get(each, each) for each in places[:, 0].tolist()]
                     self._kept.append(places)
-                self._tasks[number] = call.code.words.ctypes.data, places.ctypes.data
+                self._tasks[number] = call.code.address, places.ctypes.data
                 number += 1
         self._written = list(written.values())
 
