@@ -68,6 +68,8 @@ class _Loaded:
     l2: Array
     batches: list[_Batch]
     calls: list[list[Call]] = field(default_factory=list)
+    shares: Array = None
+    totals: Array = None
     values: Array = None
     value_calls: Sequence[Call] = field(default_factory=list)
 
@@ -211,9 +213,7 @@ class NetworkObjective(Objective):
             if batch.x is not x:
                 batch.x, batch.binding = x, None
         if self._weight is not None:
-            weight = self._weight.block(block)
-            for batch, rows in zip(loaded.batches, block.slices, strict=True):
-                self._weigh(batch, weight[:, rows, :])
+            self._weigh(loaded, self._weight.block(block))
         self._loaded = loaded
         return loaded.batches
 
@@ -228,18 +228,30 @@ class NetworkObjective(Objective):
             batches.append(_Batch(size, arrays, x))
         return _Loaded(block.sizes, y, rest, l2, batches)
 
-    def _weigh(self, batch: _Batch, weight: Array) -> None:
-        """Give a batch's samples weights, ``(K or 1, n_rows, 1)``."""
-        xp, arrays = self._b.xp, batch.arrays
-        total = xp.sum(weight, axis=1, keepdims=True)
+    def _weigh(self, loaded: _Loaded, weight: Array) -> None:
+        """Give a block's samples weights, ``(K or 1, n_rows, 1)``: their shares in the batches."""
+        xp, n_full, size = self._b.xp, len(loaded.sizes) - 1, loaded.sizes[0]
+        n_rows = n_full * size
+        full = xp.reshape(weight[:, :n_rows, 0], (weight.shape[0], n_full, size))
+        last = weight[:, n_rows:, 0]
+        totals = xp.concat([xp.sum(full, axis=2), xp.sum(last, axis=1, keepdims=True)], axis=1)
         # A batch whose weights are all zero has no loss and no gradient.
-        total = xp.where(total > 0, total, xp.ones_like(total))
-        if not batch.is_weighted:
-            batch.is_weighted, batch.binding = True, None
-            arrays["weight"], arrays["weight_sum"] = weight / total, total[:, :, 0]
-            arrays["shares"] = arrays["weight"].mT
-        xp.divide(weight, total, out=arrays["weight"])
-        arrays["weight_sum"][...] = total[:, :, 0]
+        totals = xp.where(totals > 0, totals, xp.ones_like(totals))
+        if loaded.shares is None:
+            loaded.shares = self._b.empty((*weight.shape[:2], 1), like=self._grad)
+            loaded.totals = self._b.empty(totals.shape, like=self._grad)
+            start = 0
+            for number, batch in enumerate(loaded.batches):
+                shares = loaded.shares[:, start : start + batch.n_rows, :]
+                start += batch.n_rows
+                batch.arrays |= {"weight": shares, "shares": shares.mT}
+                batch.arrays["weight_sum"] = loaded.totals[:, number : number + 1]
+                batch.is_weighted, batch.binding = True, None
+        loaded.shares[:, :n_rows, 0] = xp.reshape(
+            full / totals[:, :-1, None], (weight.shape[0], n_rows)
+        )
+        loaded.shares[:, n_rows:, 0] = last / totals[:, -1:]
+        loaded.totals[...] = totals
 
     @cached_property
     def _any_case(self) -> Case:
@@ -377,11 +389,7 @@ class NetworkObjective(Objective):
         values = self._values(loaded, loaded.rest, loaded.y)
         weighted = self._weight is not None
         if weighted:
-            shares = [
-                xp.broadcast_to(batch.arrays["shares"][:, 0, :], (self.n_models, batch.n_rows))
-                for batch in loaded.batches
-            ]
-            values = values * xp.concat(shares, axis=1)
+            values = values * loaded.shares[:, :, 0]
         n_models, n_full, size = self.n_models, len(loaded.sizes) - 1, loaded.sizes[0]
         full = xp.reshape(values[:, : n_full * size], (n_models, n_full, size))
         last = xp.sum(values[:, n_full * size :], axis=1)

@@ -62,7 +62,7 @@ class Steps:
         needed = any(group.needs_loss for _, group in groups)
         self._needs_loss = needed or recorder is not None
         self._losses: list[Array] = []
-        self.squared_norm = self._b.xp.zeros(params.shape[0], dtype=params.dtype)
+        self.squared_norm = self._b.zeros((params.shape[0],), like=params)
         # Of the gradient that an objective always writes to the same array.
         self._grad: Array = None
         self._norm_calls: list[Call] = []
