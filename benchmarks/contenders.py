@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from itertools import pairwise
 
@@ -16,6 +17,8 @@ from sklearn.neural_network import MLPClassifier as SklearnMLP
 
 from benchmarks.workloads import ALPHA, LEARNING_RATE, Workload
 from skopt_dl import MLPClassifier
+from skopt_dl.plugins.lookup import available
+from skopt_dl.programs import using_engine
 
 # All of them run all of their epochs.
 NEVER_STOP = {"tol": 0.0, "n_iter_no_change": 1_000_000}
@@ -37,7 +40,12 @@ class Outcome:
     log_proba: Callable[[np.ndarray], np.ndarray] | None = None
 
 
-def skopt_dl(work: Workload) -> Outcome:
+def skopt_dl(work: Workload, engine: str = "numpy") -> Outcome:
+    with using_engine(engine):
+        return _skopt_dl(work)
+
+
+def _skopt_dl(work: Workload) -> Outcome:
     X, y = work.data
     model = MLPClassifier(
         work.hidden,
@@ -141,5 +149,7 @@ CONTENDERS: dict[str, Callable[[Workload], Outcome]] = {
     "scikit-learn": scikit_learn,
     "products": products,
 }
+if "native" in available("engine"):
+    CONTENDERS["native"] = partial(skopt_dl, engine="native")
 if find_spec("torch") is not None:
     CONTENDERS["torch"] = torch

@@ -16,7 +16,8 @@ from benchmarks import report
 from benchmarks.contenders import CONTENDERS, Outcome
 from benchmarks.workloads import WORKLOADS, Floor, Workload
 
-OURS = "skopt_dl"
+# By NumPy's engine, and by skopt-dl-native's where it is installed.
+OURS = [name for name in ("skopt_dl", "native") if name in CONTENDERS]
 # Training losses of honest contenders agree to this share of the untrained loss, log(n_classes).
 LOSS_TOLERANCE = 0.05
 
@@ -118,15 +119,17 @@ def _print_ratios(works: Sequence[Workload], times: Any) -> tuple[bool, list[dic
     """Ratios of minima against their floors; beside them the median of each round's own ratio."""
     results = []
     for work in works:
-        ours = np.array(times[work.name][OURS])
-        for peer in [name for name in CONTENDERS if name != OURS]:
-            floor = work.floors.get(peer)
-            theirs = np.array(times[work.name][peer])
-            results.append(_compare(work.name, peer, ours, theirs, floor))
+        for name in OURS:
+            floors = work.floors if name == "skopt_dl" else work.native_floors
+            ours = np.array(times[work.name][name])
+            for peer in [each for each in CONTENDERS if each not in (name, "native")]:
+                theirs = np.array(times[work.name][peer])
+                found = _compare(work.name, peer, ours, theirs, floors.get(peer))
+                results.append({"ours": name, **found})
     rows = [
         (
             r["workload"],
-            f"{r['peer']} / {OURS}" if r["peer"] != "products" else f"{OURS} / products",
+            f"{r['peer']} / {r['ours']}" if r["peer"] != "products" else f"{r['ours']} / products",
             f"{r['ratio']:.2f}",
             f"{r['median_ratio']:.2f}",
             r["floor"] or "",
