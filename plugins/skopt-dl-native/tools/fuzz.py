@@ -376,6 +376,9 @@ class Maker:
         self.add(self.xp.clip(x.symbol, low, high), x.bound + 2)
 
     def relu_gradient(self) -> None:
+        if self.is_wild:
+            # NumPy's calls multiply, and keep nan where there is none by definition.
+            raise TracingError("nan meets a slope of 0")
         x = self.small(self.pick())
         y = self.beside(x, "f", rough=0)
         y = Item(self.xp.relu(y.symbol), y.bound)
