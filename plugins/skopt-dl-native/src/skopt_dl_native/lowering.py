@@ -196,6 +196,8 @@ class Lowering:
             except ValueError:
                 raise Unsupported("models are mixed") from None
             _check_apart(whole, seen, _address(seen) - _address(apart))
+        if any(each % value.dtype.itemsize for each in (offset, *found.strides)):
+            raise Unsupported("elements lie between others")
         one = View(buffer, offset, models, found.shape[1:], found.strides[1:], value.dtype)
         return one.broadcast(one.shape)
 
