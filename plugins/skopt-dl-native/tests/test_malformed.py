@@ -50,10 +50,12 @@ def run(words, most_bytes=1 << 18, most_work=1 << 20):
     places = np.zeros((n_buffers, 2), np.int64)
     kept = []
     for number, ((low, _), size) in enumerate(zip(limits, sizes, strict=True)):
-        memory = np.full(size + 2 * AROUND, 0xA5, np.uint8)
-        memory[AROUND : AROUND + size] = 0
-        kept.append((memory, size))
-        places[number, 0] = memory.ctypes.data + AROUND - min(0, low)
+        # What addresses are counted from is a multiple of what elements take.
+        begin = AROUND + min(0, low) % 8
+        memory = np.full(begin + size + AROUND, 0xA5, np.uint8)
+        memory[begin : begin + size] = 0
+        kept.append((memory, begin, size))
+        places[number, 0] = memory.ctypes.data + begin - min(0, low)
     scratch = np.full(_interpreter.SLOT_BYTES + n_scratch + AROUND, 0xA5, np.uint8)
     task = np.array([words.ctypes.data, places.ctypes.data], np.int64)
     before = words.copy()
@@ -63,8 +65,7 @@ def run(words, most_bytes=1 << 18, most_work=1 << 20):
         # An index out of range, which is found when it is read.
         pass
     np.testing.assert_array_equal(words, before)
-    for memory, size in [*kept, (scratch, len(scratch) - AROUND)]:
-        begin = AROUND if memory is not scratch else 0
+    for memory, begin, size in [*kept, (scratch, 0, len(scratch) - AROUND)]:
         assert (memory[:begin] == 0xA5).all(), "bytes before a buffer were written"
         assert (memory[begin + size :] == 0xA5).all(), "bytes after a buffer were written"
     return True
@@ -140,7 +141,7 @@ def mutant(random, words):
     return [max(-(1 << 63), min((1 << 63) - 1, each)) for each in words]
 
 
-COUNT = int(os.environ.get("SKOPT_DL_MUTANTS", "20000"))
+COUNT = int(os.environ.get("SKOPT_DL_MUTANTS", "8000"))
 
 
 def test_mutated_words_are_refused_or_stay_in_their_buffers():
