@@ -14,7 +14,6 @@ import math
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from random import Random
 from typing import Any
@@ -106,7 +105,6 @@ class Filled(Memory):
         return found
 
 
-@dataclass
 class Item:
     """An array of a program.
 
@@ -120,10 +118,10 @@ class Item:
     is_gradient : bool
     """
 
-    symbol: Symbol
-    bound: float
-    rough: int = 0
-    is_gradient: bool = False
+    def __init__(
+        self, symbol: Any, bound: float, rough: int = 0, is_gradient: bool = False
+    ):
+        self.symbol, self.bound, self.rough, self.is_gradient = symbol, bound, rough, is_gradient
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -233,7 +231,7 @@ class Maker:
 
     def indices(self, shape: Sequence[int], n: int) -> Symbol:
         values = self.numbers(shape, np.int64, 0, n)
-        return self.given(values, Item(None, n))  # type: ignore[arg-type]
+        return self.given(values, Item(None, n))
 
     def add(self, symbol: Any, bound: float, rough: int = 0) -> Item:
         if not isinstance(symbol, Symbol):
@@ -376,6 +374,9 @@ class Maker:
         self.add(self.xp.clip(x.symbol, low, high), x.bound + 2)
 
     def relu_gradient(self) -> None:
+        if self.is_wild:
+            # NumPy's calls multiply, and keep nan where there is none by definition.
+            raise TracingError("nan meets a slope of 0")
         x = self.small(self.pick())
         y = self.beside(x, "f", rough=0)
         y = Item(self.xp.relu(y.symbol), y.bound)
@@ -411,7 +412,7 @@ class Maker:
         except ValueError:
             raise TracingError("they cannot be broadcast") from None
         if self.random.random() < 0.3:
-            y = Item(self.random.choice((0, 1, -2.0)), 2.0)  # type: ignore[arg-type]
+            y = Item(self.random.choice((0, 1, -2.0)), 2.0)
         self.add(self.xp.where(c.symbol, x.symbol, y.symbol), bound + 2, rough)
 
     def convert(self) -> None:
@@ -619,7 +620,7 @@ class Maker:
             values = self.numbers((1, *x.shape[1:]), x.symbol.dtype)
             self.add(x.symbol + values, x.bound + 3, x.rough)
         elif kind == "scalar":
-            scalar = self.given(self.numbers((), self.tracer.dtype), Item(None, 3.0))  # type: ignore[arg-type]
+            scalar = self.given(self.numbers((), self.tracer.dtype), Item(None, 3.0))
             x = self.small(self.pick())
             self.add(x.symbol * scalar, x.bound * 3, x.rough)
         else:
@@ -645,7 +646,7 @@ class Maker:
         ]
         wanted = []
         for each in inputs:
-            out = self.given(np.full(each.shape, np.nan, each.symbol.dtype), Item(None, 1.0, 1, True))  # type: ignore[arg-type]
+            out = self.given(np.full(each.shape, np.nan, each.symbol.dtype), Item(None, 1.0, 1, True))
             wanted.append((each.symbol, out))
         differentiate(self.tracer, seeds, wanted)
 

@@ -29,8 +29,8 @@ static int add_reach(int64_t stride, int64_t length, int64_t *low, int64_t *high
     return *low > -LARGEST && *high < LARGEST;
 }
 
-/* An operand of n axes, with elements of so many bytes. */
-static const int64_t *check_operand(Checked *c, const int64_t *words, int64_t n_axes,
+/* An operand of n axes, with items of so many bytes. */
+static const int64_t *check_reach(Checked *c, const int64_t *words, int64_t n_axes,
                                     const int64_t *lengths, int64_t size) {
     if (c->end - words < 3 + n_axes) return refuse(c, "an operand is cut off"), NULL;
     const int64_t buffer = words[0], offset = words[1];
@@ -43,6 +43,15 @@ static const int64_t *check_operand(Checked *c, const int64_t *words, int64_t n_
     if (!fits || low < c->limits[2 * buffer] || high + size > c->limits[2 * buffer + 1])
         return refuse(c, "an operand reaches beyond its buffer"), NULL;
     return words + 3 + n_axes;
+}
+
+/* An operand of n axes, with elements of so many bytes, which do not lie between two others. */
+static const int64_t *check_operand(Checked *c, const int64_t *words, int64_t n_axes,
+                                    const int64_t *lengths, int64_t size) {
+    const int64_t *next = check_reach(c, words, n_axes, lengths, size);
+    for (int64_t i = 1; next && i < 3 + n_axes; i++)
+        if (words[i] % size) return refuse(c, "an address is none of an element"), NULL;
+    return next;
 }
 
 static int check_lengths(Checked *c, const int64_t *words, int64_t n) {
@@ -66,14 +75,14 @@ static int check_run(Checked *c, const int64_t *words) {
     if (n_registers < 1 || n_registers > MAX_REGISTERS) return refuse(c, "registers are too many");
     if (n_slots < 0 || n_slots > N_SLOTS) return refuse(c, "slots are too many");
     if (n_elements < 1 || n_elements > TILE_BYTES) return refuse(c, "elements are too many");
-    int64_t dtypes[MAX_REGISTERS], kinds[MAX_REGISTERS], columns[MAX_REGISTERS];
+    int64_t dtypes[MAX_REGISTERS], kinds[MAX_REGISTERS], columns[MAX_REGISTERS], rows[MAX_REGISTERS];
     const int64_t *next = rest + 4;
     for (int64_t i = 0; i < n_registers; i++, next += 5 + n_axes) {
         if (c->end - next < 5 + n_axes) return refuse(c, "a register is cut off");
         if (!is_dtype(next[1])) return refuse(c, "there is no such dtype");
         kinds[i] = next[0];
         dtypes[i] = next[1];
-        columns[i] = size_of[next[1]];
+        columns[i] = rows[i] = size_of[next[1]];
         if (next[0] == SLOT) {
             if (next[2] < 0 || next[2] >= n_slots) return refuse(c, "there is no such slot");
             if (n_elements * size_of[next[1]] > TILE_BYTES) return refuse(c, "a slot is too small");
@@ -82,6 +91,7 @@ static int check_run(Checked *c, const int64_t *words) {
         } else if (next[0] == IN_MEMORY) {
             if (!check_operand(c, next + 2, n_axes, lengths, size_of[next[1]])) return 0;
             columns[i] = next[5 + n_axes - 1];
+            rows[i] = next[5 + n_axes - 2];
         } else {
             return refuse(c, "there is no such kind of register");
         }
@@ -101,7 +111,8 @@ static int check_run(Checked *c, const int64_t *words) {
                 return refuse(c, "a function's columns have gaps");
         }
         if (kinds[next[2]] == NUMBER) return refuse(c, "a number is written to");
-        if (columns[next[2]] == 0 && lengths[n_axes - 1] > 1)
+        if (columns[next[2]] == 0 &&
+            (lengths[n_axes - 1] > 1 || (rows[next[2]] == 0 && lengths[n_axes - 2] > 1)))
             return refuse(c, "a result is written to one place");
         const int64_t result = is_test(function) ? BOOL : dtype;
         const int64_t first = function == WHERE ? BOOL : dtype;
@@ -213,7 +224,8 @@ static int check_convolution(Checked *c, int64_t op, const int64_t *words) {
     }
     const int64_t together[1] = {n_together * g[11]};
     if (c->end - next == 4 && next[3] != depth * size) return refuse(c, "patches are apart");
-    next = check_operand(c, next, 1, together, depth * size);
+    if (c->end - next > 1 && next[1] % size) return refuse(c, "patches lie between elements");
+    next = check_reach(c, next, 1, together, depth * size);
     return next && (next == c->end || refuse(c, "there are words after a convolution"));
 }
 

@@ -193,7 +193,7 @@ class Lowering:
         if found.shape[0] not in (1, self.n_models):
             raise Unsupported("models are not the first axis")
         if self.is_own(buffer) and whole.ndim:
-            _check_apart(found, offset)
+            _check_apart(whole, found, offset)
             models = 0
         elif self.n_models > 1 and (value.steps or found.ndim != whole.ndim) and whole.ndim:
             # As if models were far apart here, too: they run one after the other.
@@ -202,7 +202,9 @@ class Lowering:
                 seen = np.broadcast_to(resolve(np, value.steps, apart), found.shape)
             except ValueError:
                 raise Unsupported("models are mixed") from None
-            _check_apart(seen, _address(seen) - _address(apart))
+            _check_apart(whole, seen, _address(seen) - _address(apart))
+        if any(each % value.dtype.itemsize for each in (offset, *found.strides)):
+            raise Unsupported("elements lie between others")
         one = View(buffer, offset, models, found.shape[1:], found.strides[1:], value.dtype)
         return one.broadcast(one.shape)
 
@@ -349,14 +351,15 @@ def _term(step: Step, product: Product) -> View | None:
     return None
 
 
-def _check_apart(found: np.ndarray, offset: int) -> None:
-    """Refuse a view, of models that are `FAR` apart, in which they meet."""
+def _check_apart(whole: np.ndarray, found: np.ndarray, offset: int) -> None:
+    """Refuse a view in which models meet; those of an array are `FAR` apart here."""
     models = found.strides[0] if found.shape[0] > 1 else 0
     reach = sum(
         abs(stride) * (length - 1)
         for length, stride in zip(found.shape[1:], found.strides[1:], strict=True)
     )
-    if models not in (0, FAR) or max(reach, abs(offset)) >= FAR // 2:
+    is_each = models == (FAR if whole.shape[0] > 1 else 0)
+    if not is_each or max(reach, abs(offset)) >= FAR // 2:
         raise Unsupported("models are mixed")
 
 
