@@ -12,7 +12,7 @@ import numpy as np
 from skopt_dl.backends import Backend
 from skopt_dl.networks.draws import Draws
 from skopt_dl.networks.network import Network
-from skopt_dl.networks.passes import FEW, Case, case_of, gradient_program, value_program
+from skopt_dl.networks.passes import FEW, Case, case_of, gradient_program, loss_program
 from skopt_dl.networks.rows import (
     DensePool,
     DenseRows,
@@ -53,8 +53,8 @@ class _Batch:
     is_weighted: bool = False
     binding: Bound | None = None
     calls: Sequence[Call] = field(default_factory=list)
-    values: Array = None
-    value_calls: Sequence[Call] = field(default_factory=list)
+    losses: Array = None
+    loss_calls: Sequence[Call] = field(default_factory=list)
     elsewhere: tuple[list[Call], _Batch] | None = None
 
 
@@ -63,15 +63,11 @@ class _Loaded:
     """The same for all the batches of a block, one after the other."""
 
     sizes: tuple[int, ...]
-    y: Array
-    rest: Array
-    l2: Array
+    arrays: dict[str, Array]
     batches: list[_Batch]
     calls: list[list[Call]] = field(default_factory=list)
-    shares: Array = None
-    totals: Array = None
-    values: Array = None
-    value_calls: Sequence[Call] = field(default_factory=list)
+    losses: Array = None
+    loss_calls: Sequence[Call] = field(default_factory=list)
 
 
 class NetworkObjective(Objective):
@@ -207,7 +203,7 @@ class NetworkObjective(Objective):
         xs: Sequence[DenseRows | SparseRows] = self._x.batches(block)
         y = self._targets(block)
         # Blocks of the same sizes use the same buffers, and so the same views of them.
-        loaded = found if found is not None and found.y is y else self._prepare(block, y, xs)
+        loaded = found if found is not None and found.arrays["y"] is y else self._prepare(block, y, xs)
         self._prepared[key, block.sizes] = loaded
         for batch, x in zip(loaded.batches, xs, strict=True):
             if batch.x is not x:
@@ -221,12 +217,12 @@ class NetworkObjective(Objective):
         """Make the places for a block's results and cut them into batches."""
         b, n_models = self._b, self.n_models
         rest = b.empty((n_models, self._y.n_columns, block.n_rows), like=self._grad).mT
-        l2 = b.zeros((len(block.sizes), n_models), like=self._grad)
+        l2 = b.zeros((n_models, len(block.sizes)), like=self._grad)
         batches = []
         for i, (size, rows, x) in enumerate(zip(block.sizes, block.slices, xs, strict=True)):
-            arrays = {"y": y[:, rows, :], "rest": rest[:, rows, :], "l2": l2[i, :]}
+            arrays = {"y": y[:, rows, :], "rest": rest[:, rows, :], "l2": l2[:, i]}
             batches.append(_Batch(size, arrays, x))
-        return _Loaded(block.sizes, y, rest, l2, batches)
+        return _Loaded(block.sizes, {"y": y, "rest": rest, "l2": l2}, batches)
 
     def _weigh(self, loaded: _Loaded, weight: Array) -> None:
         """Give a block's samples weights, ``(K or 1, n_rows, 1)``: their shares in the batches."""
@@ -237,21 +233,22 @@ class NetworkObjective(Objective):
         totals = xp.concat([xp.sum(full, axis=2), xp.sum(last, axis=1, keepdims=True)], axis=1)
         # A batch whose weights are all zero has no loss and no gradient.
         totals = xp.where(totals > 0, totals, xp.ones_like(totals))
-        if loaded.shares is None:
-            loaded.shares = self._b.empty((*weight.shape[:2], 1), like=self._grad)
-            loaded.totals = self._b.empty(totals.shape, like=self._grad)
+        if "weight" not in loaded.arrays:
+            loaded.arrays["weight"] = self._b.empty((*weight.shape[:2], 1), like=self._grad)
+            loaded.arrays["weight_sum"] = self._b.empty(totals.shape, like=self._grad)
             start = 0
             for number, batch in enumerate(loaded.batches):
-                shares = loaded.shares[:, start : start + batch.n_rows, :]
+                shares = loaded.arrays["weight"][:, start : start + batch.n_rows, :]
                 start += batch.n_rows
                 batch.arrays |= {"weight": shares, "shares": shares.mT}
-                batch.arrays["weight_sum"] = loaded.totals[:, number : number + 1]
+                batch.arrays["weight_sum"] = loaded.arrays["weight_sum"][:, number : number + 1]
                 batch.is_weighted, batch.binding = True, None
-        loaded.shares[:, :n_rows, 0] = xp.reshape(
+        shares = loaded.arrays["weight"]
+        shares[:, :n_rows, 0] = xp.reshape(
             full / totals[:, :-1, None], (weight.shape[0], n_rows)
         )
-        loaded.shares[:, n_rows:, 0] = last / totals[:, -1:]
-        loaded.totals[...] = totals
+        shares[:, n_rows:, 0] = last / totals[:, -1:]
+        loaded.arrays["weight_sum"][...] = totals
 
     @cached_property
     def _any_case(self) -> Case:
@@ -370,44 +367,35 @@ class NetworkObjective(Objective):
             self._params[...] = params
         return self._params
 
-    def _values(self, place: _Batch | _Loaded, rest: Array, y: Array) -> Array:
-        """The loss of each sample, ``(K, n_rows)``, of what gradients have left."""
-        if not place.value_calls:
-            program = value_program(
-                self.network.loss, rest.shape, y.shape[0], self._grad.dtype, True
+    def _losses_of(self, place: _Batch | _Loaded, sizes: tuple[int, ...]) -> Array:
+        """The losses of batches, ``(n_batches, K)``, of what gradients have left."""
+        if not place.loss_calls:
+            rest, y, like = place.arrays["rest"], place.arrays["y"], self._grad
+            weights = 0 if self._weight is None else place.arrays["weight"].shape[0]
+            program = loss_program(
+                self.network.loss, rest.shape, sizes, y.shape[0], weights, like.dtype
             )
-            place.values = self._b.empty(rest.shape[:2], like=self._grad)
-            arrays = {"raw": rest, "y": y, "value": place.values}
-            place.value_calls = self._engine.bind(self._b, program, arrays, self._memory).calls()
-        for call in place.value_calls:
+            place.losses = self._b.empty((self.n_models, len(sizes)), like=like)
+            l2 = place.arrays["l2"]
+            l2 = l2 if l2.ndim == 2 else l2[:, None]
+            arrays = {"raw": rest, "y": y, "l2": l2, "losses": place.losses}
+            if weights:
+                arrays["shares"] = place.arrays["weight"]
+            else:
+                arrays["sizes"] = self._b.asarray(np.array([sizes]), dtype=like.dtype)
+            place.loss_calls = self._engine.bind(self._b, program, arrays, self._memory).calls()
+        for call in place.loss_calls:
             call()
-        return place.values
+        return self._b.xp.asarray(place.losses.mT, copy=True)
 
     def losses(self) -> Array:
         # `grad` has kept what is left of the losses, so those of all batches are computed at once.
-        xp, loaded = self._b.xp, self._loaded
-        values = self._values(loaded, loaded.rest, loaded.y)
-        weighted = self._weight is not None
-        if weighted:
-            values = values * loaded.shares[:, :, 0]
-        n_models, n_full, size = self.n_models, len(loaded.sizes) - 1, loaded.sizes[0]
-        full = xp.reshape(values[:, : n_full * size], (n_models, n_full, size))
-        last = xp.sum(values[:, n_full * size :], axis=1)
-        losses = xp.concat([xp.sum(full, axis=2).mT, last[None, :]])
-        if not weighted:
-            losses = losses / self._b.asarray(np.array(loaded.sizes), dtype=losses.dtype)[:, None]
-        return losses + 0.5 * loaded.l2
+        return self._losses_of(self._loaded, self._loaded.sizes)
 
     def value_and_grad(self, params: Array, batch: Any = None) -> tuple[Array, Array]:
         batch = self._everything() if batch is None else batch
-        grad, xp, arrays = self.grad(params, batch), self._b.xp, batch.arrays
-        values = self._values(batch, arrays["rest"], arrays["y"])
-        # As `losses` does it, to the last bit.
-        if not batch.is_weighted:
-            loss = xp.sum(values, axis=1) / batch.n_rows
-        else:
-            loss = xp.sum(values * arrays["shares"][:, 0, :], axis=1)
-        return loss + 0.5 * arrays["l2"], grad
+        grad = self.grad(params, batch)
+        return self._losses_of(batch, (batch.n_rows,))[0, :], grad
 
     def _everything(self) -> _Batch:
         return self.load(Block(slice(0, self.n_samples), (self.n_samples,)))[0]

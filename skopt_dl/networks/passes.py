@@ -219,31 +219,87 @@ def prediction_program(case: Case, hidden: bool = False) -> Program:
     return tracer.program()
 
 
+def value_program(loss: Any, shape: Sequence[int], y_models: int, dtype: Any) -> Program:
+    """The loss of each sample, ``value``, of ``raw`` outputs and targets ``y``."""
+    name = host_dtype(dtype).name
+    return _value_program(_LossCase(loss, form_of(loss), tuple(shape), y_models, name))
+
+
 @dataclass(frozen=True)
-class _ValueCase:
+class _LossCase:
+    """What a program of losses is made for; `shape` is that of the raw outputs."""
+
     loss: Any = field(hash=False, compare=False)
     key: Any
     shape: tuple[int, ...]
     y_models: int
     dtype: str
-    of_rest: bool
+    sizes: tuple[int, ...] = ()
+    weight_models: int = 0
 
-
-def value_program(
-    loss: Any, shape: Sequence[int], y_models: int, dtype: Any, of_rest: bool
-) -> Program:
-    """The loss of each sample, ``value``, of ``raw`` outputs and targets ``y``."""
-    name = host_dtype(dtype).name
-    return _value_program(_ValueCase(loss, form_of(loss), tuple(shape), y_models, name, of_rest))
+    def begin(self) -> tuple[Tracer, Symbol, Symbol]:
+        """A tracer, and the inputs."""
+        tracer = Tracer(self.dtype)
+        raw = tracer.given("raw", self.shape, order=OUTPUT_MAJOR)
+        return tracer, raw, tracer.given("y", (self.y_models, *self.shape[1:]), order=OUTPUT_MAJOR)
 
 
 @lru_cache(maxsize=256)
-def _value_program(case: _ValueCase) -> Program:
-    tracer, shape = Tracer(case.dtype), case.shape
-    raw = tracer.given("raw", shape, order=OUTPUT_MAJOR)
-    y = tracer.given("y", (case.y_models, *shape[1:]), order=OUTPUT_MAJOR)
-    function: Callable[..., Symbol] = case.loss.value_of_rest if case.of_rest else case.loss.value
-    tracer.assign(tracer.given("value", shape[:2]), function(tracer.xp, raw, y))
+def _value_program(case: _LossCase) -> Program:
+    tracer, raw, y = case.begin()
+    tracer.assign(tracer.given("value", case.shape[:2]), case.loss.value(tracer.xp, raw, y))
+    return tracer.program()
+
+
+def loss_program(
+    loss: Any,
+    shape: Sequence[int],
+    sizes: Sequence[int],
+    y_models: int,
+    weight_models: int,
+    dtype: Any,
+) -> Program:
+    """The losses of batches, of what gradients have left.
+
+    Inputs
+    ------
+    raw, y : array of shape (K or 1, n_rows, n_outputs)
+        What `gradient_program` has left as ``rest``, for all batches, and targets.
+    shares : array of shape (K or 1, n_rows, 1)
+        Each sample's share in its batch, where there are weights.
+    sizes : array of shape (1, n_batches)
+        Where there are none.
+    l2 : array of shape (K, n_batches)
+        Twice the penalties.
+    losses : array of shape (K, n_batches)
+        Written.
+    """
+    name = host_dtype(dtype).name
+    key = form_of(loss)
+    return _loss_program(
+        _LossCase(loss, key, tuple(shape), y_models, name, tuple(sizes), weight_models)
+    )
+
+
+@lru_cache(maxsize=256)
+def _loss_program(case: _LossCase) -> Program:
+    tracer, raw, y = case.begin()
+    xp, (n_models, n_rows, _) = tracer.xp, case.shape
+    n_batches, size, last = len(case.sizes), case.sizes[0], case.sizes[-1]
+    values = case.loss.value_of_rest(xp, raw, y)
+    if case.weight_models:
+        shares = tracer.given("shares", (case.weight_models, n_rows, 1))
+        values = values * xp.reshape(shares, (case.weight_models, n_rows))
+    # A batch's sum is the same alone and among others: always over the last of three axes.
+    sums = [xp.sum(xp.reshape(values[:, n_rows - last :], (n_models, 1, last)), axis=2)]
+    if n_batches > 1:
+        full = xp.reshape(values[:, : n_rows - last], (n_models, n_batches - 1, size))
+        sums.insert(0, xp.sum(full, axis=2))
+    losses = xp.concat(sums, axis=1) if n_batches > 1 else sums[0]
+    if not case.weight_models:
+        losses = losses / tracer.given("sizes", (1, n_batches))
+    penalties = 0.5 * tracer.given("l2", (n_models, n_batches))
+    tracer.assign(tracer.given("losses", (n_models, n_batches)), losses + penalties)
     return tracer.program()
 
 

@@ -64,7 +64,7 @@ def sample_losses(b: Backend, loss: Loss, raw: Array, y: Array) -> Array:
     raw : array of shape (K, n_samples, n_outputs)
     y : array of shape (K or 1, n_samples, n_outputs)
     """
-    program = value_program(loss, raw.shape, y.shape[0], raw.dtype, of_rest=False)
+    program = value_program(loss, raw.shape, y.shape[0], raw.dtype)
     values = b.empty(raw.shape[:2], like=raw)
     arrays = {"raw": raw, "y": y, "value": values}
     for call in engine_of(b).bind(b, program, arrays, Memory(b, raw)).calls():

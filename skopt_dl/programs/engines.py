@@ -58,15 +58,17 @@ class HostNumbers(HostWrites):
     ----------
     arrays : sequence of array of shape () or (K, 1)
     numbers : callable
-        Returns the next number, or column, for each of them.
+        ``numbers(n)`` returns a list for each of the next n steps: a number, or a column, for each
+        of the arrays.
     """
 
-    def __init__(self, arrays: Sequence[Array], numbers: Callable[[], Sequence[Any]]):
+    def __init__(self, arrays: Sequence[Array], numbers: Callable[[int], Sequence[Sequence[Any]]]):
         super().__init__(arrays, self._write)
         self.numbers = numbers
 
     def _write(self, *arrays: Array) -> None:
-        for array, value in zip(arrays, self.numbers(), strict=True):
+        (values,) = self.numbers(1)
+        for array, value in zip(arrays, values, strict=True):
             array[...] = value
 
 

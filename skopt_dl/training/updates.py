@@ -238,19 +238,22 @@ class UpdateGroup:
         self._places = [self.step.learning_rate] if self.rate_changes_per_step else []
         self._places += self._coefficients.values()
 
-    def _advance(self) -> list[Any]:
-        """Go on to the next step; returns its numbers."""
-        step, numbers = self.step, []
-        if self.rate_changes_per_step:
-            self._ask_for_rate()
-            numbers.append(self._rate)
-        step.number += 1
-        numbers += self._exact.coefficients(step.number, self._rate).values()
-        if self._on_device:
-            numbers = [n if isinstance(n, float) else self._to_device(n) for n in numbers]
-        if self._scalars:
-            numbers += [function(step.number) for function in self._scalars.values()]
-        return numbers
+    def _advance(self, n_steps: int) -> list[list[Any]]:
+        """Go on by some steps; returns the numbers of each."""
+        step, coefficients, steps = self.step, self._exact.coefficients, []
+        for _ in range(n_steps):
+            numbers = []
+            if self.rate_changes_per_step:
+                self._ask_for_rate()
+                numbers.append(self._rate)
+            step.number += 1
+            numbers += coefficients(step.number, self._rate).values()
+            if self._on_device:
+                numbers = [n if isinstance(n, float) else self._to_device(n) for n in numbers]
+            if self._scalars:
+                numbers += [function(step.number) for function in self._scalars.values()]
+            steps.append(numbers)
+        return steps
 
     def _write(self, array: Array, value: float | np.ndarray) -> None:
         array[...] = value if isinstance(value, float) else self._to_device(value)
@@ -283,7 +286,8 @@ class UpdateGroup:
             if self._calls is None:
                 self._prepare(loss)
         if self._calls is None:
-            for array, value in zip(self._places, self._advance(), strict=True):
+            (numbers,) = self._advance(1)
+            for array, value in zip(self._places, numbers, strict=True):
                 self._write(array, value)
             self.step.gradient = elsewhere
             self._call(grad[self._rows, :], loss)

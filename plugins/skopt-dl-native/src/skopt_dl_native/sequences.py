@@ -139,10 +139,8 @@ class _Stretch:
 
     def _write(self, first: int, n_tasks: int) -> int:
         """Write what comes before so many tasks; returns how much that is."""
-        for each, before in self._writes[first:]:
-            if before >= n_tasks:
-                break
-            each.write()
+        while first < len(self._writes) and self._writes[first][1] < n_tasks:
+            self._writes[first][0].write()
             first += 1
         for each in self._written:
             each.hand_over()
@@ -156,9 +154,9 @@ class _Written:
         self._call = call
         self._tables = [np.empty((n_times, *each.shape), each.dtype) for each in call.arrays]
         self._n_added = 0
-        # The next row, and numbers that are not in the tables yet.
-        self._row = 0
-        self._numbers: list[Sequence[Any]] = []
+        self._is_of_numbers = isinstance(call, HostNumbers)
+        # The next row, and how many are asked for that are not in the tables yet.
+        self._row = self._n_missing = 0
 
     def add(self) -> dict[int, int]:
         """One more time; returns where what was at an address is then."""
@@ -170,20 +168,20 @@ class _Written:
         }
 
     def write(self) -> None:
-        if isinstance(self._call, HostNumbers):
-            self._numbers.append(self._call.numbers())
+        if self._is_of_numbers:
+            self._n_missing += 1
         else:
             self._call.write(*(table[self._row] for table in self._tables))
             self._row += 1
 
     def hand_over(self) -> None:
         """Put numbers into the tables, all at once."""
-        if self._numbers:
-            stop = self._row + len(self._numbers)
-            for table, values in zip(self._tables, zip(*self._numbers, strict=True), strict=True):
+        if self._n_missing:
+            stop = self._row + self._n_missing
+            steps = self._call.numbers(self._n_missing)  # type: ignore[attr-defined]
+            for table, values in zip(self._tables, zip(*steps, strict=True), strict=True):
                 table[self._row : stop] = values
-            self._row = stop
-            self._numbers = []
+            self._row, self._n_missing = stop, 0
 
     def end(self) -> None:
         """Leave what was written last to others who read it, and begin anew."""
