@@ -356,9 +356,7 @@ class NetworkObjective(Objective):
             )
             place.values = self._b.empty(rest.shape[:2], like=self._grad)
             arrays = {"raw": rest, "y": y, "value": place.values}
-            place.value_calls = self._engine.bind(
-                self._b, program, arrays, self._memory
-            ).calls()
+            place.value_calls = self._engine.bind(self._b, program, arrays, self._memory).calls()
         for call in place.value_calls:
             call()
         return place.values

@@ -303,7 +303,9 @@ class Stack:
             total = self.b.sum_on(sizes * losses, total)
         finite = xp.all(xp.isfinite(with_statistics(objective, params)), axis=1)
         names = ("loss", "first_loss", "squared_norm", "finite")
-        figures = dict(zip(names, self.b.fetch(total, first, self.steps.squared_norm, finite), strict=True))
+        figures = dict(
+            zip(names, self.b.fetch(total, first, self.steps.squared_norm, finite), strict=True)
+        )
         figures["loss"] = figures["loss"] / self.batches.epoch_size
         return figures
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from skopt_dl.backends import Backend, backend_of
+from skopt_dl.backends import backend_of
 from skopt_dl.objectives import Objective
 from skopt_dl.programs import Memory, Program, Tracer, engine_of
 from skopt_dl.programs.values import host_dtype
@@ -112,9 +112,7 @@ class Steps:
         averaging = [] if self._averages is None else [self._averages.calls]
         return [*of_batches, self._clip_calls, *following, *averaging]  # type: ignore[list-item]
 
-    def _sequence(
-        self, batches: Sequence[Any], parts: list[list[Call]], is_first: bool
-    ) -> Call:
+    def _sequence(self, batches: Sequence[Any], parts: list[list[Call]], is_first: bool) -> Call:
         """All steps of a block as one call; the same one as long as nothing has changed."""
         key = id(batches), is_first
         known, sequence = self._known.get(key, ([], None))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from itertools import groupby
@@ -202,7 +201,9 @@ class NativeBinding:
 
     def calls(self, **arrays: Any) -> list[Call]:
         """The program as calls without arguments, for inputs that are given now."""
-        given = self._arrays | {name: arrays[name] for name in self.program.inputs if name in arrays}
+        given = self._arrays | {
+            name: arrays[name] for name in self.program.inputs if name in arrays
+        }
         found: dict[str, tuple[Any, Any]] = {}
         on_host = []
         for name, each in given.items():

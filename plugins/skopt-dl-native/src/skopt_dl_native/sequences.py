@@ -60,9 +60,8 @@ class _Stretch:
     def __init__(self, calls: Sequence[Call]):
         tasks = [call for call in calls if isinstance(call, NativeCall)]
         first = tasks[0]
-        self._n_models, self._scratch = first.n_models, max(
-            (each.scratch for each in tasks), key=lambda scratch: scratch.nbytes
-        )
+        self._n_models = first.n_models
+        self._scratch = max((each.scratch for each in tasks), key=lambda each: each.nbytes)
         # What addresses lead to, and what lies there.
         self._kept: list[Any] = [*tasks]
         self._tasks = np.zeros((len(tasks), 2), dtype=np.int64)
@@ -75,11 +74,11 @@ class _Stretch:
         number = 0
         for call in calls:
             if isinstance(call, HostWrites):
-                places = [np.empty_like(array) for array in call.arrays]
-                self._kept.append(places)
-                self._writes.append(HostWrites(places, call.write))
+                own = [np.empty_like(array) for array in call.arrays]
+                self._kept.append(own)
+                self._writes.append(HostWrites(own, call.write))
                 self._before.append(number)
-                for array, place in zip(call.arrays, places, strict=True):
+                for array, place in zip(call.arrays, own, strict=True):
                     moved[array.ctypes.data] = place.ctypes.data
                     last[array.ctypes.data] = array, place
             elif isinstance(call, NativeCall):
