@@ -3,7 +3,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PLUGINS := $(wildcard plugins/*)
+# The native engine is written in C: where there is no compiler, all is done without it.
+NATIVE := plugins/skopt-dl-native
+COMPILER := $(shell for each in $$CC cc gcc clang cl; do command -v $$each && break; done)
+PLUGINS := $(filter-out $(if $(COMPILER),,$(NATIVE)),$(wildcard plugins/*))
 # Packages come uncompiled: Python compiles what is imported, once, and not anew in each process.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -26,8 +29,10 @@ lint: $(VENV)/.installed
 	$(BIN)/python -m mypy
 
 # Plugins are installed as packages, never imported by path: reinstall them when they change.
-$(VENV)/.installed: pyproject.toml $(shell find plugins -name '*.py' -o -name '*.toml')
+$(VENV)/.installed: pyproject.toml $(shell find plugins -name '*.py' -o -name '*.toml' -o \
+		-name '*.[ch]' -o -name 'meson.build')
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-compile -e '.[dev]'
 	$(BIN)/python -m pip install --quiet --no-compile $(PLUGINS:%=./%)
+	@$(if $(COMPILER),,echo "There is no C compiler: the native engine was not built, NumPy trains.")
 	touch $@

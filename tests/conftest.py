@@ -27,6 +27,12 @@ def thread_pools():
     return ThreadpoolController()
 
 
+@pytest.fixture
+def numpy_engine(monkeypatch):
+    """For what is true of NumPy's engine only, whatever the other tests run on."""
+    monkeypatch.setenv("SKOPT_DL_ENGINE", "numpy")
+
+
 @pytest.fixture(autouse=True)
 def figures_are_closed():
     """Matplotlib keeps those that nobody closes, and warns where there are many."""

@@ -201,10 +201,10 @@ def _engine(name: str) -> Engine:
             found = find("engine", name)
         except ValueError as error:
             raise ValueError(f"{VARIABLE}={name}: {error}") from None
-        return found()  # type: ignore[no-any-return]
+        return found()
     for other in available("engine"):
         try:
-            return find("engine", other)()  # type: ignore[no-any-return]
+            return find("engine", other)()
         except ImportError as error:
             warnings.warn(
                 f"The engine {other!r} cannot be used, so NumPy trains, more slowly: {error} "

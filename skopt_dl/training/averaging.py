@@ -87,6 +87,7 @@ class Averages:
 def average_program(shape: tuple[int, int], dtype: str) -> Program:
     """Move ``value`` (K, n) towards ``array`` by a share, ``rate`` (K, 1)."""
     tracer = Tracer(dtype)
-    array, value = tracer.given("array", shape), tracer.given("value", shape)
+    array: Any = tracer.given("array", shape)
+    value: Any = tracer.given("value", shape)
     tracer.xp.add(value, (array - value) * tracer.given("rate", (shape[0], 1)), out=value)
     return tracer.program()

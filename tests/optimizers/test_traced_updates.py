@@ -105,7 +105,8 @@ def test_parts_of_an_update_have_the_bits_of_the_whole(name, by_code, request):
         )
 
 
-def test_a_large_update_is_cut_and_one_that_sums_over_a_model_is_not(in_parts, monkeypatch):
+@pytest.mark.usefixtures("in_parts", "numpy_engine")
+def test_a_large_update_is_cut_and_one_that_sums_over_a_model_is_not(monkeypatch):
     counts = []
 
     def counting(*arguments):

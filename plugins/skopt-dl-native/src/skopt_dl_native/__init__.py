@@ -4,6 +4,6 @@ from skopt_dl import hookimpl
 
 
 @hookimpl
-def skopt_dl_engines():
+def skopt_dl_engines() -> dict[str, str]:
     """Name the engine."""
     return {"native": "skopt_dl_native.engine:NativeEngine"}

@@ -50,6 +50,13 @@
 #pragma fp_contract(off)
 #endif
 
+/* The longest are left as calls by clang, and a loop with a call is no vector code. */
+#if defined(__clang__)
+#define INLINED static inline __attribute__((always_inline))
+#else
+#define INLINED static inline
+#endif
+
 /* ---- Bits ---------------------------------------------------------------------------------- */
 
 static inline uint32_t bits_f32(float x) {
@@ -572,22 +579,22 @@ static inline double power_or_special_f64(double x, double y, double power) {
     double sum = b < TWO_TO_52 ? b + TWO_TO_52 : b;
     double whole = b < TWO_TO_52 ? sum - TWO_TO_52 : b;
     uint64_t sign = (bits_f64(sum) << 63) & bits_f64(x);
-    sign = (whole == b) & (b < 9007199254740992.0) ? sign : 0;
+    sign = ((whole == b) & (b < 9007199254740992.0)) ? sign : 0;
     power = from_bits_f64(bits_f64(power) | sign);
-    power = (x < 0.0) & (x > -INFINITY) & (whole != b) ? NAN : power;
-    power = (a == 1.0) & (b == INFINITY) ? 1.0 : power;
-    return (x == 1.0) | (y == 0.0) ? 1.0 : power;
+    power = ((x < 0.0) & (x > -INFINITY) & (whole != b)) ? NAN : power;
+    power = ((a == 1.0) & (b == INFINITY)) ? 1.0 : power;
+    return ((x == 1.0) | (y == 0.0)) ? 1.0 : power;
 }
 
 /* In double precision: an error of 2^-53 counts up to 104 times, which is nothing in 24 bits. */
-static inline float pow_f32(float x, float y) {
+INLINED float pow_f32(float x, float y) {
     double product = y * log_f64(absolute_f64(x));
     product = product > 150.0 ? 150.0 : product;
     product = product < -150.0 ? -150.0 : product;
     return (float)power_or_special_f64(x, y, mild_exp_f64(product));
 }
 
-static inline double pow_f64(double x, double y) {
+INLINED double pow_f64(double x, double y) {
     double a = absolute_f64(x);
     parts_f64 parts = parts_of_f64(a);
     pair_f64 base_log = log_pair_f64(parts.k, parts.f);

@@ -23,7 +23,7 @@ FAR = 1 << 44
 MAX_AXES, MAX_REGISTERS = 8, 200
 
 
-class Unsupported(Exception):
+class Unsupported(Exception):  # noqa: N818 (nobody sees it)
     """An instruction that the interpreter has no words for; it is left to NumPy."""
 
 
@@ -499,16 +499,16 @@ def _unpatches(lowering: Lowering, instruction: Instruction, out: View) -> Itera
     yield _copy_step(out, 0.0)
     for p in range(patches.shape[high]):
         for q in range(patches.shape[wide]):
-            place, patch = (
-                _cut(_cut(each, high, p, 1), wide, q, 1) for each in (windows, patches)
-            )
+            place, patch = (_cut(_cut(each, high, p, 1), wide, q, 1) for each in (windows, patches))
             yield Step(w.FUNCTIONS["add"], out.dtype, place, [place, patch])
 
 
 def _reduction(lowering: Lowering, instruction: Instruction, out: View) -> Iterator[Other]:
     x = lowering.view(instruction.values[0])
     axes = [axis - 1 for axis in instruction.attributes["axes"]]
-    yield _reduce({"sum": w.SUM, "max": w.MAXIMUM, "min": w.MINIMUM}[instruction.op], out, x, x, axes)
+    yield _reduce(
+        {"sum": w.SUM, "max": w.MAXIMUM, "min": w.MINIMUM}[instruction.op], out, x, x, axes
+    )
 
 
 def _vecdot(lowering: Lowering, instruction: Instruction, out: View) -> Iterator[Other]:
@@ -622,7 +622,9 @@ def _table(lowering: Lowering, instruction: Instruction, out: View) -> Iterator[
     n_columns, size = rows.shape[-1], rows.dtype.itemsize
     axes = len(indices.shape)
     flat = _merge(indices.shape, [indices.strides, rows.strides[:axes]])
-    if len(flat[0]) > 1 or (n_columns > 1 and (rows.strides[-1], table.strides[-1]) != (size, size)):
+    if len(flat[0]) > 1 or (
+        n_columns > 1 and (rows.strides[-1], table.strides[-1]) != (size, size)
+    ):
         raise Unsupported("rows with gaps")
     n_rows = math.prod(indices.shape)
     index_stride, row_stride = (each[0] if each else 0 for each in flat[1])

@@ -19,6 +19,7 @@ static int words_of(PyObject *object, Py_buffer *view) {
 }
 
 static PyObject *use_blas(PyObject *module, PyObject *args) {
+    (void)module;
     PyObject *s, *d;
     if (!PyArg_ParseTuple(args, "OO:use_blas", &s, &d)) return NULL;
     void *sgemm = PyCapsule_GetPointer(s, PyCapsule_GetName(s));
@@ -30,6 +31,7 @@ static PyObject *use_blas(PyObject *module, PyObject *args) {
 }
 
 static PyObject *check(PyObject *module, PyObject *code) {
+    (void)module;
     Py_buffer view;
     if (words_of(code, &view) < 0) return NULL;
     const char *problem = check_code(view.buf, view.len / 8);
@@ -39,6 +41,7 @@ static PyObject *check(PyObject *module, PyObject *code) {
 }
 
 static PyObject *run(PyObject *module, PyObject *args) {
+    (void)module;
     PyObject *tasks_given, *scratch_given;
     long long first, last, first_model, last_model;
     Py_buffer tasks, scratch;

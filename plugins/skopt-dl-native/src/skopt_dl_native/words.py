@@ -17,12 +17,16 @@ SUM, MAXIMUM, MINIMUM, DOT = range(4)
 DTYPES = {np.dtype(name): i for i, name in enumerate(("float32", "float64", "bool", "int64"))}
 SIZES = (4, 8, 1, 8)
 
-_NAMES = """copy
-negative abs sign sqrt square reciprocal exp expm1 log log1p tanh erf floor relu
-isfinite logical_not
-add subtract multiply divide power maximum minimum
-greater greater_equal less less_equal equal not_equal logical_and logical_or
-relu_gradient where clip""".split()
+_NAMES = [
+    "copy",
+    "negative", "abs", "sign", "sqrt", "square", "reciprocal", "exp", "expm1", "log", "log1p",
+    "tanh", "erf", "floor", "relu",
+    "isfinite", "logical_not",
+    "add", "subtract", "multiply", "divide", "power", "maximum", "minimum",
+    "greater", "greater_equal", "less", "less_equal", "equal", "not_equal", "logical_and",
+    "logical_or",
+    "relu_gradient", "where", "clip",
+]  # fmt: skip
 FUNCTIONS = {name: number for number, name in enumerate(_NAMES)}
 COPY = FUNCTIONS["copy"]
 
@@ -37,7 +41,7 @@ _OF_NUMBERS = {
 def has_function(name: str, dtype: np.dtype[Any]) -> bool:
     """Whether the interpreter has a function for a dtype."""
     if name in _OF_BOOL:
-        return dtype == bool
+        return dtype.kind == "b"
     if name in _OF_ALL:
         return True
     return dtype.kind == "f" or (name in _OF_NUMBERS and dtype == np.int64)

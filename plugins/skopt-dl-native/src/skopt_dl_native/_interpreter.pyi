@@ -1,0 +1,21 @@
+from typing import Any
+
+import numpy as np
+
+SLOT_BYTES: int
+TILE_BYTES: int
+N_SLOTS: int
+# The vector instructions that were chosen for this processor.
+INSTRUCTIONS: str
+
+def use_blas(sgemm: Any, dgemm: Any, /) -> None: ...
+def check(code: np.ndarray, /) -> None: ...
+def run(
+    tasks: np.ndarray,
+    first: int,
+    last: int,
+    first_model: int,
+    last_model: int,
+    scratch: np.ndarray,
+    /,
+) -> None: ...
