@@ -6,7 +6,18 @@ import argparse
 import sys
 from importlib.util import find_spec
 
-WHAT = ("speed", "memory", "import", "features", "search", "journal", "lab", "vmap", "all")
+WHAT = (
+    "speed",
+    "memory",
+    "import",
+    "features",
+    "search",
+    "journal",
+    "lab",
+    "vmap",
+    "convolutions",
+    "all",
+)
 
 
 def main() -> int:
@@ -30,6 +41,7 @@ def main() -> int:
     args = parser.parse_args()
 
     from benchmarks import (
+        convolutions,
         features,
         imports,
         journal,
@@ -66,6 +78,8 @@ def main() -> int:
         ok &= lab.run(min(args.rounds, 3), args.save)
     if args.what == "vmap":
         ok &= vmap.run(min(args.rounds, 5), args.save)
+    if args.what == "convolutions":
+        ok &= convolutions.run(args.rounds, args.save)
     return 0 if ok else 1
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -196,12 +195,6 @@ class Backend:
     def quiet(self) -> AbstractContextManager[Any]:
         """Silence floating-point warnings: overflow is found, and reported, once an epoch."""
         return nullcontext()
-
-
-def cut_block(memory: Array, start: int, shape: tuple[int, ...], dtype: Any) -> Array:
-    """An array in a block of bytes, from the byte `start` on."""
-    n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
-    return memory[start : start + n_bytes].view(dtype).reshape(shape)
 
 
 def run_all(calls: Sequence[Callable[[], Any]]) -> None:

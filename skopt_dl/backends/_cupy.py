@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ import cupyx
 import numpy as np
 from cupyx.scipy.special import erf
 
-from skopt_dl.backends._base import Array, Backend, cut_block
+from skopt_dl.backends._base import Array, Backend
 
 
 class CuPyBackend(Backend):
@@ -56,7 +57,8 @@ class CuPyBackend(Backend):
         return cupy.empty(n_bytes, cupy.uint8)
 
     def cut(self, memory: Any, start: int, shape: tuple[int, ...], dtype: Any) -> Array:
-        return cut_block(memory, start, shape, dtype)
+        n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+        return memory[start : start + n_bytes].view(dtype).reshape(shape)
 
     def rectify_gradient(self, delta: Array, rectified: Array, out: Array) -> None:
         cupy.multiply(delta, rectified > 0, out=out)

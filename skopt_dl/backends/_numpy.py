@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from skopt_dl.backends._base import Array, Backend, cut_block, run_all
+from skopt_dl.backends._base import Array, Backend, run_all
 from skopt_dl.backends._tiles import Tiled, tiles
 
 # For floats of so many bytes: integers of their size, and the place of the sign.
@@ -127,7 +127,7 @@ class NumPyBackend(Backend):
         return block[start : start + n_bytes]
 
     def cut(self, memory: Any, start: int, shape: tuple[int, ...], dtype: Any) -> Array:
-        return cut_block(memory, start, shape, dtype)
+        return np.ndarray(shape, dtype, memory, start)
 
     def sum_on(self, terms: Array, total: Array | None) -> Array:
         # One after the other: reduce would add up one model's in pairs.

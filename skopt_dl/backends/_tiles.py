@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from contextvars import copy_context
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -21,6 +22,7 @@ MIN_SIZE = 4_000_000
 MIN_WIDTH = 192
 
 
+@lru_cache(maxsize=1024)
 def tiles(n_rows: int, n_inner: int, n_columns: int) -> list[tuple[slice, slice]]:
     """Cut a product, ``(n_rows, n_inner) @ (n_inner, n_columns)``, along its longer side.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -223,7 +223,6 @@ class NetworkObjective(Objective):
         batches = []
         for i, (size, rows, x) in enumerate(zip(block.sizes, block.slices, xs, strict=True)):
             arrays = {"y": y[:, rows, :], "rest": rest[:, rows, :], "l2": l2[i, :]}
-            arrays["shares"] = b.ones((1, 1, size), like=self._grad) / size
             batches.append(_Batch(size, arrays, x))
         return _Loaded(block.sizes, y, rest, l2, batches)
 
@@ -240,8 +239,9 @@ class NetworkObjective(Objective):
         xp.divide(weight, total, out=arrays["weight"])
         arrays["weight_sum"][...] = total[:, :, 0]
 
-    def _case(self, batch: _Batch) -> Case:
-        """What a program for this batch is made for."""
+    @cached_property
+    def _any_case(self) -> Case:
+        """What programs for batches are made for, but for what differs between these."""
         alpha = self.alpha
         penalty = ""
         if alpha.any():
@@ -249,14 +249,21 @@ class NetworkObjective(Objective):
         return case_of(
             self.network,
             self.n_models,
-            batch.n_rows,
+            self.n_samples,
             self._grad.dtype,
-            x_models=batch.x.n_models(self.n_models),
-            y_models=batch.arrays["y"].shape[0],
-            weight_models=batch.arrays["weight"].shape[0] if batch.is_weighted else 0,
             penalty=penalty,
             draws=self._draws.any(),
             window=self._window,
+        )
+
+    def _case(self, batch: _Batch) -> Case:
+        """What a program for this batch is made for."""
+        return replace(
+            self._any_case,
+            n_rows=batch.n_rows,
+            x_models=batch.x.n_models(self.n_models),
+            y_models=batch.arrays["y"].shape[0],
+            weight_models=batch.arrays["weight"].shape[0] if batch.is_weighted else 0,
         )
 
     def _bind(self, params: Array, batch: _Batch) -> None:
@@ -267,7 +274,9 @@ class NetworkObjective(Objective):
             if self.alpha.any():
                 arrays["alpha"] = self._alpha(batch)
             if not batch.is_weighted:
-                arrays["weight"] = self._b.scalar(1.0 / batch.n_rows, like=self._grad)
+                n_rows, like = batch.n_rows, self._grad
+                arrays["weight"] = self._b.scalar(1.0 / n_rows, like=like)
+                arrays["shares"] = self._b.ones((1, 1, n_rows), like=like) / n_rows
             binding = self._bindings[batch.n_rows] = Binding(
                 self._b,
                 gradient_program(self._case(batch)),

@@ -74,28 +74,41 @@ class Binding:
         self._b, self.program = b, program
         self.functions = functions or {}
         self._block = memory.reserve(program.n_bytes)
-        self._arrays: dict[Buffer, Any] = {}
         self._like, self.scratch = memory._like, memory.scratch
-        for name, array in arrays.items():
-            if name in program.inputs:
-                self._arrays[program.inputs[name]] = array
-        # Views of what is the same in every run, and of what `calls` was given.
-        self._found: dict[Value, Any] = {}
-        self._found_now: dict[Value, Any] = {}
+        self._arrays: dict[Buffer, Any] = {}
+        # Rows of samples, and memory for those that are in no array until they are written to it.
+        self.rows: dict[Buffer, Any] = {}
         self._dense: dict[Buffer, Any] = {}
         self._before: list[Call] = []
-        self._ones: dict[Any, Any] = {}
+        self._give(arrays)
         self._varying = {buffer for buffer in program.inputs.values() if buffer not in self._arrays}
+        # Views of what is the same in every run.
+        self._found: dict[Value, Any] = {}
+        self._ones: dict[Any, Any] = {}
         # What prepares an instruction whose inputs vary, and the calls of those that do not. None
         # refers to this object: its memory goes when the last reference to it does.
-        self._parts: list[Callable[[Binding], list[Call]] | list[Call]] = [
-            self._recipe(each) if self._varies(each) else self._prepare(each)
-            for each in program.instructions
-        ]
+        self._parts: list[Callable[[Binding], list[Call]] | list[Call]] = []
+        for instruction in program.instructions:
+            prepare = _PREPARE.get(instruction.op, _elementwise)
+            if self._varies(instruction):
+                self._parts.append(partial(prepare, instruction=instruction))
+            else:
+                self._parts.append(prepare(self, instruction))
+
+    def _give(self, arrays: Mapping[str, Any]) -> None:
+        inputs = self.program.inputs
+        for name, array in arrays.items():
+            if name in inputs:
+                buffer = inputs[name]
+                self.rows.pop(buffer, None)
+                if hasattr(array, "product"):
+                    self.rows[buffer] = array
+                    array = array.values
+                self._arrays[buffer] = array
 
     def _varies(self, instruction: Instruction) -> bool:
-        values = (instruction.out, *instruction.values)
-        return any(value.buffer in self._varying for value in values)
+        buffers = [value.buffer for value in instruction.values]
+        return not self._varying.isdisjoint([instruction.out.buffer, *buffers])
 
     def calls(self, **arrays: Any) -> list[Call]:
         """The program as calls without arguments, for inputs that are given now.
@@ -105,10 +118,8 @@ class Binding:
         **arrays
             By name; rows of samples may be `DenseRows` or `SparseRows`.
         """
-        inputs = self.program.inputs
-        self._arrays.update({inputs[name]: each for name, each in arrays.items() if name in inputs})
-        self._found_now.clear()
         self._before = []
+        self._give(arrays)
         calls: list[Call] = []
         for part in self._parts:
             calls += part if isinstance(part, list) else part(self)
@@ -118,30 +129,31 @@ class Binding:
         """The array, or the view of one, that an operand is."""
         if not isinstance(value, Value):
             return self._b.asarray(value, dtype=dtype or self._like.dtype)
-        buffer = value.buffer
-        found = self._found_now if buffer in self._varying else self._found
-        array = found.get(value)
+        array = self._found.get(value)
         if array is None:
-            if buffer not in self._arrays:
-                self._arrays[buffer] = self._own(buffer)
-            array = self._arrays[buffer]
-            if hasattr(array, "product"):
-                array = self._values(buffer, array)
-            array = found[value] = resolve(self._b.xp, value.steps, array)
+            buffer = value.buffer
+            array = self._arrays.get(buffer)
+            if array is None:
+                array = self._arrays[buffer] = self._make(buffer)
+            if value.steps:
+                array = resolve(self._b.xp, value.steps, array)
+            if buffer not in self._varying:
+                self._found[value] = array
         return array
 
-    def _values(self, buffer: Buffer, rows: Any) -> Array:
-        """Rows of samples as an array; they are written to one first where they are in none."""
-        if rows.values is not None:
-            return rows.values
+    def _make(self, buffer: Buffer) -> Array:
+        """The array of a buffer for which none is given."""
+        if buffer not in self.rows:
+            return self._own(buffer)
+        # Rows that are in no array: they are written to one before anything else is done.
         if buffer not in self._dense:
             self._dense[buffer] = self._b.empty(buffer.like.shape, like=self._like)
-        self._before.append(partial(rows.write, self._dense[buffer]))
+        self._before.append(partial(self.rows[buffer].write, self._dense[buffer]))
         return self._dense[buffer]
 
     def ones(self, shape: tuple[int, ...], like: Array) -> Array:
         """Ones, the same for all instructions that need as many."""
-        key = shape, str(like.dtype)
+        key = shape, like.dtype
         if key not in self._ones:
             self._ones[key] = self._b.ones(shape, like=like)
         return self._ones[key]
@@ -158,40 +170,19 @@ class Binding:
         array = self._b.cut(self._block, start, shape, dtype)
         return self._b.xp.permute_dims(array, tuple(np.argsort(order).tolist()))
 
-    def _prepare(self, instruction: Instruction) -> list[Call]:
-        """The calls that carry out an instruction."""
-        return self._recipe(instruction)(self)
-
-    def _recipe(self, instruction: Instruction) -> Callable[[Binding], list[Call]]:
-        """What prepares these calls, from the arrays that there are when it is called."""
-        special = _SPECIAL.get(instruction.op)
-        if special is not None:
-            return partial(special, instruction=instruction)
-        b, function, values = self._b, self._b.function(instruction.op), instruction.values
-        dtype = None
-        if len(values) < len(instruction.inputs):
-            # Numbers take the dtype of the arrays they meet.
-            kinds = [value.dtype for value in values if value.dtype.kind != "b"]
-            dtype = _dtype(b, np.result_type(*kinds)) if kinds else None
-        fixed = [
-            self.array(each, dtype)
-            if not isinstance(each, Value) or each.buffer not in self._varying
-            else None
-            for each in instruction.inputs
-        ]
-
-        def prepare(binding: Binding) -> list[Call]:
-            pairs = zip(fixed, instruction.inputs, strict=True)
-            inputs = [binding.array(each) if known is None else known for known, each in pairs]
-            return [b.prepare(function, *inputs, out=binding.array(instruction.out))]
-
-        return prepare
-
 
 @cache
 def _dtype(b: Backend, dtype: np.dtype[Any]) -> Any:
     """A NumPy dtype as this library's own."""
     return getattr(b.xp, "bool" if dtype.kind == "b" else dtype.name)
+
+
+def _elementwise(binding: Binding, instruction: Instruction) -> list[Call]:
+    b, inputs, number_dtype = binding._b, instruction.inputs, instruction.number_dtype
+    dtype = None if number_dtype is None else _dtype(b, number_dtype)
+    operands = [binding.array(each, dtype) for each in inputs]
+    function = b.function(instruction.op)
+    return [b.prepare(function, *operands, out=binding.array(instruction.out))]
 
 
 def _copy(binding: Binding, instruction: Instruction) -> list[Call]:
@@ -206,8 +197,8 @@ def _matmul(binding: Binding, instruction: Instruction) -> list[Call]:
     b, out = binding._b, binding.array(instruction.out)
     assert isinstance(first, Value)
     right = binding.array(second)
-    rows: Any = binding._arrays.get(first.buffer)
-    if hasattr(rows, "product"):
+    rows = binding.rows.get(first.buffer)
+    if rows is not None:
         if not first.steps:
             return [rows.product(right, out)]
         if first.steps == (("permute", (0, 2, 1)),):
@@ -339,7 +330,8 @@ def _opaque(binding: Binding, instruction: Instruction) -> list[Call]:
     return [call]
 
 
-_SPECIAL: dict[str, Callable[..., list[Call]]] = {
+# What prepares the calls of an instruction, from the arrays that there are when it runs.
+_PREPARE: dict[str, Callable[..., list[Call]]] = {
     "copy": _copy,
     "matmul": _matmul,
     "vecdot": _vecdot,

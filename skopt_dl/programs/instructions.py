@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -92,7 +93,7 @@ def dtypes(op: str, kinds: Sequence[Any]) -> tuple[np.dtype[Any], ...]:
     return getattr(np, op).resolve_dtypes((*given, None))
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False)
 class Instruction:
     """One operation on whole arrays.
 
@@ -187,10 +188,16 @@ class Instruction:
     inputs: tuple[Operand, ...]
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def values(self) -> list[Value]:
         """The arrays among its inputs."""
         return [each for each in self.inputs if isinstance(each, Value)]
+
+    @cached_property
+    def number_dtype(self) -> np.dtype[Any] | None:
+        """The dtype of numbers among its inputs: that of the arrays they meet."""
+        kinds = [each.dtype for each in self.values if each.dtype.kind != "b"]
+        return np.result_type(*kinds) if kinds and len(self.values) < len(self.inputs) else None
 
     @property
     def replaceable(self) -> list[Value]:

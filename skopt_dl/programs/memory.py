@@ -67,9 +67,10 @@ def _in_place(
         is_new = out.buffer.is_own and lives[out.buffer][0] == number
         if not is_new or not out.is_whole:
             continue
-        for value in instruction.replaceable:
+        replaceable = instruction.replaceable
+        for value in replaceable:
             buffer = value.buffer
-            same = [each for each in instruction.replaceable if each.buffer is buffer]
+            same = [each for each in replaceable if each.buffer is buffer]
             if (
                 buffer.is_own
                 and lives[buffer][1] == number

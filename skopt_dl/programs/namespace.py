@@ -175,9 +175,9 @@ class Namespace:
         x = self._tracer.symbol(x)
         shape = [shape] if isinstance(shape, int) else [int(n) for n in shape]
         if shape.count(-1) == 1:
-            rest = -int(np.prod(shape))
+            rest = -math.prod(shape)
             shape[shape.index(-1)] = x.size // rest if rest else 0
-        if int(np.prod(shape)) != x.size or min(shape, default=0) < 0:
+        if math.prod(shape) != x.size or min(shape, default=0) < 0:
             raise TracingError(f"it reshapes {x.shape} to {tuple(shape)}")
         return self._tracer.view(self._tracer.copy(x) if copy else x, "reshape", tuple(shape))
 

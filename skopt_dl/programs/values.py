@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,16 @@ def pattern(shape: Sequence[int], dtype: Any, order: Sequence[int] | None = None
     order : sequence of int, default=None
         Its axes from the outermost in memory to the innermost; None means as they are.
     """
-    dtype = np.dtype(dtype)
+    axes = range(len(shape)) if order is None else order
+    return _pattern(tuple(shape), np.dtype(dtype), tuple(axes))
+
+
+# Few of them are different, and NumPy takes some ten microseconds to make one.
+@lru_cache(maxsize=4096)
+def _pattern(shape: tuple[int, ...], dtype: np.dtype[Any], order: tuple[int, ...]) -> np.ndarray:
     strides = [0] * len(shape)
     size = dtype.itemsize
-    for axis in reversed(range(len(shape)) if order is None else order):
+    for axis in reversed(order):
         strides[axis] = size
         size *= max(1, shape[axis])
     return as_strided(np.empty((), dtype), shape, strides, writeable=False)
