@@ -239,8 +239,9 @@ def _check_places(cls: Any, args: tuple[Any, ...], known: Mapping[str, Any]) -> 
         return
     parameters = ", ".join(list(known)[1:])
     raise TypeError(
-        f"{cls.__name__} got {len(args)} arguments without a name, more than it takes. "
-        f"{'Its parameters are ' + parameters if parameters else 'It has no parameters'}."
+        f"{cls.__name__} takes at most {sum(kind in by_place for kind in kinds)} positional "
+        f"arguments; got {len(args)}. "
+        f"{'Name them: ' + parameters if parameters else 'It has no parameters'}."
     )
 
 

@@ -84,7 +84,7 @@ def learning_rate_range(
     if not isinstance(estimator, BaseNeuralNet):
         raise TypeError(
             "learning_rate_range needs an MLPClassifier, MLPRegressor, NeuralNetClassifier or "
-            "NeuralNetRegressor of skopt_dl, or a Pipeline that ends in one; got "
+            "NeuralNetRegressor or a Pipeline that ends in one, of skopt_dl; got "
             f"{_described(estimator)}."
         )
     rates = _checked(np.geomspace(1e-6, 10, 43) if learning_rates is None else learning_rates)

@@ -168,7 +168,12 @@ class BaseAnyNetwork(BaseNeuralNet):
         return f"network={self.network!r}"
 
     def _fitted(self, network: Network, weights: np.ndarray, dtype: Any) -> dict[str, Any]:
-        return {"network_": network, "params_": weights.astype(dtype), "_trained": None}
+        return {
+            "network_": network,
+            "params_": weights.astype(dtype),
+            "_shapes": _shapes_of(network),
+            "_trained": None,
+        }
 
     def _kind_of_weights(self, network: Network) -> str:
         return repr(network.key)
@@ -182,7 +187,8 @@ class BaseAnyNetwork(BaseNeuralNet):
         return self.network_
 
     def _pack(self, network: Network, dtype: Any) -> np.ndarray:
-        there, here = _tensors_of(self.network_), _tensors_of(network)
+        here = _shapes_of(network)
+        there = vars(self).get("_shapes", here)
         if there != here:
             differing = next(
                 name for name in {**there, **here} if there.get(name) != here.get(name)
@@ -221,7 +227,7 @@ def _reshaped(shape: Sequence[int], known: Sequence[int]) -> str:
     return ""
 
 
-def _tensors_of(network: Network) -> dict[str, tuple[int, ...]]:
+def _shapes_of(network: Network) -> dict[str, tuple[int, ...]]:
     """The shapes of all that a network learns and keeps, by name."""
     layouts = network.layout, network.statistics
     return {each.name: each.shape for layout in layouts for each in layout.specs}

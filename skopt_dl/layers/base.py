@@ -46,11 +46,14 @@ class Pass:
         Whether this is a step of a training, or a prediction.
     shares : array of shape (K or 1, 1, n_rows)
         While training, each sample's share in the batch: 1 in sum, or all zero.
+    where : str
+        What the layer is called in messages.
     """
 
     xp: Any
     training: bool
     shares: Array
+    where: str = ""
 
     def custom(self, forward: Any, backward: Any, *inputs: Array) -> Array:
         """Call `forward` with `inputs`, whose derivative `backward` knows.
@@ -186,6 +189,8 @@ def shape_out(layer: Layer, shape: Shape) -> Shape:
     except Exception as error:
         raise ValueError(f"{called} raised {type(error).__name__}: {error}") from error
     if not is_shape(found):
+        # A parameter may be the reason.
+        layer.check_params()
         raise ValueError(
             f"{called} must return the shape of one sample, a tuple of ints, all at least 1; got "
             f"{found!r}."

@@ -136,6 +136,7 @@ class Network:
                 for b, branch in enumerate(branches)
             ]
         where = f"{self.place_of(path)}: {type(layer).__name__}"
+        outer, run.where = run.where, where
         try:
             result = layer.forward(x, own, run)
         except (LayerError, MemoryError):
@@ -147,6 +148,8 @@ class Network:
                 "run.xp (not NumPy's own), operators, slices and reshape, without a branch on "
                 "values."
             ) from error
+        finally:
+            run.where = outer
         wanted = (x.shape[1], *shape_out(layer, tuple(x.shape[2:])))
         shape = getattr(result, "shape", None)
         if shape is None or tuple(shape[1:]) != wanted:
@@ -161,12 +164,10 @@ class Network:
     def place_of(self, path: Path) -> str:
         """What the layer at a path is called in messages: ``network[2][0]``."""
         where, layers = "network", self.layers
-        for place, b in zip(path[::2], (*path[1::2], None), strict=True):
-            where = f"{where}[{place}]"
-            if b is not None:
-                where = place_of_branch(where, layers[place], b)
-                layers = tuple(layers[place].branches[b])
-        return where
+        for place, b in zip(path[:-1:2], path[1::2], strict=True):
+            where = place_of_branch(f"{where}[{place}]", layers[place], b)
+            layers = tuple(layers[place].branches[b])
+        return f"{where}[{path[-1]}]"
 
     def _declared(
         self, path: Path, layer: Layer, shape: Shape
