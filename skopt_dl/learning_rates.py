@@ -83,7 +83,7 @@ def learning_rate_range(
         estimator = estimator[-1]
     if not isinstance(estimator, BaseNeuralNet):
         raise TypeError(
-            "learning_rate_range needs an MLPClassifier, MLPRegressor, NeuralNetClassifier or "
+            "learning_rate_range needs an MLPClassifier, MLPRegressor, NeuralNetClassifier, "
             "NeuralNetRegressor or a Pipeline that ends in one, of skopt_dl; got "
             f"{_described(estimator)}."
         )

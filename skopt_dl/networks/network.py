@@ -126,8 +126,8 @@ class Network:
         """Return what comes out of one layer, which may hold others."""
         own = SimpleNamespace()
         for places in self._places:
-            for (where, name), full in places.items():
-                if where == path:
+            for (owner, name), full in places.items():
+                if owner == path:
                     setattr(own, name, tensors[full])
         branches = layer.branches
         if branches:
@@ -174,7 +174,15 @@ class Network:
     ) -> tuple[Sequence[Parameter], Sequence[Parameter]]:
         """What a layer says that it learns, and that it keeps; checked."""
         where = f"{self.place_of(path)}: {type(layer).__name__}"
-        found = layer.tensors(shape), layer.statistics(shape)
+        try:
+            found = layer.tensors(shape), layer.statistics(shape)
+        except Exception as error:
+            # A parameter may be the reason.
+            layer.check_params()
+            raise LayerError(
+                f"{where}: what it learns for samples of shape {shape} cannot be asked, "
+                f"{type(error).__name__}: {error}"
+            ) from error
         for given, method in zip(found, ("tensors", "statistics"), strict=True):
             parts = given if isinstance(given, list | tuple) else [None]
             if not all(isinstance(each, Parameter) for each in parts):
