@@ -14,7 +14,7 @@ from skopt_dl._params import COUNT, Constraints
 from skopt_dl.estimators.base import BaseNeuralNet
 from skopt_dl.networks import Loss, Network
 from skopt_dl.networks.building import as_layer, build
-from skopt_dl.plugins import make
+from skopt_dl.plugins import find
 
 
 class BaseAnyNetwork(BaseNeuralNet):
@@ -73,8 +73,10 @@ class BaseAnyNetwork(BaseNeuralNet):
             if isinstance(given, list | tuple):
                 params["network"] = self._with_layers(given, mine)
             else:
-                if isinstance(given, str):
-                    params["network"] = make("network", given)
+                found = find("network", given) if isinstance(given, str) else None
+                # A function has no parameters.
+                if isinstance(found, type):
+                    params["network"] = found()
                 params |= mine
         return super().set_params(**params)
 
