@@ -130,10 +130,12 @@ ALSO_KNOWN_AS = {
     "cross_entropy": "log_loss",
     "dropout_rate": "dropout",
     "early_stopping_rounds": "n_iter_no_change",
+    "embedding_dim": "n_units",
     "epochs": "max_iter",
     "eps": "epsilon",
     "eta": "learning_rate",
     "eta0": "learning_rate",
+    "filters": "n_channels",
     "gpu": "cuda",
     "gradient_clip_val": "max_grad_norm",
     "he": "he_uniform",
@@ -141,6 +143,7 @@ ALSO_KNOWN_AS = {
     "hidden_units": "hidden_layer_sizes",
     "initializer": "init",
     "kernel_initializer": "init",
+    "kernel_size": "size",
     "l2": "alpha",
     "layers": "hidden_layer_sizes",
     "learning_rate_init": "learning_rate",
@@ -150,14 +153,24 @@ ALSO_KNOWN_AS = {
     "mse": "squared_error",
     "n_epochs": "max_iter",
     "nb_epoch": "max_iter",
+    "num_embeddings": "n_tokens",
     "num_epochs": "max_iter",
+    "num_heads": "n_heads",
+    "out_channels": "n_channels",
+    "out_features": "n_units",
+    "output_dim": "n_units",
+    "p": "rate",
     "patience": "n_iter_no_change",
+    "pool_size": "size",
     "reg_lambda": "alpha",
     "seed": "random_state",
     "sigmoid": "logistic",
     "solver": "optimizer",
+    "strides": "stride",
     "swish": "silu",
+    "units": "n_units",
     "validation_split": "validation_fraction",
+    "vocab_size": "n_tokens",
     "xavier": "glorot_uniform",
     "xavier_normal": "glorot_normal",
     "xavier_uniform": "glorot_uniform",
@@ -170,6 +183,9 @@ def did_you_mean(name: str, options: Iterable[str]) -> str:
     Names that other libraries use, and initials (``"lr"``), count as near; capitals do not matter.
     """
     options = list(options)
+    but_for_capitals = [option for option in options if option.lower() == name.lower()]
+    if but_for_capitals:
+        return f" Did you mean {but_for_capitals[0]!r}?"
     for written in (name, name.lower()):
         known_as = [o for o in options if o == ALSO_KNOWN_AS.get(written)]
         initials = [o for o in options if "".join(word[:1] for word in o.split("_")) == written]
@@ -202,7 +218,9 @@ class _KnowsItsKeywords:
     if not TYPE_CHECKING:
 
         def __new__(cls, *args, **kwargs):
-            known = _keywords(cls) if kwargs else None
+            known = _keywords(cls) if args or kwargs else None
+            if known is not None:
+                _check_places(cls, args, known)
             for name in kwargs:
                 if known is not None and name not in known:
                     raise TypeError(
@@ -210,6 +228,21 @@ class _KnowsItsKeywords:
                         f"{cls._suggestion(name, known)}"
                     )
             return super().__new__(cls)
+
+
+def _check_places(cls: Any, args: tuple[Any, ...], known: Mapping[str, Any]) -> None:
+    """See that there are not more arguments without a name than `cls` takes."""
+    kinds = [each.kind for each in list(known.values())[1:]]
+    by_place = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    takes_any = inspect.Parameter.VAR_POSITIONAL in kinds
+    if takes_any or len(args) <= sum(kind in by_place for kind in kinds):
+        return
+    parameters = ", ".join(list(known)[1:])
+    raise TypeError(
+        f"{cls.__name__} takes at most {sum(kind in by_place for kind in kinds)} positional "
+        f"arguments; got {len(args)}. "
+        f"{'Name them: ' + parameters if parameters else 'It has no parameters'}."
+    )
 
 
 def _objects_within(value: Any) -> list[Any]:
@@ -288,6 +321,11 @@ class Configurable(BaseEstimator, _KnowsItsKeywords):
             value = params.get(name, getattr(self, name))
             if nested and (isinstance(value, type) or not hasattr(value, "set_params")):
                 what = "a class" if isinstance(value, type) else f"{value!r}"
+                if isinstance(value, list | tuple):
+                    raise ValueError(
+                        f"{key} cannot be set: {name} of {type(self).__name__} is a list, {what}, "
+                        f"whose parts are not set one by one. Set {name} to another list."
+                    )
                 raise ValueError(
                     f"{key} cannot be set: {name} of {type(self).__name__} is {what}, which has "
                     f"no parameters. Set {name} to an object that has a parameter {rest!r}."

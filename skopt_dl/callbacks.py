@@ -1,6 +1,6 @@
 """Callbacks for ``model.set_callbacks(...)``, beside scikit-learn's own.
 
-They are scikit-learn callbacks, told of every epoch by `MLPClassifier` and `MLPRegressor`, alone
+They are scikit-learn callbacks, told of every epoch by the estimators of skopt_dl, alone
 or inside a pipeline or a search. ``sklearn.callback.ProgressBar`` and ``ScoringMonitor`` work in
 the same way.
 
@@ -30,7 +30,7 @@ from skopt_dl._params import (
 )
 from skopt_dl._printing import print_line
 from skopt_dl._warnings import warn_user
-from skopt_dl.estimators.mlp import BaseMLP
+from skopt_dl.estimators.base import BaseNeuralNet
 from skopt_dl.jobs import StackState
 from skopt_dl.training import HISTORY_COLUMNS
 
@@ -83,7 +83,7 @@ class EpochCallback(Configurable):
     def setup(self, estimator: Any, context: CallbackContext) -> None:
         """Begin a fit."""
         self.check_params()
-        if not isinstance(estimator, BaseMLP):
+        if not isinstance(estimator, BaseNeuralNet):
             name = type(self).__name__
             raise TypeError(
                 f"{name} watches the training of a network, and was set on a "

@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.base import clone
 
 from skopt_dl.displays import LearningRateRangeDisplay
-from skopt_dl.estimators.mlp import BaseMLP
+from skopt_dl.estimators.base import BaseNeuralNet
 from skopt_dl.estimators.preparing import prepare
 from skopt_dl.jobs import FitJob, train
 
@@ -40,7 +40,7 @@ def learning_rate_range(
 
     Parameters
     ----------
-    estimator : MLPClassifier, MLPRegressor, or Pipeline that ends in one
+    estimator : any estimator of skopt_dl, or Pipeline that ends in one
         Left as it is. If its optimizer has a schedule, constant rates take its place: a schedule's
         highest rate may be two or three times the suggestion.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
@@ -81,10 +81,11 @@ def learning_rate_range(
     if hasattr(estimator, "steps"):
         X = clone(estimator[:-1]).fit_transform(X, y) if len(estimator) > 1 else X
         estimator = estimator[-1]
-    if not isinstance(estimator, BaseMLP):
+    if not isinstance(estimator, BaseNeuralNet):
         raise TypeError(
-            "learning_rate_range needs an MLPClassifier, an MLPRegressor or a Pipeline that ends "
-            f"in one, of skopt_dl; got {_described(estimator)}."
+            "learning_rate_range needs an MLPClassifier, MLPRegressor, NeuralNetClassifier, "
+            "NeuralNetRegressor or a Pipeline that ends in one, of skopt_dl; got "
+            f"{_described(estimator)}."
         )
     rates = _checked(np.geomspace(1e-6, 10, 43) if learning_rates is None else learning_rates)
     if not isinstance(n_steps, numbers.Integral) or n_steps < 1:

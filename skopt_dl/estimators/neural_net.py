@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -12,14 +13,24 @@ from sklearn.utils.validation import check_is_fitted
 from skopt_dl._params import COUNT, Constraints
 from skopt_dl.estimators.base import BaseNeuralNet
 from skopt_dl.networks import Loss, Network
-from skopt_dl.networks.building import build, layer_named
-from skopt_dl.plugins import make
+from skopt_dl.networks.building import as_layer, build
+from skopt_dl.plugins import find
 
 
 class BaseAnyNetwork(BaseNeuralNet):
     """A network of layers; see `NeuralNetClassifier` and `NeuralNetRegressor`."""
 
     constraints: ClassVar[Constraints] = BaseNeuralNet.constraints
+    elsewhere: ClassVar = {
+        **BaseNeuralNet.elsewhere,
+        **dict.fromkeys(
+            ("hidden_layer_sizes", "hidden_layers", "layers", "activation"),
+            'network=[Dense(100), "relu"]',
+        ),
+        "batch_norm": 'a layer: network=[Dense(100), BatchNorm(), "relu"]',
+        "dropout": 'a layer: network=[Dense(100), "relu", Dropout(0.5)]',
+        "input_scaling": 'a layer: network=[InputScaling(), Dense(100), "relu"]',
+    }
     network: Any
     input_shape: Any
     _sample_shape: tuple[int, ...] | None
@@ -53,7 +64,7 @@ class BaseAnyNetwork(BaseNeuralNet):
 
         Raises
         ------
-        ValueError
+        ValueError, TypeError
             If there is no such layer or parameter; nothing is changed then.
         """
         mine = {key: params.pop(key) for key in list(params) if key.startswith("network__")}
@@ -62,8 +73,10 @@ class BaseAnyNetwork(BaseNeuralNet):
             if isinstance(given, list | tuple):
                 params["network"] = self._with_layers(given, mine)
             else:
-                if isinstance(given, str):
-                    params["network"] = make("network", given)
+                found = find("network", given) if isinstance(given, str) else None
+                # A function has no parameters.
+                if isinstance(found, type):
+                    params["network"] = found()
                 params |= mine
         return super().set_params(**params)
 
@@ -74,20 +87,24 @@ class BaseAnyNetwork(BaseNeuralNet):
         for key, value in sorted(params.items(), key=lambda item: item[0].count("__")):
             place, _, name = key.removeprefix("network__").partition("__")
             if not place.isdecimal() or int(place) >= len(layers):
-                raise ValueError(
-                    f"{key}: network of {type(self).__name__} is a list of {len(layers)} layers, "
-                    f"which are set as network__0 to network__{len(layers) - 1}, and their "
-                    "parameters as network__0__n_units and the like."
-                )
+                raise ValueError(f"{key}: {self._how_to_set(layers)}")
             i = int(place)
             if name:
-                layer = layers[i]
-                if isinstance(layer, str):
-                    layer = layer_named(layer, f"network[{i}]")
+                layer = as_layer(layers[i], f"network[{i}]")
                 layers[i] = clone(layer).set_params(**{name: value})
             else:
                 layers[i] = value
         return type(given)(layers)
+
+    def _how_to_set(self, layers: list[Any]) -> str:
+        """What there is to set in a list of layers."""
+        if not layers:
+            return f"network of {type(self).__name__} is an empty list. Set network first."
+        return (
+            f"network of {type(self).__name__} is a list of {len(layers)} layers, which are set as "
+            f"network__0 to network__{len(layers) - 1}, and their parameters as "
+            "network__0__n_units and the like."
+        )
 
     # Samples
 
@@ -109,13 +126,16 @@ class BaseAnyNetwork(BaseNeuralNet):
         if shape is None:
             X = np.asarray(X)
             shape = X.shape
-        known = self._shape() if reset else self._sample_shape
+        known = self._shape() if reset else self._sample_shape or (self.n_features_in_,)
         if len(shape) > 2:
-            if known is not None and tuple(shape[1:]) != known:
+            came = tuple(shape[1:])
+            if known is not None and came != known:
                 said = "input_shape is" if reset else "this model was fitted on samples of shape"
-                raise ValueError(f"X has samples of shape {tuple(shape[1:])}; {said} {known}.")
-            known = tuple(shape[1:])
-            X = X.reshape(shape[0], -1)
+                raise ValueError(
+                    f"X has samples of shape {came}; {said} {known}.{_reshaped(shape, known)}"
+                )
+            known = came
+            X = X.reshape(shape[0], math.prod(came))
         if reset:
             if known is not None and len(shape) == 2 and math.prod(known) != shape[1]:
                 raise ValueError(
@@ -136,7 +156,12 @@ class BaseAnyNetwork(BaseNeuralNet):
         self._shape()
 
     def _make_network(self, X: Any, n_outputs: int, loss: Loss) -> Network:
-        shape = self._sample_shape or (X.shape[1],)
+        shape, said = self._sample_shape or (X.shape[1],), self._shape()
+        if said not in (None, shape):
+            raise ValueError(
+                f"input_shape is {said}; this model was fitted on samples of shape {shape}. A warm "
+                "start and partial_fit go on with those: set input_shape back, or fit a clone."
+            )
         self.network_ = build(self.network, shape, n_outputs, loss)
         self.network_.check_samples(X)
         return self.network_
@@ -145,7 +170,12 @@ class BaseAnyNetwork(BaseNeuralNet):
         return f"network={self.network!r}"
 
     def _fitted(self, network: Network, weights: np.ndarray, dtype: Any) -> dict[str, Any]:
-        return {"network_": network, "params_": weights.astype(dtype), "_trained": None}
+        return {
+            "network_": network,
+            "params_": weights.astype(dtype),
+            "_shapes": _shapes_of(network),
+            "_trained": None,
+        }
 
     def _kind_of_weights(self, network: Network) -> str:
         return repr(network.key)
@@ -159,12 +189,17 @@ class BaseAnyNetwork(BaseNeuralNet):
         return self.network_
 
     def _pack(self, network: Network, dtype: Any) -> np.ndarray:
-        size = network.layout.size + network.statistics.size
-        if len(self.params_) != size:
+        here = _shapes_of(network)
+        there = vars(self).get("_shapes", here)
+        if there != here:
+            differing = next(
+                name for name in {**there, **here} if there.get(name) != here.get(name)
+            )
             raise ValueError(
-                f"The fitted weights are {len(self.params_):,} numbers; {self._describe_network()} "
-                f"and this data need {size:,}. A warm start and partial_fit need the layers, "
-                "features and targets of the first fit."
+                f"{self._describe_network()} and this data need other weights than the fitted: "
+                f"{differing} is of shape {here.get(differing)}, and was of shape "
+                f"{there.get(differing)}. A warm start and partial_fit need the layers, features "
+                "and targets of the first fit."
             )
         return self.params_.astype(dtype)
 
@@ -182,3 +217,19 @@ class BaseAnyNetwork(BaseNeuralNet):
         layout = self.network_.layout
         tensors = layout.tensors(self.params_[None, : layout.size])
         return {tensor.name: tensor.array[0] for tensor in tensors}
+
+
+def _reshaped(shape: Sequence[int], known: Sequence[int]) -> str:
+    """What to write where `X` has the numbers that it should have, in another shape."""
+    if tuple(shape) == tuple(known):
+        return " For one sample, write X[None]."
+    if math.prod(shape[1:]) == math.prod(known):
+        sizes = ", ".join(map(str, known))
+        return f" If these are their numbers, write X.reshape(-1, {sizes})."
+    return ""
+
+
+def _shapes_of(network: Network) -> dict[str, tuple[int, ...]]:
+    """The shapes of all that a network learns and keeps, by name."""
+    layouts = network.layout, network.statistics
+    return {each.name: each.shape for layout in layouts for each in layout.specs}

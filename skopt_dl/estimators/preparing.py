@@ -118,7 +118,7 @@ def prepare(
             resume = {"progress": {"step": 0, "n_samples_seen": model.t_}}
     samples = _Samples(X, labels, y, sample_weight, model._weigh(labels, sample_weight, X.dtype))
     if any(each is not None for each in held_out) or not model.early_stopping:
-        rows, validation = None, _given_validation(model, samples, held_out, form, scorer)
+        rows, validation = None, _given_validation(model, samples, held_out, network, scorer)
     else:
         rows, validation = _split_off_validation(model, samples, scorer, random_state)
     if validation is None and model.scoring is not None and not incremental:
@@ -133,7 +133,8 @@ def prepare(
     if network.statistics.size and batch_size < 2:
         raise ValueError(
             "Batch normalisation needs batches of at least two samples to normalise over; got "
-            f"batch_size={model.batch_size!r} and {len(y)} samples."
+            f"batch_size={model.batch_size!r} and {len(y)} samples. Make batches larger; LayerNorm "
+            "needs one sample only."
         )
     return model, FitJob(
         network=network,
@@ -194,10 +195,12 @@ def _check_components(model: Any, optimizer: Any, loss: Loss) -> None:
 
 def _check_network(model: Any, network: Network, optimizer: Any) -> None:
     if network.is_random and optimizer.full_batch:
+        pairs = zip(network.drawing, network.per_model, strict=True)
+        layer = next(layer for layer, rate in pairs if layer.draws(rate))
+        culprit = f"dropout={model.dropout!r}" if hasattr(model, "dropout") else repr(layer)
         raise ValueError(
-            f"dropout={getattr(model, 'dropout', 'a layer')!r} makes the loss random, which "
-            f"{optimizer!r} cannot minimise. Set dropout=0, or take an optimizer that works on "
-            "mini-batches."
+            f"{culprit} makes the loss random, which {optimizer!r} cannot minimise. Do without, or "
+            "take an optimizer that works on mini-batches."
         )
 
 
@@ -223,7 +226,7 @@ def _batch_size(model: Any, n_samples: int, incremental: bool) -> int:
 
 
 def _given_validation(
-    model: Any, samples: _Samples, held_out: tuple[Any, Any], form: Loss, scorer: Any
+    model: Any, samples: _Samples, held_out: tuple[Any, Any], network: Network, scorer: Any
 ) -> ValidationSet | None:
     """What the user gave to validate on; None where that is nothing."""
     X_val, y_val = held_out
@@ -238,7 +241,8 @@ def _given_validation(
         y = model._encode_targets(labels, X.dtype)
         if y.shape[1] != n_outputs:
             raise ValueError(f"y_val has {y.shape[1]} targets, y {n_outputs}.")
-        form.check_targets(y)
+        network.loss.check_targets(y)
+        network.check_samples(X)
     except ValueError as error:
         raise ValueError(f"X_val and y_val do not fit X and y: {error}") from error
     weights = model._weigh(labels, None, X.dtype)

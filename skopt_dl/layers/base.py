@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from skopt_dl._params import Configurable
+from skopt_dl._params import COUNT, Configurable
 
 Array = Any
 Shape = tuple[int, ...]
+# What to write for the size of what comes in, which other libraries ask for.
+FOLLOWS = "left out: it follows from what comes in"
 
 
 class Parameter(NamedTuple):
@@ -44,11 +46,14 @@ class Pass:
         Whether this is a step of a training, or a prediction.
     shares : array of shape (K or 1, 1, n_rows)
         While training, each sample's share in the batch: 1 in sum, or all zero.
+    where : str
+        What the layer is called in messages.
     """
 
     xp: Any
     training: bool
     shares: Array
+    where: str = ""
 
     def custom(self, forward: Any, backward: Any, *inputs: Array) -> Array:
         """Call `forward` with `inputs`, whose derivative `backward` knows.
@@ -136,17 +141,25 @@ class Layer(Configurable):
         raise NotImplementedError(f"{type(self).__name__} does not implement forward.")
 
     def check_samples(self, x: Any) -> None:
-        """Look at the samples, where this is a network's first layer.
+        """Look at the samples that come in.
 
         Parameters
         ----------
-        x : ndarray or SciPy sparse matrix of shape (n_samples, n)
+        x : ndarray or SciPy sparse matrix of shape (n_samples, n), or None
+            None where it is not the samples that come in, but what other layers have computed.
 
         Raises
         ------
         ValueError
             If they are such that the layer cannot mean anything by them.
         """
+
+    def selected(self, x: Any) -> Any:
+        """Of samples, ``(n_samples, n)``, those numbers that come out as they are.
+
+        None where others come out: then no `Embedding` can follow.
+        """
+        return None
 
     def flops(self, shape: Shape) -> float:
         """Floating-point operations of the products, for one sample."""
@@ -156,5 +169,35 @@ class Layer(Configurable):
 def shape_after(layers: Sequence[Layer], shape: Shape) -> Shape:
     """The shape of samples after some layers, one after the other."""
     for layer in layers:
-        shape = layer.output_shape(shape)
+        shape = shape_out(layer, shape)
     return shape
+
+
+def shape_out(layer: Layer, shape: Shape) -> Shape:
+    """The shape of samples after a layer.
+
+    Raises
+    ------
+    ValueError
+        If samples of this shape cannot go in, or the layer does not return a shape.
+    """
+    called = f"{type(layer).__name__}.output_shape({tuple(shape)})"
+    try:
+        found: Any = layer.output_shape(shape)
+    except ValueError:
+        raise
+    except Exception as error:
+        raise ValueError(f"{called} raised {type(error).__name__}: {error}") from error
+    if not is_shape(found):
+        # A parameter may be the reason.
+        layer.check_params()
+        raise ValueError(
+            f"{called} must return the shape of one sample, a tuple of ints, all at least 1; got "
+            f"{found!r}."
+        )
+    return tuple(found)
+
+
+def is_shape(value: Any) -> bool:
+    """Whether something is a sequence of sizes."""
+    return isinstance(value, list | tuple) and bool(value) and all(map(COUNT.accepts, value))

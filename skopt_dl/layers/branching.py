@@ -33,6 +33,14 @@ class Residual(Layer):
     def __init__(self, layers: Sequence[Any]):
         self.layers = layers
 
+    def check_params(self) -> None:
+        super().check_params()
+        if not self.layers:
+            raise ValueError(
+                f"layers of {type(self).__name__} must be a list of at least one layer, whose "
+                f"result is added to the input; got {self.layers!r}."
+            )
+
     @property
     def branches(self) -> Sequence[Sequence[Layer]]:
         return (self.layers,)

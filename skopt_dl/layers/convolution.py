@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from skopt_dl._params import BOOLEAN, COUNT, POSITIVE, InstanceOf
-from skopt_dl.layers.base import Array, Parameter, Pass, Shape
+from skopt_dl.layers.base import FOLLOWS, Array, Parameter, Pass, Shape
 from skopt_dl.layers.windows import Sliding, Windows
 from skopt_dl.programs import Geometry
 
@@ -55,6 +55,10 @@ class Conv2d(Sliding):
         "groups": COUNT,
         "bias": BOOLEAN,
         "gain": (POSITIVE, InstanceOf(type(None), "None")),
+    }
+    elsewhere = {
+        "activation": 'a layer of its own: [Conv2d(16, 3), "relu"]',
+        **dict.fromkeys(("in_channels", "input_shape"), FOLLOWS),
     }
 
     def __init__(

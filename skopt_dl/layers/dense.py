@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from skopt_dl._params import BOOLEAN, COUNT, POSITIVE, InstanceOf
-from skopt_dl.layers.base import Array, Layer, Parameter, Pass, Shape
+from skopt_dl.layers.base import FOLLOWS, Array, Layer, Parameter, Pass, Shape
 
 
 class Dense(Layer):
@@ -26,6 +26,10 @@ class Dense(Layer):
         "n_units": COUNT,
         "bias": BOOLEAN,
         "gain": (POSITIVE, InstanceOf(type(None), "None")),
+    }
+    elsewhere = {
+        "activation": 'a layer of its own: [Dense(64), "relu"]',
+        **dict.fromkeys(("in_features", "input_dim", "input_shape"), FOLLOWS),
     }
 
     def __init__(self, n_units: int, bias: bool = True, gain: float | None = None):
@@ -59,6 +63,9 @@ class Flatten(Layer):
 
     def output_shape(self, shape: Shape) -> Shape:
         return (math.prod(shape),)
+
+    def selected(self, x: Any) -> Any:
+        return x
 
     def forward(self, x: Array, tensors: Any, run: Pass) -> Array:
         return run.xp.reshape(x, (*x.shape[:2], math.prod(x.shape[2:])))

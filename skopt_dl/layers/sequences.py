@@ -50,6 +50,12 @@ class Embedding(Layer):
         return (*shape, self.n_units)
 
     def check_samples(self, x: Any) -> None:
+        if x is None:
+            raise ValueError(
+                "Embedding takes numbers of tokens; here what other layers have computed comes in. "
+                "Put it first: before it, there may be Flatten() and layers that say what they "
+                "select."
+            )
         values = np.asarray(getattr(x, "data", x) if hasattr(x, "nnz") else x)
         wrong = ~((values >= 0) & (values < self.n_tokens) & (values == np.floor(values)))
         if wrong.any():

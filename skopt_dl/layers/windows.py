@@ -110,7 +110,7 @@ class Sliding(Layer):
                 raise ValueError(
                     f"{type(self).__name__} has windows of size {size}, which do not fit into "
                     f"images of height and width {shape[:2]}{around}. Use a smaller size, or "
-                    "padding='same'."
+                    "padding='same'; channels come last, (height, width, channels)."
                 )
             number = tuple((n - k) // s + 1 for n, k, s in zip(padded, size, stride, strict=True))
         return Windows(size, stride, number, padding)  # type: ignore[arg-type]
@@ -123,6 +123,13 @@ def _pair(sides: Any) -> tuple[int, int]:
 
 def check_images(layer: Layer, shape: Shape) -> None:
     """Raise ``ValueError`` for samples of a shape that images do not have."""
+    if len(shape) == 2:
+        one = (*shape, 1)
+        raise ValueError(
+            f"{type(layer).__name__} takes images, (height, width, channels); here samples of "
+            f"shape {tuple(shape)} come in. Images of one channel are X[..., None], or X with "
+            f"input_shape={one}; sequences are images of height 1."
+        )
     if len(shape) != 3:
         raise ValueError(
             f"{type(layer).__name__} takes images, (height, width, channels); here samples of "

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from skopt_dl.layers import Activation, Dense, Layer
-from skopt_dl.layers.base import Shape
+from skopt_dl.layers.base import Shape, shape_out
 from skopt_dl.networks.losses import Loss
-from skopt_dl.networks.network import Network
-from skopt_dl.plugins import MissingPluginError, find, find_among
+from skopt_dl.networks.network import Network, place_of_branch
+from skopt_dl.plugins import MissingPluginError, available, find, find_among
 
 
 def build(spec: Any, input_shape: Shape, n_outputs: int, loss: Loss) -> Network:
@@ -78,6 +78,7 @@ def _after(layers: Sequence[Layer]) -> str:
 
 def _fitting(network: Network, input_shape: Shape, n_outputs: int, loss: Loss) -> Network:
     """A network that was given as such, with this loss."""
+    _resolved(network.layers, "network.layers")
     needed = {"input_shape": input_shape, "n_outputs": n_outputs}
     for name, value in needed.items():
         if getattr(network, name) != value:
@@ -93,19 +94,31 @@ def _called(spec: Any, input_shape: Shape, n_outputs: int) -> tuple[list[Any], s
     function: Callable[..., Any] = spec
     place = f"network={spec!r}"
     if isinstance(spec, str):
+        if spec in {*available("layer"), *available("activation")} - {*available("network")}:
+            raise ValueError(f"{place} is one layer; a list of layers is network=[{spec!r}].")
         found: Any = find("network", spec)
         function = found() if isinstance(found, type) else found
     elif inspect.isfunction(spec):
         place = f"network={spec.__name__}"
     if isinstance(function, type) or not callable(function):
-        hint = f" Write {function.__name__}()." if isinstance(function, type) else ""
+        hint = ""
+        if isinstance(spec, Layer) or (isinstance(spec, type) and issubclass(spec, Layer)):
+            hint = f" Write [{_call_of(spec) if isinstance(spec, type) else repr(spec)}]."
+        elif isinstance(spec, type):
+            hint = f" Write {_call_of(spec)}."
         raise TypeError(
             "network must be a list of layers and names of layers, the name of a network, a "
             f"function (input_shape, n_outputs) -> layers, or a Network; got {spec!r}.{hint}"
         )
     if hasattr(function, "check_params"):
         function.check_params()
-    layers = function(input_shape, n_outputs)
+    try:
+        layers = function(input_shape, n_outputs)
+    except Exception as error:
+        raise ValueError(
+            f"{place} is called with input_shape={input_shape} and n_outputs={n_outputs}, and must "
+            f"return layers; it raised {type(error).__name__}: {error}"
+        ) from error
     if not isinstance(layers, list | tuple) or not layers:
         raise TypeError(f"{place} must return a list of layers; it returned {layers!r}.")
     return list(layers), place
@@ -116,14 +129,14 @@ def _resolved(layers: Sequence[Any], place: str) -> list[Layer]:
     found = []
     for i, each in enumerate(layers):
         where = f"{place}[{i}]"
-        layer = layer_named(each, where) if isinstance(each, str) else each
-        if not isinstance(layer, Layer):
-            hint = ""
-            if isinstance(each, type) and issubclass(each, Layer):
-                hint = f" Write {_call_of(each)}."
-            elif isinstance(each, list | tuple):
-                hint = " Branches belong into Residual([...]) or Parallel([[...], [...]])."
-            raise TypeError(f"{where} must be a layer or the name of one; got {each!r}.{hint}")
+        layer = as_layer(each, where)
+        try:
+            layer.get_params(deep=False)
+        except (AttributeError, RuntimeError) as error:
+            raise TypeError(
+                f"{where}: {type(layer).__name__}.__init__ must store each of its arguments under "
+                f"its name, self.n = n, without *args. {error}"
+            ) from error
         try:
             layer.check_params()
         except ValueError as error:
@@ -131,7 +144,7 @@ def _resolved(layers: Sequence[Any], place: str) -> list[Layer]:
         branches = layer.branches
         if branches:
             resolved = [
-                _with_gains(_resolved(branch, _branch(where, layer, b)))
+                _with_gains(_resolved(branch, place_of_branch(where, layer, b)))
                 for b, branch in enumerate(branches)
             ]
             layer = layer.with_branches(resolved)
@@ -139,7 +152,31 @@ def _resolved(layers: Sequence[Any], place: str) -> list[Layer]:
     return found
 
 
-def layer_named(name: str, where: str) -> Layer:
+def as_layer(value: Any, where: str) -> Layer:
+    """The layer that stands at a place of a list, by its name or as it is.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there is none; `where` is in the message.
+    """
+    if isinstance(value, str):
+        return _layer_named(value, where)
+    if isinstance(value, Layer):
+        return value
+    hint = ""
+    if isinstance(value, type) and issubclass(value, Layer):
+        hint = f" Write {_call_of(value)}."
+    elif isinstance(value, list | tuple):
+        hint = " Branches belong into Residual([...]) or Parallel([[...], [...]])."
+    raise TypeError(f"{where} must be a layer or the name of one; got {value!r}.{hint}")
+
+
+def _layer_named(name: str, where: str) -> Layer:
+    if name in available("network"):
+        raise ValueError(
+            f"{where}: {name!r} is the name of a whole network. Write network={name!r}."
+        )
     try:
         cls = find_among(("activation", "layer"), name)
     except (ValueError, MissingPluginError) as error:
@@ -156,11 +193,6 @@ def _call_of(cls: type[Any]) -> str:
     """How an object of a class is made: its required arguments."""
     parameters = inspect.signature(cls).parameters.values()
     return f"{cls.__name__}({', '.join(p.name for p in parameters if p.default is p.empty)})"
-
-
-def _branch(where: str, layer: Layer, b: int) -> str:
-    """What a branch of a layer is called in messages."""
-    return where if len(layer.branches) == 1 else f"{where}[{b}]"
 
 
 def _with_gains(layers: Sequence[Layer]) -> list[Layer]:
@@ -191,9 +223,9 @@ def _check_shapes(layers: Sequence[Layer], shape: Shape, place: str) -> Shape:
     for i, layer in enumerate(layers):
         where = f"{place}[{i}]"
         for b, branch in enumerate(layer.branches):
-            _check_shapes(branch, shape, _branch(where, layer, b))
+            _check_shapes(branch, shape, place_of_branch(where, layer, b))
         try:
-            shape = layer.output_shape(shape)
+            shape = shape_out(layer, shape)
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from error
     return shape

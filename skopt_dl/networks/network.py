@@ -9,15 +9,22 @@ from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+from skopt_dl._params import did_you_mean
 from skopt_dl.layers import Activation, BatchNorm, Dense, Dropout, InputScaling, Layer, Pass
-from skopt_dl.layers.base import Parameter, Shape, shape_after
+from skopt_dl.layers.base import Parameter, Shape, is_shape, shape_after, shape_out
 from skopt_dl.networks.losses import Loss
 from skopt_dl.objectives import Layout
 
 Array = Any
+# Places of layers and numbers of branches in turn.
+Path = tuple[int, ...]
 
 # The order of tensors in the buffer: what the L2 penalty applies to is then one slice of it.
 _ORDER = ("weight", "bias", "norm")
+
+
+class LayerError(ValueError):
+    """A layer does not keep what `Layer` asks of it; the message names it, and what it did."""
 
 
 class Network:
@@ -26,10 +33,15 @@ class Network:
     Parameters
     ----------
     layers : sequence of Layer
-        Some may hold others: branches.
+        Some may hold others: branches. Names of layers are for the lists that estimators take.
     input_shape : tuple of int
         Of one sample.
     loss : Loss
+
+    Raises
+    ------
+    ValueError, TypeError
+        If something is no layer, layers do not fit each other, or one is not as it should be.
 
     Attributes
     ----------
@@ -47,10 +59,20 @@ class Network:
     """
 
     def __init__(self, layers: Sequence[Layer], input_shape: Shape, loss: Loss):
+        if not isinstance(layers, list | tuple):
+            raise TypeError(f"layers of a Network must be a list of layers; got {layers!r}.")
+        if not is_shape(input_shape):
+            raise ValueError(
+                "input_shape of a Network must be the shape of one sample, such as (8, 8, 1); got "
+                f"{input_shape!r}."
+            )
         self.layers, self.input_shape, self.loss = tuple(layers), tuple(input_shape), loss
         found = list(_walk(self.layers, self.input_shape, ()))
-        parameters = [(path, each) for path, layer, shape in found for each in layer.tensors(shape)]
-        kept = [(path, each) for path, layer, shape in found for each in layer.statistics(shape)]
+        parameters, kept = [], []
+        for path, layer, shape in found:
+            tensors, statistics = self._declared(path, layer, shape)
+            parameters += [(path, each) for each in tensors]
+            kept += [(path, each) for each in statistics]
         self._places = _number(parameters), _number(kept)
         ordered = sorted(parameters, key=lambda pair: _ORDER.index(pair[1].role))
         weights = [each for _, each in ordered if each.role == "weight"]
@@ -104,8 +126,8 @@ class Network:
         """Return what comes out of one layer, which may hold others."""
         own = SimpleNamespace()
         for places in self._places:
-            for (where, name), full in places.items():
-                if where == path:
+            for (owner, name), full in places.items():
+                if owner == path:
                     setattr(own, name, tensors[full])
         branches = layer.branches
         if branches:
@@ -113,7 +135,77 @@ class Network:
                 lambda x, branch=branch, b=b: self._branch((*path, b), branch, x, tensors, run)
                 for b, branch in enumerate(branches)
             ]
-        return layer.forward(x, own, run)
+        where = f"{self.place_of(path)}: {type(layer).__name__}"
+        outer, run.where = run.where, where
+        try:
+            result = layer.forward(x, own, run)
+        except (LayerError, MemoryError):
+            raise
+        except Exception as error:
+            raise LayerError(
+                f"{where} cannot be recorded with an x of shape {tuple(x.shape)}; it raises "
+                f"{type(error).__name__}: {error}. A forward pass is array code: functions of "
+                "run.xp (not NumPy's own), operators, slices and reshape, without a branch on "
+                "values."
+            ) from error
+        finally:
+            run.where = outer
+        wanted = (x.shape[1], *shape_out(layer, tuple(x.shape[2:])))
+        shape = getattr(result, "shape", None)
+        if shape is None or tuple(shape[1:]) != wanted:
+            came = f"{result!r}" if shape is None else f"an array of shape {tuple(shape)}"
+            raise LayerError(
+                f"{where} returns {came} for an x of shape {tuple(x.shape)}; output_shape says "
+                f"{(x.shape[0], *wanted)}. Keep models and samples apart, the first two axes, and "
+                "have output_shape return what the others become."
+            )
+        return result
+
+    def place_of(self, path: Path) -> str:
+        """What the layer at a path is called in messages: ``network[2][0]``."""
+        where, layers = "network", self.layers
+        for place, b in zip(path[:-1:2], path[1::2], strict=True):
+            where = place_of_branch(f"{where}[{place}]", layers[place], b)
+            layers = tuple(layers[place].branches[b])
+        return f"{where}[{path[-1]}]"
+
+    def _declared(
+        self, path: Path, layer: Layer, shape: Shape
+    ) -> tuple[Sequence[Parameter], Sequence[Parameter]]:
+        """What a layer says that it learns, and that it keeps; checked."""
+        where = f"{self.place_of(path)}: {type(layer).__name__}"
+        try:
+            found = layer.tensors(shape), layer.statistics(shape)
+        except Exception as error:
+            # A parameter may be the reason.
+            layer.check_params()
+            raise LayerError(
+                f"{where}: what it learns for samples of shape {shape} cannot be asked, "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        for given, method in zip(found, ("tensors", "statistics"), strict=True):
+            parts = given if isinstance(given, list | tuple) else [None]
+            if not all(isinstance(each, Parameter) for each in parts):
+                raise LayerError(
+                    f"{where}.{method} must return a list of Parameter; got {given!r}."
+                )
+            for each in given:
+                if each.role not in _ORDER:
+                    raise LayerError(
+                        f"{where}.{method}: the role of {each.name!r} must be one of "
+                        f"{', '.join(_ORDER)}; got {each.role!r}."
+                        f"{did_you_mean(str(each.role), _ORDER)}"
+                    )
+                if not is_shape(each.shape):
+                    raise LayerError(
+                        f"{where}.{method}: the shape of {each.name!r} must be a tuple of ints, "
+                        f"all at least 1; got {each.shape!r}."
+                    )
+        counts = Counter(each.name for given in found for each in given)
+        twice = [name for name, count in counts.items() if count > 1]
+        if twice:
+            raise LayerError(f"{where} has two tensors of the name {twice[0]!r}. Rename one.")
+        return found
 
     def _branch(
         self, path: Path, branch: Sequence[Layer], x: Array, tensors: dict[str, Array], run: Pass
@@ -123,14 +215,14 @@ class Network:
         return x
 
     def check_samples(self, x: Any) -> None:
-        """Let the first layers look at the samples, ``(n_samples, n)``.
+        """Let the layers look at the samples, ``(n_samples, n)``.
 
         Raises
         ------
         ValueError
             If a layer can do nothing with them: an `Embedding` with what are no tokens.
         """
-        _check_samples(self.layers, x)
+        _check_samples(self.layers, x, "network")
 
     def flops(self, n_rows: int) -> float:
         """Floating-point operations of the products of one step over `n_rows` rows."""
@@ -175,6 +267,9 @@ class Network:
         pairs = zip(self.drawing, self.per_model, strict=True)
         return any(layer.draws(rate) for layer, rate in pairs)
 
+    def __repr__(self) -> str:
+        return f"Network({list(self.layers)!r}, input_shape={self.input_shape})"
+
     def describe(self) -> str:
         """What it is in a few words, for lists and progress."""
         sizes = [math.prod(self.input_shape)]
@@ -196,23 +291,35 @@ class Network:
         return self
 
 
-Path = tuple[int, ...]
-
-
 def _walk(layers: Sequence[Layer], shape: Shape, path: Path) -> Iterator[tuple[Path, Layer, Shape]]:
     """Each layer, with where it is and the shape of what goes in."""
     for place, layer in enumerate(layers):
+        if not isinstance(layer, Layer):
+            raise TypeError(
+                f"layers of a Network must be objects of class Layer; got {layer!r}. Names of "
+                "layers are understood where an estimator is given a list, network=[...]."
+            )
         yield (*path, place), layer, shape
         for b, branch in enumerate(layer.branches):
             yield from _walk(branch, shape, (*path, place, b))
-        shape = layer.output_shape(shape)
+        shape = shape_out(layer, shape)
 
 
-def _check_samples(layers: Sequence[Layer], x: Any) -> None:
-    for layer in layers[:1]:
-        layer.check_samples(x)
-        for branch in layer.branches:
-            _check_samples(branch, x)
+def place_of_branch(where: str, layer: Layer, b: int) -> str:
+    """What a branch of a layer is called in messages."""
+    return where if len(layer.branches) == 1 else f"{where}[{b}]"
+
+
+def _check_samples(layers: Sequence[Layer], x: Any, place: str) -> None:
+    for i, layer in enumerate(layers):
+        where = f"{place}[{i}]"
+        try:
+            layer.check_samples(x)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error
+        for b, branch in enumerate(layer.branches):
+            _check_samples(branch, x, place_of_branch(where, layer, b))
+        x = None if x is None else layer.selected(x)
 
 
 def _number(parameters: Sequence[tuple[Path, Parameter]]) -> dict[tuple[Path, str], str]:

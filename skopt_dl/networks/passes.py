@@ -10,7 +10,7 @@ from itertools import count
 from typing import Any
 
 from skopt_dl.layers import Activation, Layer, Pass
-from skopt_dl.networks.network import Network, form_of
+from skopt_dl.networks.network import LayerError, Network, form_of
 from skopt_dl.objectives import Layout
 from skopt_dl.programs import Program, Symbol, Tracer, differentiate
 from skopt_dl.programs.values import host_dtype, pattern
@@ -72,7 +72,27 @@ class _Tracing(Pass):
         self.shares, self._n_samples = shares, tensors.get("n_samples")
 
     def custom(self, forward: Any, backward: Any, *inputs: Array) -> Array:
-        return self.tracer.custom(forward, backward, *inputs)
+        where = self.where
+
+        def checked(delta: Array, out: Array, *given: Array) -> Any:
+            try:
+                found = backward(delta, out, *given)
+            except Exception as error:
+                raise LayerError(
+                    f"The derivative of {where} raises {type(error).__name__}: {error}. It is "
+                    "called as backward(delta, out, *inputs), and is array code as forward is."
+                ) from error
+            is_list = isinstance(found, list | tuple)
+            shapes = [getattr(each, "shape", None) for each in (found if is_list else [found])]
+            wanted = [each.shape for each in given]
+            if not is_list or [s and s[1:] for s in shapes] != [s[1:] for s in wanted]:
+                raise LayerError(
+                    f"The derivative of {where} must return a tuple with an array for each input, "
+                    f"of shapes {wanted}; it returned {'' if is_list else 'no tuple, '}{shapes}."
+                )
+            return found
+
+        return self.tracer.custom(forward, checked, *inputs)
 
     def mask(self, layer: Layer, x: Array) -> Array | None:
         number, draws = next(self._draws)

@@ -18,7 +18,9 @@ from skopt_dl import (
     NeuralNetClassifier,
     NeuralNetRegressor,
     fit_many,
+    learning_rate_range,
 )
+from skopt_dl.callbacks import EarlyStopping
 from skopt_dl.layers import (
     BatchNorm,
     Conv2d,
@@ -233,3 +235,10 @@ def test_regressor_standardises_its_target_and_keeps_its_units():
 def test_cross_validation_of_images_needs_no_table():
     model = classifier(input_shape=None, optimizer=Adam(0.02), max_iter=40, batch_size=32)
     assert cross_val_score(model, IMAGES, LABELS, cv=3).mean() > 0.8
+
+
+def test_callbacks_watch_any_network_and_its_learning_rates_are_looked_for():
+    model = classifier(max_iter=9).set_callbacks(EarlyStopping("loss", patience=1, tol=1e9))
+    assert model.fit(DIGITS, LABELS).n_iter_ < 9
+    rates = learning_rate_range(classifier(), DIGITS, LABELS, learning_rates=[1e-3, 1e-2, 1e9])
+    assert rates.stable_range[1] < 1e9
