@@ -203,7 +203,9 @@ class NetworkObjective(Objective):
         xs: Sequence[DenseRows | SparseRows] = self._x.batches(block)
         y = self._targets(block)
         # Blocks of the same sizes use the same buffers, and so the same views of them.
-        loaded = found if found is not None and found.arrays["y"] is y else self._prepare(block, y, xs)
+        loaded = (
+            found if found is not None and found.arrays["y"] is y else self._prepare(block, y, xs)
+        )
         self._prepared[key, block.sizes] = loaded
         for batch, x in zip(loaded.batches, xs, strict=True):
             if batch.x is not x:
@@ -244,9 +246,7 @@ class NetworkObjective(Objective):
                 batch.arrays["weight_sum"] = loaded.arrays["weight_sum"][:, number : number + 1]
                 batch.is_weighted, batch.binding = True, None
         shares = loaded.arrays["weight"]
-        shares[:, :n_rows, 0] = xp.reshape(
-            full / totals[:, :-1, None], (weight.shape[0], n_rows)
-        )
+        shares[:, :n_rows, 0] = xp.reshape(full / totals[:, :-1, None], (weight.shape[0], n_rows))
         shares[:, n_rows:, 0] = last / totals[:, -1:]
         loaded.arrays["weight_sum"][...] = totals
 

@@ -190,7 +190,9 @@ def a_product(n=16, inner=16, m=16, a=MATRIX, b=MATRIX, out=MATRIX, axes=()):
     return [w.MATMUL, F32, len(axes), *axes, n, inner, m, *out, *a, *b]
 
 
-def a_table(op=w.TAKE, dtype=F32, n_rows=4, n_columns=4, n_table=4, out=None, table=None, indices=None):
+def a_table(
+    op=w.TAKE, dtype=F32, n_rows=4, n_columns=4, n_table=4, out=None, table=None, indices=None
+):
     rows = operand(16, 4)
     return [op, dtype, n_rows, n_columns, n_table, *(out or rows), *(table or rows),
             *(indices or operand(8, offset=2048))]  # fmt: skip
@@ -227,7 +229,9 @@ def test_what_the_others_are_made_from_runs(name):
 
 
 def with_register(register, n_slots=0, **options):
-    return code(*a_run(FLOAT, register, steps=[[NEGATIVE, F32, 0, 1, 1, 1]], n_slots=n_slots, **options))
+    return code(
+        *a_run(FLOAT, register, steps=[[NEGATIVE, F32, 0, 1, 1, 1]], n_slots=n_slots, **options)
+    )
 
 
 def with_step(*step):
