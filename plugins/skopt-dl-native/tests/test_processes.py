@@ -14,7 +14,7 @@ import scipy.sparse
 
 from skopt_dl import MLPClassifier, fit_many, make_optimizer
 from skopt_dl.programs import chosen_engine
-from skopt_dl.schedules import Cosine, ReduceOnPlateau
+from skopt_dl.schedules import Cosine
 
 ENVIRONMENT = os.environ | {
     "SKOPT_DL_ENGINE": "native",
@@ -162,7 +162,8 @@ print(time.time(), model.n_iter_ > 0, all(np.isfinite(w).all() for w in model.co
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_child_of_a_fork_trains_to_the_same_bits():
     found = printed(
-        FIT + """
+        FIT
+        + """
 import threading
 print(bits(fit()), flush=True)
 running = threading.Thread(target=fit, args=(300,))

@@ -14,6 +14,7 @@ import math
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from random import Random
 from typing import Any
@@ -118,9 +119,7 @@ class Item:
     is_gradient : bool
     """
 
-    def __init__(
-        self, symbol: Any, bound: float, rough: int = 0, is_gradient: bool = False
-    ):
+    def __init__(self, symbol: Any, bound: float, rough: int = 0, is_gradient: bool = False):
         self.symbol, self.bound, self.rough, self.is_gradient = symbol, bound, rough, is_gradient
 
     @property
@@ -146,9 +145,7 @@ class Maker:
         Whether arrays may be of one model, for all.
     """
 
-    def __init__(
-        self, random: Random, n_models: int, apart: bool = False, shares: bool = True
-    ):
+    def __init__(self, random: Random, n_models: int, apart: bool = False, shares: bool = True):
         self.random, self.n_models, self.apart, self.shares = random, n_models, apart, shares
         self.tracer = Tracer(random.choice(FLOATS))
         self.xp = self.tracer.xp
@@ -168,11 +165,9 @@ class Maker:
         self.outputs()
 
     def do(self, step: Any) -> None:
-        try:
+        # What cannot be traced is nothing to compare.
+        with suppress(TracingError):
             step(self)
-        except TracingError:
-            # What cannot be traced is nothing to compare.
-            pass
 
     @property
     def program(self) -> Program:
@@ -432,7 +427,9 @@ class Maker:
 
     def reduce(self) -> None:
         name = self.random.choice(("sum", "sum", "max", "min", "mean", "var"))
-        x = self.small(self.pick("f" if name == "var" else "fib", 2, rough=3 if name == "sum" else 0))
+        x = self.small(
+            self.pick("f" if name == "var" else "fib", 2, rough=3 if name == "sum" else 0)
+        )
         axes = self.some_axes(x)
         n = math.prod(x.shape[axis] for axis in axes["axis"])
         if not n or (x.kind == "b" and name == "mean"):
@@ -479,7 +476,9 @@ class Maker:
             else:
                 step = random.choice((1, 1, 2, 3, -1, -2))
                 start, stop = random.randrange(n + 1), random.randrange(n + 1)
-                found = slice(start, stop, step) if random.random() < 0.5 else slice(None, None, step)
+                found = (
+                    slice(start, stop, step) if random.random() < 0.5 else slice(None, None, step)
+                )
                 key.append(found if len(range(n)[found]) or random.random() < 0.1 else slice(None))
             if random.random() < 0.05:
                 key.append(None)
@@ -542,7 +541,10 @@ class Maker:
 
     def table(self) -> None:
         n, m = self.random.choice((1, 2, 5, 40)), self.random.choice((1, 2, 7, 33))
-        shape = (self.models(), *(self.random.choice((1, 3, 10)) for _ in range(self.random.randrange(1, 3))))
+        shape = (
+            self.models(),
+            *(self.random.choice((1, 3, 10)) for _ in range(self.random.randrange(1, 3))),
+        )
         indices = self.indices(shape, n)
         if self.random.random() < 0.5:
             table = self.fresh((self.models(), n, m))
@@ -646,7 +648,9 @@ class Maker:
         ]
         wanted = []
         for each in inputs:
-            out = self.given(np.full(each.shape, np.nan, each.symbol.dtype), Item(None, 1.0, 1, True))
+            out = self.given(
+                np.full(each.shape, np.nan, each.symbol.dtype), Item(None, 1.0, 1, True)
+            )
             wanted.append((each.symbol, out))
         differentiate(self.tracer, seeds, wanted)
 

@@ -16,10 +16,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 SOURCE = Path(__file__).parent.parent / "src" / "skopt_dl_native"
-FLAGS = (
-    "-std=c11 -O0 -g -fPIC -shared -fno-math-errno -fno-trapping-math -ffp-contract=off "
-    "-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
-).split()
+FLAGS = [
+    *["-std=c11", "-O0", "-g", "-fPIC", "-shared", "-fno-math-errno", "-fno-trapping-math"],
+    *["-ffp-contract=off", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"],
+]
 
 
 def missing() -> str:
