@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -15,6 +16,7 @@ from skopt_dl_native.engine import NativeEngine
 
 TOOLS = Path(__file__).parent.parent / "tools"
 HEADER, AROUND = 5, 256
+N_PROGRAMS = 120
 F32, F64, BOOL, I64 = range(4)
 
 
@@ -28,7 +30,7 @@ def loaded(name):
 fuzz = loaded("fuzz")
 
 
-class Refused(ValueError):
+class RefusedError(ValueError):
     """What is no program."""
 
 
@@ -41,7 +43,7 @@ def run(words, most_bytes=1 << 18, most_work=1 << 20):
     try:
         _interpreter.check(words)
     except ValueError as error:
-        raise Refused(str(error)) from None
+        raise RefusedError(str(error)) from None
     n_models, n_buffers, n_scratch = (int(each) for each in words[1:4])
     limits = words[HEADER : HEADER + 2 * n_buffers].reshape(-1, 2).tolist()
     sizes = [max(0, high) - min(0, low) for low, high in limits]
@@ -59,11 +61,9 @@ def run(words, most_bytes=1 << 18, most_work=1 << 20):
     scratch = np.full(_interpreter.SLOT_BYTES + n_scratch + AROUND, 0xA5, np.uint8)
     task = np.array([words.ctypes.data, places.ctypes.data], np.int64)
     before = words.copy()
-    try:
+    # An index out of range is found when it is read.
+    with suppress(IndexError):
         _interpreter.run(task, 0, 1, 0, n_models, scratch[:-AROUND])
-    except IndexError:
-        # An index out of range, which is found when it is read.
-        pass
     np.testing.assert_array_equal(words, before)
     for memory, begin, size in [*kept, (scratch, 0, len(scratch) - AROUND)]:
         assert (memory[:begin] == 0xA5).all(), "bytes before a buffer were written"
@@ -110,7 +110,7 @@ def product(numbers):
 def codes():
     """Words of random programs, of all instructions."""
     found = []
-    for seed in range(120):
+    for seed in range(N_PROGRAMS):
         maker = fuzz.Maker(Random(seed), 2)
         given = {name: each.array for name, each in maker.arrays.items()}
         memory = fuzz.Filled(fuzz.NumPyBackend(), np.empty((1, 1)))
@@ -149,7 +149,7 @@ def test_mutated_words_are_refused_or_stay_in_their_buffers():
     for _ in range(COUNT):
         try:
             outcomes["ran" if run(mutant(random, random.choice(codes()))) else "large"] += 1
-        except Refused:
+        except RefusedError:
             outcomes["refused"] += 1
     assert outcomes["refused"] > COUNT / 4, outcomes
     assert outcomes["ran"] > COUNT / 50, outcomes
@@ -181,8 +181,9 @@ def a_run(*registers, steps, lengths=(1, 16), n_slots=0, n_elements=1024, n_regi
 
 
 NEGATIVE, ADD, WHERE = (w.FUNCTIONS[name] for name in ("negative", "add", "where"))
+TURN = [NEGATIVE, F32, 0, 1, 1, 1]
 FLOAT, FLAG = memory(F32, 64, 4), memory(BOOL, 16, 1)
-PLAIN = a_run(FLOAT, FLOAT, steps=[[NEGATIVE, F32, 0, 1, 1, 1]])
+PLAIN = a_run(FLOAT, FLOAT, steps=[TURN])
 MATRIX = operand(64, 4)
 
 
@@ -246,7 +247,7 @@ REFUSED = {
     "no models": code(*PLAIN, n_models=0),
     "models without end": code(*PLAIN, n_models=1 << 62),
     "models beyond the buffer": code(*a_run(memory(F32, 64, 4, models=4096), FLOAT,
-        steps=[[NEGATIVE, F32, 0, 1, 1, 1]]), n_models=2),
+        steps=[TURN]), n_models=2),
     "an operand that ends after its buffer": with_register(memory(F32, 64, 4, offset=4096 - 60)),
     "an operand that begins before its buffer": with_register(memory(F32, 64, 4, offset=-4)),
     "an operand that runs back before its buffer": with_register(memory(F32, 64, -4)),
@@ -264,8 +265,8 @@ REFUSED = {
     "a length without end": with_register(FLOAT, lengths=(1, 1 << 62)),
     "one axis": code(w.RUN, 1, 16, 1, 0, 1, 64, *memory(F32, 4), NEGATIVE, F32, 0, 0, 0, 0),
     "nine axes": code(*a_run(memory(F32, *[4] * 9), lengths=[1] * 9, steps=[[NEGATIVE, F32, 0, 0, 0, 0]])),
-    "too many registers": code(*a_run(*[FLOAT] * 257, steps=[[NEGATIVE, F32, 0, 1, 1, 1]])),
-    "registers that are not there": code(*a_run(FLOAT, FLOAT, steps=[[NEGATIVE, F32, 0, 1, 1, 1]], n_registers=1 << 40)),
+    "too many registers": code(*a_run(*[FLOAT] * 257, steps=[TURN])),
+    "registers that are not there": code(*a_run(FLOAT, FLOAT, steps=[TURN], n_registers=1 << 40)),
     "no registers": code(*a_run(steps=[[NEGATIVE, F32, 0, 0, 0, 0]])),
     "a slot that is not counted": with_register([w.SLOT, F32, 1], n_slots=1),
     "a negative slot": with_register([w.SLOT, F32, -1], n_slots=1),
@@ -286,8 +287,8 @@ REFUSED = {
     "a negative function": with_step(-1, F32, 0, 1, 1, 1),
     "a register that is not there": with_step(NEGATIVE, F32, 0, 5, 1, 1),
     "a negative register": with_step(NEGATIVE, F32, -1, 1, 1, 1),
-    "all results in one place": code(*a_run(memory(F32, 64, 0), FLOAT, steps=[[NEGATIVE, F32, 0, 1, 1, 1]])),
-    "all rows in one place": code(*a_run(memory(F32, 0, 0), FLOAT, steps=[[NEGATIVE, F32, 0, 1, 1, 1]], lengths=(600, 1))),
+    "all results in one place": code(*a_run(memory(F32, 64, 0), FLOAT, steps=[TURN])),
+    "all rows in one place": code(*a_run(memory(F32, 0, 0), FLOAT, steps=[TURN], lengths=(600, 1))),
     "another instruction": code(8, 0),
     "a reduction of another kind": code(w.REDUCE, 4, F32, 0, 1, 16, *operand(), *operand(4), *operand(4)),
     "a reduction of nine axes": code(w.REDUCE, w.SUM, F32, 4, 5, *[1] * 9, *operand(*[4] * 4), *operand(*[4] * 9), *operand(*[4] * 9)),
@@ -317,7 +318,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_words_that_are_no_program_are_refused(name):
-    with pytest.raises(Refused, match="This is no program"):
+    with pytest.raises(RefusedError, match="This is no program"):
         run(REFUSED[name])
 
 

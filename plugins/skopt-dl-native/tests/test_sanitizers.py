@@ -37,11 +37,11 @@ import sys
 sys.path.insert(0, sys.argv[1])
 import test_malformed
 fuzz = test_malformed.fuzz
-for seed in range(20):
+for seed in range(12):
     fuzz.check(fuzz.Maker(fuzz.Random(seed), (1, 3)[seed % 2]))
 for words in test_malformed.RUNS.values():
     test_malformed.run(words)
-test_malformed.COUNT = 500
+test_malformed.COUNT, test_malformed.N_PROGRAMS = 500, 30
 test_malformed.test_mutated_words_are_refused_or_stay_in_their_buffers()
 """
 

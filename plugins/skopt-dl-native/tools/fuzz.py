@@ -14,6 +14,7 @@ import math
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from random import Random
 from typing import Any
@@ -164,11 +165,9 @@ class Maker:
         self.outputs()
 
     def do(self, step: Any) -> None:
-        try:
+        # What cannot be traced is nothing to compare.
+        with suppress(TracingError):
             step(self)
-        except TracingError:
-            # What cannot be traced is nothing to compare.
-            pass
 
     @property
     def program(self) -> Program:
