@@ -306,7 +306,7 @@ def _loss_program(case: _LossCase) -> Program:
     tracer, raw, y = case.begin()
     xp, (n_models, n_rows, _) = tracer.xp, case.shape
     n_batches, size, last = len(case.sizes), case.sizes[0], case.sizes[-1]
-    values = case.loss.value_of_rest(xp, raw, y)
+    values: Any = case.loss.value_of_rest(xp, raw, y)
     if case.weight_models:
         shares = tracer.given("shares", (case.weight_models, n_rows, 1))
         values = values * xp.reshape(shares, (case.weight_models, n_rows))
@@ -315,11 +315,11 @@ def _loss_program(case: _LossCase) -> Program:
     if n_batches > 1:
         full = xp.reshape(values[:, : n_rows - last], (n_models, n_batches - 1, size))
         sums.insert(0, xp.sum(full, axis=2))
-    losses = xp.concat(sums, axis=1) if n_batches > 1 else sums[0]
+    losses: Any = xp.concat(sums, axis=1) if n_batches > 1 else sums[0]
     if not case.weight_models:
         losses = losses / tracer.given("sizes", (1, n_batches))
-    penalties = 0.5 * tracer.given("l2", (n_models, n_batches))
-    tracer.assign(tracer.given("losses", (n_models, n_batches)), losses + penalties)
+    penalties: Any = tracer.given("l2", (n_models, n_batches))
+    tracer.assign(tracer.given("losses", (n_models, n_batches)), losses + 0.5 * penalties)
     return tracer.program()
 
 

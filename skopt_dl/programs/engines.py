@@ -11,17 +11,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache, partial
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol
 
 from skopt_dl.backends import Backend, NumPyBackend
-from skopt_dl.plugins.lookup import available, find
-from skopt_dl.plugins.manager import PluginWarning
+from skopt_dl.plugins.lookup import find
+from skopt_dl.plugins.manager import PluginWarning, disabled_names, names_to_disable
+from skopt_dl.plugins.records import Plugin
 from skopt_dl.programs.engine import Binding, Call, Memory
 from skopt_dl.programs.instructions import Program
 from skopt_dl.programs.parts import calls_in_parts
 from skopt_dl.programs.values import Array
 
 VARIABLE = "SKOPT_DL_ENGINE"
+# Where distributions name the engines that they bring, besides the hook.
+ENTRY_POINTS = "skopt_dl.engines"
 
 
 class Bound(Protocol):
@@ -196,16 +200,17 @@ def edition_of(name: str) -> str:
 def _engine(name: str) -> Engine:
     if name == Engine.name:
         return _of_arrays(name)
+    installed = _installed()
     if name:
         try:
-            found = find("engine", name)
+            found = installed[name].load() if name in installed else find("engine", name)
         except ValueError as error:
             raise ValueError(f"{VARIABLE}={name}: {error}") from None
         return found()
-    for other in available("engine"):
+    for other, entry_point in sorted(installed.items()):
         try:
-            return find("engine", other)()
-        except ImportError as error:
+            return entry_point.load()()
+        except Exception as error:
             warnings.warn(
                 f"The engine {other!r} cannot be used, so NumPy trains, more slowly: {error} "
                 f"({VARIABLE}=numpy, or uninstalling it, ends this warning.)",
@@ -213,3 +218,14 @@ def _engine(name: str) -> Engine:
                 stacklevel=2,
             )
     return _of_arrays(Engine.name)
+
+
+def _installed() -> dict[str, EntryPoint]:
+    """The engines that are installed and not switched off; no other plugin is loaded for them."""
+    disabled = disabled_names()
+    return {
+        each.name: each
+        for each in entry_points(group=ENTRY_POINTS)
+        if each.dist is not None
+        and not names_to_disable(Plugin(each.dist.name, entry_point=each.name)) & disabled.keys()
+    }

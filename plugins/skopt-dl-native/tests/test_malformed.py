@@ -187,8 +187,8 @@ PLAIN = a_run(FLOAT, FLOAT, steps=[TURN])
 MATRIX = operand(64, 4)
 
 
-def a_product(n=16, inner=16, m=16, a=MATRIX, b=MATRIX, out=MATRIX, axes=()):
-    return [w.MATMUL, F32, len(axes), *axes, n, inner, m, *out, *a, *b]
+def a_product(n=16, inner=16, m=16, a=MATRIX, b=MATRIX, out=MATRIX, axes=(), terms=()):
+    return [w.MATMUL, F32, len(axes), *axes, n, inner, m, len(terms), *out, *a, *b, *sum(terms, [])]
 
 
 def a_table(
@@ -290,15 +290,25 @@ REFUSED = {
     "all results in one place": code(*a_run(memory(F32, 64, 0), FLOAT, steps=[TURN])),
     "all rows in one place": code(*a_run(memory(F32, 0, 0), FLOAT, steps=[TURN], lengths=(600, 1))),
     "another instruction": code(8, 0),
-    "a reduction of another kind": code(w.REDUCE, 4, F32, 0, 1, 16, *operand(), *operand(4), *operand(4)),
-    "a reduction of nine axes": code(w.REDUCE, w.SUM, F32, 4, 5, *[1] * 9, *operand(*[4] * 4), *operand(*[4] * 9), *operand(*[4] * 9)),
-    "a reduction beyond its buffer": code(w.REDUCE, w.SUM, F32, 0, 1, 1025, *operand(), *operand(4), *operand(4)),
-    "a product of ints": code(w.MATMUL, I64, 0, 2, 2, 2, *operand(16, 8) * 3),
+    "a reduction of another kind": code(
+        w.REDUCE, 4, F32, 0, 1, 16, *operand(), *operand(4), *operand(4)
+    ),
+    "a reduction of nine axes": code(
+        w.REDUCE, w.SUM, F32, 4, 5, *[1] * 9, *operand(*[4] * 4), *operand(*[4] * 9) * 2
+    ),
+    "a reduction beyond its buffer": code(
+        w.REDUCE, w.SUM, F32, 0, 1, 1025, *operand(), *operand(4), *operand(4)
+    ),
+    "a product of ints": code(w.MATMUL, I64, 0, 2, 2, 2, 0, *operand(16, 8) * 3),
+    "two terms": code(*a_product(2, 2, 2, terms=[list(MATRIX)] * 2)),
+    "a term beyond its buffer": code(*a_product(2, 2, 2, terms=[operand(1 << 20, 4)])),
     "a matrix beyond its buffer": code(*a_product(n=65)),
     "a matrix with gaps both ways": code(*a_product(2, 2, 2, a=operand(16, 8))),
     "rows that overlap": code(*a_product(2, 4, 4, a=operand(4, 4), b=operand(16, 4))),
     "a matrix of too many rows": code(*a_product(n=1 << 31, a=operand(0, 4), out=operand(0, 4))),
-    "a distance beyond BLAS's integers": code(*a_product(2, 4, 4, a=operand(1 << 34, 4)), buffers=((0, 1 << 40),)),
+    "a distance beyond BLAS's integers": code(
+        *a_product(2, 4, 4, a=operand(1 << 34, 4)), buffers=((0, 1 << 40),)
+    ),
     "rows of a table with gaps": code(*a_table(table=operand(32, 8))),
     "a table beyond its buffer": code(*a_table(n_table=512)),
     "indices beyond their buffer": code(*a_table(n_rows=4, indices=operand(8, offset=4072))),

@@ -221,7 +221,7 @@ class NativeBinding:
                 )
             elif segment.written is not None:
                 calls.append(prepared)
-            else:
+            elif segment.program is not None:
                 if number not in self._host:
                     self._host[number] = Binding(
                         self._b, segment.program, self._arrays, self._memory, self._functions
@@ -253,7 +253,8 @@ class NativeBinding:
         self, code: Code, fixed: _Inputs, shared: Mapping[Buffer, np.ndarray]
     ) -> _Prepared:
         places = np.zeros((len(code.buffers) + 1, 2), dtype=np.int64)
-        varying, kept = [], [fixed.kept]
+        varying: list[tuple[int, str]] = []
+        kept: list[Any] = [fixed.kept]
         for row, buffer in enumerate(code.buffers, 1):
             if buffer.name in fixed.addresses:
                 places[row] = fixed.addresses[buffer.name]
