@@ -20,6 +20,8 @@ claims: $(VENV)/.installed
 	$(BIN)/python examples/claims
 
 # One process runs all tests of a file: what they share is made once. The longest files come first.
+# They run on the engine that is always there; those of another run what trains on it, too.
+test: export SKOPT_DL_ENGINE ?= numpy
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests $(PLUGINS)
 

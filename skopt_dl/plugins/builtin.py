@@ -123,3 +123,9 @@ def skopt_dl_initializers() -> Names:
         "zeros": "Zeros",
     }
     return {name: f"skopt_dl.networks.initializers:{cls}" for name, cls in classes.items()}
+
+
+@hookimpl
+def skopt_dl_engines() -> Names:
+    """Name the engine that is always there."""
+    return {"numpy": "skopt_dl.programs.engines:Engine"}

@@ -66,4 +66,5 @@ def test_list_has_every_name_with_its_distribution_and_class(site):
         "layer",
         "network",
         "initializer",
+        "engine",
     }

@@ -128,8 +128,23 @@ def mutant(random, words):
         if kind < 0.45:
             words[i] += random.choice((1, -1, 2, -2, 4, -4, 8, -8, 64, -64))
         elif kind < 0.7:
-            words[i] = random.choice((0, 1, -1, 2, 3, 1 << 20, -(1 << 20), 1 << 31, 1 << 55, 1 << 62,
-                                      -(1 << 62), (1 << 63) - 1, -(1 << 63)))  # fmt: skip
+            words[i] = random.choice(
+                (
+                    0,
+                    1,
+                    -1,
+                    2,
+                    3,
+                    1 << 20,
+                    -(1 << 20),
+                    1 << 31,
+                    1 << 55,
+                    1 << 62,
+                    -(1 << 62),
+                    (1 << 63) - 1,
+                    -(1 << 63),
+                )
+            )
         elif kind < 0.85:
             words[i], words[j] = words[j], words[i]
         elif kind < 0.95:
@@ -188,7 +203,8 @@ MATRIX = operand(64, 4)
 
 
 def a_product(n=16, inner=16, m=16, a=MATRIX, b=MATRIX, out=MATRIX, axes=(), terms=()):
-    return [w.MATMUL, F32, len(axes), *axes, n, inner, m, len(terms), *out, *a, *b, *sum(terms, [])]
+    added = [word for term in terms for word in term]
+    return [w.MATMUL, F32, len(axes), *axes, n, inner, m, len(terms), *out, *a, *b, *added]
 
 
 def a_table(
@@ -264,7 +280,9 @@ REFUSED = {
     "a negative length": with_register(FLOAT, lengths=(1, -16)),
     "a length without end": with_register(FLOAT, lengths=(1, 1 << 62)),
     "one axis": code(w.RUN, 1, 16, 1, 0, 1, 64, *memory(F32, 4), NEGATIVE, F32, 0, 0, 0, 0),
-    "nine axes": code(*a_run(memory(F32, *[4] * 9), lengths=[1] * 9, steps=[[NEGATIVE, F32, 0, 0, 0, 0]])),
+    "nine axes": code(
+        *a_run(memory(F32, *[4] * 9), lengths=[1] * 9, steps=[[NEGATIVE, F32, 0, 0, 0, 0]])
+    ),
     "too many registers": code(*a_run(*[FLOAT] * 257, steps=[TURN])),
     "registers that are not there": code(*a_run(FLOAT, FLOAT, steps=[TURN], n_registers=1 << 40)),
     "no registers": code(*a_run(steps=[[NEGATIVE, F32, 0, 0, 0, 0]])),
