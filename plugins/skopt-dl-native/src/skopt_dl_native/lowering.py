@@ -426,7 +426,9 @@ def _records(lowering: Lowering, instruction: Instruction, out: View) -> Iterato
         shape = instruction.out.shape
         inputs = [lowering.operand(each, shape) for each in instruction.inputs]
         kinds = [each.dtype for each in inputs if isinstance(each, View)]
-        dtype = out.dtype if op in ("where", "clip") or not kinds else kinds[0]
+        # Of numbers alone: a comparison's result has another dtype than they have.
+        first = next((each.dtype for each in instruction.values), out.dtype)
+        dtype = out.dtype if op in ("where", "clip") else (kinds or [first])[0]
         if any(each != dtype for each in kinds[op == "where" and isinstance(inputs[0], View) :]):
             raise Unsupported("dtypes are mixed")
         function = w.FUNCTIONS.get(op)
