@@ -116,7 +116,7 @@ class Namespace:
 
     def mean(self, x: Any, axis: Any = None, keepdims: bool = False, out: Any = None) -> Symbol:
         total = self.sum(x, axis, keepdims)
-        return self.divide(total, float(self._tracer.symbol(x).size // total.size), out=out)
+        return self.divide(total, float(self._tracer.symbol(x).size // max(1, total.size)), out=out)
 
     def var(self, x: Any, axis: Any = None, keepdims: bool = False) -> Symbol:
         return self.mean(self.square(x - self.mean(x, axis, True)), axis, keepdims)
