@@ -14,6 +14,7 @@ from skopt_dl.jobs.journal import prune, survey
 from skopt_dl.jobs.keys import versions
 from skopt_dl.plugins import PluginWarning
 from skopt_dl.plugins.doctor import Diagnosis, diagnose, list_names
+from skopt_dl.programs import chosen_engine
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -93,9 +94,25 @@ def print_diagnoses() -> None:
     for diagnosis in diagnoses:
         _print_diagnosis(diagnosis)
     n_problems = sum(len(diagnosis.problems) for diagnosis in diagnoses)
+    n_problems += _print_engine()
     if n_problems:
         print(f"\n{n_problems} problem{'s' if n_problems > 1 else ''}.")
         sys.exit(1)
+
+
+def _print_engine() -> int:
+    """Say what trains here; returns the number of problems."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", PluginWarning)
+        try:
+            engine = chosen_engine()
+        except ValueError as error:
+            print(f"engine: none\n  ! {error}")
+            return 1
+    print(f"engine: {' '.join([engine.name, engine.edition]).strip()}")
+    for each in caught:
+        print(f"  ! {each.message}")
+    return len(caught)
 
 
 def print_journal(folder: str) -> None:

@@ -89,9 +89,19 @@ def test_list_points_to_the_doctor_when_a_plugin_has_problems(run, monkeypatch):
     assert "skopt-dl plugins doctor" in errors
 
 
+@pytest.mark.usefixtures("numpy_engine")
 def test_doctor_exits_with_zero_when_all_is_well(run, knows):
     knows([HEALTHY])
-    assert run("plugins", "doctor") == (0, "zoo 12.0: loaded\n  loss wide_loss\n", "")
+    lines = "zoo 12.0: loaded\n  loss wide_loss\nengine: numpy\n"
+    assert run("plugins", "doctor") == (0, lines, "")
+
+
+def test_doctor_says_that_an_engine_is_missing(run, knows, monkeypatch):
+    monkeypatch.setenv("SKOPT_DL_ENGINE", "steam")
+    knows([HEALTHY])
+    code, output, _ = run("plugins", "doctor")
+    assert code == 1
+    assert "engine: none\n  ! SKOPT_DL_ENGINE=steam: Unknown engine 'steam'." in output
 
 
 def test_doctor_prints_problems_and_remedies_and_exits_with_one(run, knows):
@@ -102,9 +112,10 @@ def test_doctor_prints_problems_and_remedies_and_exits_with_one(run, knows):
     assert output.endswith("\n1 problem.\n")
 
 
+@pytest.mark.usefixtures("numpy_engine")
 def test_doctor_says_when_there_are_no_plugins(run, knows):
     knows()
-    assert run("plugins", "doctor") == (0, "No plugins are installed.\n", "")
+    assert run("plugins", "doctor") == (0, "No plugins are installed.\nengine: numpy\n", "")
 
 
 def test_real_list_has_every_optimizer(run):
