@@ -173,13 +173,13 @@ def as_layer(value: Any, where: str) -> Layer:
 
 
 def _layer_named(name: str, where: str) -> Layer:
-    if name in available("network"):
-        raise ValueError(
-            f"{where}: {name!r} is the name of a whole network. Write network={name!r}."
-        )
     try:
         cls = find_among(("activation", "layer"), name)
     except (ValueError, MissingPluginError) as error:
+        if name in available("network"):
+            raise ValueError(
+                f"{where}: {name!r} is the name of a whole network. Write network={name!r}."
+            ) from None
         raise type(error)(f"{where}: {error}") from error
     try:
         return cls()

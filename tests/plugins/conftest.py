@@ -15,10 +15,12 @@ from skopt_dl.plugins.manager import PluginManager
 def forget(folder):
     """Forget the modules of a folder, and all that was learnt from its distributions."""
     for name, module in list(sys.modules.items()):
-        places = [getattr(module, "__file__", None)]
+        # As it stands there: some modules warn of what they are asked for.
+        known = vars(module)
+        places = [known.get("__file__")]
         with suppress(KeyError):  # raised where the parent of a namespace package is not loaded
             # A namespace package has no file, but a path.
-            places += getattr(module, "__path__", [])
+            places += known.get("__path__", [])
         if any(str(place).startswith(str(folder)) for place in places):
             del sys.modules[name]
     importlib.invalidate_caches()
