@@ -193,6 +193,14 @@ def test_damage_in_the_middle_is_said_once_and_the_rest_is_found(tmp_path):
 ORIGINAL = [records.pack(record(k, size)) for k, size in enumerate((0, 50, 300, 7, 120))]
 
 
+def test_a_record_that_has_lost_as_much_as_the_next_is_long_does_not_hide_it(tmp_path):
+    content = bytearray(b"".join([*ORIGINAL[1:], ORIGINAL[0]]))
+    n = len(ORIGINAL[0])
+    del content[-n - 20 - n : -n - 20]
+    (tmp_path / writers.new_name(writers.RECORDS)).write_bytes(content)
+    assert found(tmp_path).keys() == {0, 1, 2, 3}
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_random_damage_never_makes_another_record(tmp_path_factory, data):

@@ -1,7 +1,8 @@
 """Records in a file: each says what it is and how long, and shows whether it is whole.
 
 A header of fixed size (`MAGIC`, kind, key, number, two lengths, a checksum of what follows, a
-checksum of the header itself), then a description for people, in JSON, and the payload.
+checksum of the header itself), then a description for people, in JSON, and the payload. The checksum
+of the header ends it, too: a record that has lost a part does not end where it says, even if others do.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 OUTCOME, SNAPSHOT = b"o", b"s"
 
 # The number of the format is its last byte. The line end shows what was copied as text.
-MAGIC = b"\x8bskopt\n\x01"
+MAGIC = b"\x8bskopt\n\x02"
 _FIELDS = struct.Struct("<8sc32sQIQ16s")
 _CHECKSUM = 8
 HEADER = _FIELDS.size + _CHECKSUM
@@ -59,11 +60,12 @@ class Place(NamedTuple):
     n_description: int
     n_payload: int
     checksum: bytes
+    mark: bytes
 
     @property
     def end(self) -> int:
         """Where the next record begins."""
-        return self.offset + HEADER + self.n_description + self.n_payload
+        return self.offset + HEADER + self.n_description + self.n_payload + _CHECKSUM
 
     def load(self, read: Read) -> Record | None:
         """Read the record; None if it is not what was written."""
@@ -99,7 +101,8 @@ def pack(record: Record) -> bytes:
     lengths = len(description), len(record.payload)
     fields = MAGIC, record.kind, record.key, record.number, *lengths, _digest(body, 16)
     header = _FIELDS.pack(*fields)
-    return header + _digest(header, _CHECKSUM) + body
+    mark = _digest(header, _CHECKSUM)
+    return header + mark + body + mark
 
 
 def scan(read: Read, start: int, size: int) -> Found:
@@ -116,7 +119,7 @@ def scan(read: Read, start: int, size: int) -> Found:
     position = start
     while position < size:
         place = _header(read, position)
-        if place is not None and place.end <= size:
+        if place is not None and place.end <= size and _ends(read, place):
             found.places.append(place)
             position = found.end = place.end
             continue
@@ -135,14 +138,20 @@ def scan(read: Read, start: int, size: int) -> Found:
     return found
 
 
+def _ends(read: Read, place: Place) -> bool:
+    """Whether a record ends where it says."""
+    return read(place.end - _CHECKSUM, _CHECKSUM) == place.mark
+
+
 def _header(read: Read, offset: int) -> Place | None:
     header = read(offset, HEADER)
     if len(header) < HEADER or not header.startswith(MAGIC):
         return None
-    if _digest(header[:-_CHECKSUM], _CHECKSUM) != header[-_CHECKSUM:]:
+    mark = header[-_CHECKSUM:]
+    if _digest(header[:-_CHECKSUM], _CHECKSUM) != mark:
         return None
     _, kind, key, number, n_description, n_payload, checksum = _FIELDS.unpack(header[:-_CHECKSUM])
-    return Place(kind, key, number, offset, n_description, n_payload, checksum)
+    return Place(kind, key, number, offset, n_description, n_payload, checksum, mark)
 
 
 def _next_header(read: Read, start: int, size: int) -> int | None:
