@@ -1,8 +1,9 @@
 """Records in a file: each says what it is and how long, and shows whether it is whole.
 
 A header of fixed size (`MAGIC`, kind, key, number, two lengths, a checksum of what follows, a
-checksum of the header itself), then a description for people, in JSON, and the payload. The checksum
-of the header ends it, too: a record that has lost a part does not end where it says, even if others do.
+checksum of the header itself), then a description for people, in JSON, and the payload. The
+checksum of the header ends it, too: what has lost a part does not end where it says, even if the
+next record does.
 """
 
 from __future__ import annotations
