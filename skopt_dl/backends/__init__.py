@@ -4,7 +4,7 @@ Everything above takes its functions from ``backend.xp``; the few operations tha
 do differently, or that deserve a tuned form on one of them, are methods of `Backend`.
 """
 
-from skopt_dl.backends._base import Backend, corners
+from skopt_dl.backends._base import Backend, corners, run_all
 from skopt_dl.backends._blas import helpers, one_blas_thread
 from skopt_dl.backends._numpy import NumPyBackend
 from skopt_dl.backends._select import (
@@ -29,5 +29,6 @@ __all__ = [
     "like_input",
     "one_blas_thread",
     "register_backend",
+    "run_all",
     "to_host",
 ]

@@ -14,7 +14,7 @@ from functools import cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol
 
-from skopt_dl.backends import Backend, NumPyBackend
+from skopt_dl.backends import Backend, NumPyBackend, run_all
 from skopt_dl.plugins.lookup import find
 from skopt_dl.plugins.manager import PluginWarning, disabled_names, names_to_disable
 from skopt_dl.plugins.records import Plugin
@@ -138,12 +138,7 @@ class Engine:
             What `bind` and `calls` gave, `HostWrites`, and others; to be made one after the other,
             but that the host may write ahead.
         """
-        return partial(_run_all, list(calls))
-
-
-def _run_all(calls: Sequence[Call]) -> None:
-    for call in calls:
-        call()
+        return partial(run_all, list(calls))
 
 
 @cache

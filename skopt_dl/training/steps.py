@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from skopt_dl.backends import backend_of
+from skopt_dl.backends import backend_of, run_all
 from skopt_dl.objectives import Objective
 from skopt_dl.programs import Memory, Program, Tracer, engine_of
 from skopt_dl.programs.values import host_dtype
@@ -154,20 +154,20 @@ class Steps:
             grad = objective.grad(params, batch)
         is_known = grad is self._grad
         if is_first and is_known:
-            _run(self._norm_calls)
+            run_all(self._norm_calls)
         elif is_first:
             self.squared_norm[...] = self._b.row_dot(grad, grad)
         if self._recorder is not None:
             self._recorder.see(self._models, params, loss, grad)
         if is_known:
-            _run(self._clip_calls)
+            run_all(self._clip_calls)
         elif self._limits is not None:
             clip_norm(self._b, grad, self._limits)
         for rows, group in self._groups:
             elsewhere = partial(self._gradient_at, batch, rows) if group.needs_gradient else None
             group.apply(grad, loss, elsewhere)
         if self._averages is not None:
-            _run(self._averages.calls)
+            run_all(self._averages.calls)
 
     def _gradient_at(self, batch: Any, rows: slice, params: Array) -> Array:
         """A batch's gradient for the models of a group, where they are not."""
@@ -179,11 +179,6 @@ class Steps:
         if self._limits is not None:
             clip_norm(self._b, grad, self._limits)
         return grad[rows, :]
-
-
-def _run(calls: Sequence[Call]) -> None:
-    for call in calls:
-        call()
 
 
 def _are_same(known: Sequence[Any], now: Sequence[Any]) -> bool:
