@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from skopt_dl.backends import Backend
+from skopt_dl.backends import Backend, run_all
 from skopt_dl.networks.draws import Draws
 from skopt_dl.networks.network import Network
 from skopt_dl.networks.passes import FEW, Case, case_of, gradient_program, loss_program
@@ -347,8 +347,7 @@ class NetworkObjective(Objective):
             params = self._take(params)
         if batch.binding is None or batch.binding is not self._bindings.get(batch.n_rows):
             self._bind(params, batch)
-        for call in batch.calls:
-            call()
+        run_all(batch.calls)
         return self._grad
 
     def gradient_at(self, params: Array, batch: Any) -> Array:
@@ -384,8 +383,7 @@ class NetworkObjective(Objective):
             else:
                 arrays["sizes"] = self._b.asarray(np.array([sizes]), dtype=like.dtype)
             place.loss_calls = self._engine.bind(self._b, program, arrays, self._memory).calls()
-        for call in place.loss_calls:
-            call()
+        run_all(place.loss_calls)
         return self._b.xp.asarray(place.losses.mT, copy=True)
 
     def losses(self) -> Array:

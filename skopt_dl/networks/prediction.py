@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skopt_dl.backends import Backend
+from skopt_dl.backends import Backend, run_all
 from skopt_dl.networks.losses import Loss
 from skopt_dl.networks.network import Network
 from skopt_dl.networks.passes import case_of, prediction_program, value_program
@@ -49,8 +49,7 @@ def raw_output(
     n_samples = x.n_rows if rows is None else len(rows)
     raw = b.empty((params.shape[0], n_samples, network.n_outputs), like=params)
     for models, part, batch, binding in _passes(b, network, params, x, rows, hidden=False):
-        for call in binding.calls(x=batch, raw=raw[models, part, :]):
-            call()
+        run_all(binding.calls(x=batch, raw=raw[models, part, :]))
     return raw
 
 
@@ -67,8 +66,7 @@ def sample_losses(b: Backend, loss: Loss, raw: Array, y: Array) -> Array:
     program = value_program(loss, raw.shape, y.shape[0], raw.dtype)
     values = b.empty(raw.shape[:2], like=raw)
     arrays = {"raw": raw, "y": y, "value": values}
-    for call in engine_of(b).bind(b, program, arrays, Memory(b, raw)).calls():
-        call()
+    run_all(engine_of(b).bind(b, program, arrays, Memory(b, raw)).calls())
     return values
 
 
@@ -90,8 +88,7 @@ def hidden_outputs(
             b.empty((params.shape[0], x.n_rows, *shape[2:]), like=params) for shape in shapes
         ]
         places = {f"hidden {i}": each[models, part, ...] for i, each in enumerate(outputs)}
-        for call in binding.calls(x=batch, **places):
-            call()
+        run_all(binding.calls(x=batch, **places))
     return outputs
 
 

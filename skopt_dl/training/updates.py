@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from skopt_dl._params import Interval
-from skopt_dl.backends import Backend
+from skopt_dl.backends import Backend, run_all
 from skopt_dl.objectives import Layout
 from skopt_dl.optimizers import Optimizer, Step
 from skopt_dl.optimizers.base import fill_state
@@ -294,8 +294,7 @@ class UpdateGroup:
             return
         if self._loss is not None:
             self._loss[...] = loss
-        for call in self._calls:
-            call()
+        run_all(self._calls)
 
     def calls(self, grad: Array) -> list[Call] | None:
         """An update as calls, for gradients that are always written to this array.
