@@ -45,9 +45,11 @@ class Interval:
     integer: bool = False
 
     def accepts(self, value: Any) -> bool:
-        kind = numbers.Integral if self.integer else numbers.Real
-        if not isinstance(value, kind) or isinstance(value, bool | np.bool_):
-            return False
+        # Python's own numbers first: an abstract class is slow to ask.
+        if type(value) is not int and (self.integer or type(value) is not float):
+            kind = numbers.Integral if self.integer else numbers.Real
+            if not isinstance(value, kind) or isinstance(value, bool | np.bool_):
+                return False
         number = float(value)
         above = number >= self.low if self.closed[0] == "[" else number > self.low
         below = number <= self.high if self.closed[1] == "]" else number < self.high

@@ -95,6 +95,8 @@ def share_data(jobs: Sequence[FitJob]) -> None:
         if job.validation is not None:
             held_out = job.validation
             held_out.X, held_out.y = _known(held_out.X, known), _known(held_out.y, known)
+            held_out.rows = _known(held_out.rows, known)
+            held_out.sample_weight = _known(held_out.sample_weight, known)
 
 
 def _known(array: Any, known: list[Any]) -> Any:

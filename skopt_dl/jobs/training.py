@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skopt_dl.backends import Backend, get_backend, one_blas_thread
-from skopt_dl.jobs.job import FitJob, StackState, ValidationSet
+from skopt_dl.jobs.job import FitJob, StackState
 from skopt_dl.layers.batch_norm import WINDOW
-from skopt_dl.networks import DensePool, NetworkObjective, SparsePool, TargetPool
+from skopt_dl.networks import Block, DensePool, NetworkObjective, SparsePool, TargetPool
 from skopt_dl.programs import using_engine
 from skopt_dl.training import (
     Batches,
@@ -244,34 +244,38 @@ def _weights(b: Backend, jobs: Sequence[FitJob], dtype: Any) -> TargetPool | Non
 
 
 class _Validations:
-    """The ``validate`` of a stack: models with the same held-out samples are validated together."""
+    """The ``validate`` of a stack: models with as many held-out samples are validated together."""
 
     def __init__(self, b: Backend, jobs: Sequence[FitJob], errors: dict[int, Exception]):
         self._b, self._jobs, self._errors = b, jobs, errors
-        groups: list[tuple[ValidationSet, list[int]]] = []
+        groups: dict[Hashable, list[int]] = {}
         for k, job in enumerate(jobs):
             held_out = job.validation
             assert held_out is not None
-            for known, members in groups:
-                if _is_same(held_out, known):
-                    members.append(k)
-                    break
-            else:
-                groups.append((held_out, [k]))
-        self._groups = [(members, self._validation(held_out)) for held_out, members in groups]
+            n_rows = None if held_out.rows is None else len(held_out.rows)
+            arrays = held_out.X, held_out.y, held_out.sample_weight
+            groups.setdefault((n_rows, *map(id, arrays)), []).append(k)
+        self._groups = [(members, self._validation(members)) for members in groups.values()]
 
-    def _validation(self, held_out: ValidationSet) -> Validation:
-        job, rows = self._jobs[0], held_out.rows
-        dtype, part = job.params.dtype, slice(None) if rows is None else rows
-        weight = held_out.sample_weight
+    def _validation(self, members: Sequence[int]) -> Validation:
+        jobs = [self._jobs[k] for k in members]
+        held_out = [job.validation for job in jobs]
+        dtype, first = jobs[0].params.dtype, held_out[0]
+        assert first is not None
+        rows, orders = _distinct([each.rows for each in held_out if each is not None])
+        block = None
+        if rows[0] is not None:
+            n_rows = len(rows[0])
+            block = Block(np.stack(rows), (n_rows,), tuple(orders) if len(rows) > 1 else None)
+        weight = first.sample_weight
         return Validation(
             self._b,
-            job.network,
-            _pool(self._b, [held_out.X], dtype),
-            held_out.y[part].astype(dtype, copy=False),
-            None if weight is None else weight[part, 0],
+            jobs[0].network,
+            _pool(self._b, [first.X], dtype),
+            _targets(self._b, [first.y], dtype),
+            None if weight is None else weight[:, 0],
             partial(_score, self._jobs, self._errors),
-            rows,
+            block,
         )
 
     def __call__(self, params: Any, models: Sequence[int]) -> dict[str, np.ndarray]:
@@ -286,7 +290,9 @@ class _Validations:
                 if whole
                 else self._b.xp.take(params, self._b.asarray(np.array(places)), axis=0)
             )
-            for name, values in validation(part, [models[place] for place in places]).items():
+            known = [models[place] for place in places]
+            found = validation(part, known, [members.index(model) for model in known])
+            for name, values in found.items():
                 columns.setdefault(name, np.empty(len(models)))[places] = values
         return columns
 
@@ -308,13 +314,3 @@ def _score(
     except Exception as error:
         errors[model] = error
         return np.nan
-
-
-def _is_same(a: ValidationSet, b: ValidationSet) -> bool:
-    if a.X is not b.X or a.y is not b.y:
-        return False
-    return _equal(a.rows, b.rows) and _equal(a.sample_weight, b.sample_weight)
-
-
-def _equal(a: np.ndarray | None, b: np.ndarray | None) -> bool:
-    return a is b or (a is not None and b is not None and np.array_equal(a, b))

@@ -6,7 +6,7 @@ from skopt_dl.networks.initializers import FromFitted, Initializer
 from skopt_dl.networks.losses import Loss
 from skopt_dl.networks.network import DenseNetwork, Network
 from skopt_dl.networks.objective import NetworkObjective
-from skopt_dl.networks.prediction import hidden_outputs, raw_output, sample_losses
+from skopt_dl.networks.prediction import ForwardPass, SampleLosses, hidden_outputs, raw_output
 from skopt_dl.networks.rows import DensePool, SparsePool, TargetPool
 from skopt_dl.objectives import Block, Layout, Objective, Tensor
 
@@ -15,6 +15,7 @@ __all__ = [
     "Block",
     "DenseNetwork",
     "DensePool",
+    "ForwardPass",
     "FromFitted",
     "Initializer",
     "Layout",
@@ -22,11 +23,11 @@ __all__ = [
     "Network",
     "NetworkObjective",
     "Objective",
+    "SampleLosses",
     "SparsePool",
     "TargetPool",
     "Tensor",
     "fold",
     "hidden_outputs",
     "raw_output",
-    "sample_losses",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
+from functools import cached_property
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -201,8 +202,8 @@ class Network:
                         f"{where}.{method}: the shape of {each.name!r} must be a tuple of ints, "
                         f"all at least 1; got {each.shape!r}."
                     )
-        counts = Counter(each.name for given in found for each in given)
-        twice = [name for name, count in counts.items() if count > 1]
+        names = [each.name for given in found for each in given]
+        twice = [name for name in names if names.count(name) > 1]
         if twice:
             raise LayerError(f"{where} has two tensors of the name {twice[0]!r}. Rename one.")
         return found
@@ -243,7 +244,7 @@ class Network:
         """Numbers in the largest result of a layer, for one sample."""
         return max(math.prod(layer.output_shape(shape)) for _, layer, shape in self._found)
 
-    @property
+    @cached_property
     def key(self) -> Hashable:
         """Equal for networks that can share a stack."""
         layers = tuple((path, *form_of(layer)) for path, layer, _ in self._found)
@@ -414,7 +415,7 @@ class DenseNetwork(Network):
         """Whether there is nothing but weights, biases and activations."""
         return not (self.batch_norm or self.input_scaling)
 
-    @property
+    @cached_property
     def plain(self) -> DenseNetwork:
         """The same layers without anything else."""
         return DenseNetwork(self.layer_sizes, self.activations, self.loss)

@@ -41,6 +41,25 @@ class Block(NamedTuple):
         stops = list(accumulate(self.sizes))
         return [slice(stop - size, stop) for stop, size in zip(stops, self.sizes, strict=True)]
 
+    def select(self, models: Sequence[int]) -> Block:
+        """The block of some of the models, with the rows of these alone."""
+        if isinstance(self.rows, slice) or len(self.rows) == 1:
+            return self._replace(orders=None)
+        orders = [k if self.orders is None else self.orders[k] for k in models]
+        kept = list(dict.fromkeys(orders))
+        places = {order: place for place, order in enumerate(kept)}
+        is_own = len(kept) in (1, len(orders))
+        found = None if is_own else tuple(places[order] for order in orders)
+        return Block(self.rows[kept], self.sizes, found)
+
+    def cut(self, part: slice) -> Block:
+        """Some of the rows as one batch."""
+        n_rows = part.stop - part.start
+        if not isinstance(self.rows, slice):
+            return Block(self.rows[:, part], (n_rows,), self.orders)
+        start = self.rows.start + part.start
+        return Block(slice(start, start + n_rows), (n_rows,))
+
 
 class Objective:
     """A function of K models' parameters, minimised by `skopt_dl.training.minimise`.

@@ -8,26 +8,37 @@ from typing import Any
 import numpy as np
 
 from skopt_dl.backends import Backend
-from skopt_dl.networks import DensePool, Network, SparsePool, fold, raw_output, sample_losses
+from skopt_dl.networks import (
+    Block,
+    DensePool,
+    ForwardPass,
+    Network,
+    SampleLosses,
+    SparsePool,
+    TargetPool,
+    fold,
+)
 
 Array = Any
 
 
 class Validation:
-    """The ``validate`` that `minimise` calls, for models that share their validation samples.
+    """The ``validate`` that `minimise` calls, for models that are validated on as many samples.
 
     Parameters
     ----------
     b : Backend
     network : Network
     x : DensePool or SparsePool
-    y : ndarray of shape (n_samples, n_outputs)
+    y : TargetPool
     sample_weight : ndarray of shape (n_samples,) or None
+        Of all samples in the pools.
     score : callable
         ``score(raw, params, model)`` of one model's raw outputs, of the weights and biases that
         gave them, and of its number.
-    rows : ndarray of int, default=None
-        Which of the samples in `x` to validate on; None means all.
+    block : Block, default=None
+        One batch: which of the samples to validate on, for each of the models its own or the same
+        for all; None means all samples.
     """
 
     def __init__(
@@ -35,21 +46,36 @@ class Validation:
         b: Backend,
         network: Network,
         x: DensePool | SparsePool,
-        y: np.ndarray,
+        y: TargetPool,
         sample_weight: np.ndarray | None,
         score: Callable[[np.ndarray, np.ndarray, int], float],
-        rows: np.ndarray | None = None,
+        block: Block | None = None,
     ):
-        self._b, self._network, self._x, self._rows = b, network, x, rows
-        self._weight, self._score = sample_weight, score
-        self._device_y = b.asarray(y[None])
+        self._b, self._network, self._x, self._y = b, network, x, y
+        self._sample_weight, self._score = sample_weight, score
+        self._block = block or Block(slice(0, x.n_rows), (x.n_rows,))
+        # What was validated last, which the next epoch's most often is again.
+        self._known: tuple[Array, Sequence[int]] = None, ()
 
-    def __call__(self, params: Array, models: Sequence[int]) -> Mapping[str, np.ndarray]:
-        """Return ``validation_loss`` and ``validation_score``, each of shape (K,)."""
+    def __call__(
+        self, params: Array, models: Sequence[int], places: Sequence[int] | None = None
+    ) -> Mapping[str, np.ndarray]:
+        """Return ``validation_loss`` and ``validation_score``, each of shape (K,).
+
+        Parameters
+        ----------
+        params : array of shape (K, P + S)
+        models : sequence of K int
+            The numbers that scores are asked for by.
+        places : sequence of K int, default=None
+            Which of the block's models they are; None means `models`.
+        """
         b = self._b
         network, params = fold(b, self._network, params)
-        raw = raw_output(b, network, params, self._x, self._rows)
-        values = sample_losses(b, network.loss, raw, self._device_y)
+        places = list(models if places is None else places)
+        if params is not self._known[0] or places != self._known[1]:
+            self._prepare(network, params, places)
+        raw, values = self._raw(), self._losses()
         host_raw, host_values, host_params = b.fetch(raw, values, params)
         return {
             "validation_loss": np.average(host_values, axis=1, weights=self._weight),
@@ -57,3 +83,16 @@ class Validation:
                 [self._score(*one) for one in zip(host_raw, host_params, models, strict=True)]
             ),
         }
+
+    def _prepare(self, network: Network, params: Array, places: list[int]) -> None:
+        self._known = params, places
+        block = self._block.select(places)
+        self._raw = ForwardPass(self._b, network, params, self._x, block)
+        self._losses = SampleLosses(self._b, network.loss, self._raw.raw, self._y.block(block))
+        self._weight = None
+        if self._sample_weight is not None:
+            weight = self._sample_weight[block.rows]
+            if weight.ndim == 2 and block.orders is not None:
+                weight = weight[list(block.orders)]
+            shape = self._raw.raw.shape[:2]
+            self._weight = np.broadcast_to(weight, shape)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from problems import LOSSES, NUMPY, Problem
 
-from skopt_dl.networks import DensePool
+from skopt_dl.networks import Block, DensePool, TargetPool
 from skopt_dl.optimizers import Adam
 from skopt_dl.training import Validation
 
@@ -17,7 +17,7 @@ def validation_on(problem, sample_weight=None):
         NUMPY,
         problem.network,
         DensePool(NUMPY, problem.x),
-        problem.y,
+        TargetPool(NUMPY, problem.y),
         sample_weight,
         lambda raw, params, model: distance(raw, problem.y) + params[0],
     )
@@ -45,3 +45,30 @@ def test_every_epoch_adds_a_figure_of_the_parameters_it_ended_with():
         assert len(run.history["validation_loss"]) == 4
         last = held_out.naive_loss(run.params)
         assert run.history["validation_loss"][-1] == pytest.approx(last, rel=1e-12)
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["unweighted", "weighted"])
+@pytest.mark.parametrize("orders", [None, (0, 1, 1, 2)], ids=["own rows", "shared rows"])
+def test_models_with_rows_of_their_own_have_the_bits_of_each_alone(orders, weighted):
+    problem = Problem("multiclass", seed=1, n_samples=40)
+    rng, n_rows, params = np.random.default_rng(0), 11, problem.starts(4)
+    rows = np.array([rng.permutation(40)[:n_rows] for _ in range(4 if orders is None else 3)])
+    weight = problem.sample_weight if weighted else None
+
+    def validation(block):
+        pools = DensePool(NUMPY, problem.x), TargetPool(NUMPY, problem.y)
+        return Validation(
+            NUMPY, problem.network, *pools, weight, lambda raw, *_: float(raw.sum()), block
+        )
+
+    stack = validation(Block(rows, (n_rows,), orders))
+    # Everybody, everybody again, and some who are left.
+    for models in ([0, 1, 2, 3], [0, 1, 2, 3], [3, 1]):
+        params *= 1.01
+        given = params if len(models) == 4 else params[models]
+        together = stack(given, models)
+        for place, model in enumerate(models):
+            own = rows[model if orders is None else orders[model]]
+            alone = validation(Block(own[None], (n_rows,)))(params[model : model + 1], [0])
+            for name, values in alone.items():
+                assert together[name][place] == values[0]
