@@ -43,6 +43,13 @@ for words in test_malformed.RUNS.values():
     test_malformed.run(words)
 test_malformed.COUNT, test_malformed.N_PROGRAMS = 500, 30
 test_malformed.test_mutated_words_are_refused_or_stay_in_their_buffers()
+import numpy as np
+import test_products
+rng = np.random.default_rng(2)
+for number in range(60):
+    sizes = rng.choice(test_products.EDGES, 3).tolist()
+    orders = [bool(number >> bit & 1) for bit in range(3)]
+    test_products.check(*sizes, ("float32", "float64")[number % 2], orders, number % 3 == 0, rng)
 """
 
 

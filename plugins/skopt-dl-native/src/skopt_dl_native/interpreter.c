@@ -7,6 +7,9 @@
 #include <math.h>
 #include <string.h>
 
+/* Strips of products are made where the slots of runs are. */
+_Static_assert(STRIP_BYTES <= TILE_BYTES * N_SLOTS, "strips need more than the slots have");
+
 #if defined(_MSC_VER)
 #define INDEPENDENT __pragma(loop(ivdep))
 #elif defined(__clang__)
@@ -521,20 +524,26 @@ static inline Order order_of(int64_t n_rows, int64_t n_columns, const int64_t *s
     return (Order){1, n_columns == 1 ? n_rows : strides[1] / size};
 }
 
-/* Multiplications up to which own kernels are faster. */
-#ifndef SMALL
-#define SMALL 100000
+/* Multiplications up to which own kernels are faster: measured with vectors of 256 bits. */
+#ifndef OWN
+#if defined(__AVX2__) && !defined(__AVX512F__)
+#define OWN (1 << 27)
+#else
+#define OWN 100000
+#endif
 #endif
 
 static void multiply_matrices(const Blas *blas, int64_t dtype, int64_t n, int64_t inner, int64_t m,
                               char *out, const int64_t *so, char *a, const int64_t *sa, char *b,
-                              const int64_t *sb, int adds) {
+                              const int64_t *sb, int adds, char *strips) {
     const int64_t size = size_of[dtype];
-    if (n * inner * m <= SMALL) {
+    if (n * inner * m <= OWN) {
         if (dtype == F32)
-            small_product_f32(n, inner, m, (float *)out, so, (float *)a, sa, (float *)b, sb, adds);
+            own_product_f32(n, inner, m, (float *)out, so, (float *)a, sa, (float *)b, sb, adds,
+                            (float *)strips);
         else
-            small_product_f64(n, inner, m, (double *)out, so, (double *)a, sa, (double *)b, sb, adds);
+            own_product_f64(n, inner, m, (double *)out, so, (double *)a, sa, (double *)b, sb, adds,
+                            (double *)strips);
         return;
     }
     const Order o = order_of(n, m, so, size), p = order_of(n, inner, sa, size),
@@ -573,7 +582,7 @@ static void spread(int64_t dtype, int64_t n, int64_t m, char *out, const int64_t
 }
 
 static void matmul(const int64_t *words, const Place *places, int64_t k, char *scratch,
-                   const Blas *blas) {
+                   char *strips, const Blas *blas) {
     const int64_t dtype = words[0], n_axes = words[1], *lengths = words + 2;
     const int64_t n = lengths[n_axes], inner = lengths[n_axes + 1], m = lengths[n_axes + 2];
     const int adds = lengths[n_axes + 3] == 1;
@@ -590,7 +599,8 @@ static void matmul(const int64_t *words, const Place *places, int64_t k, char *s
                    term.start + distance(n_axes, place, term.strides), term.strides + n_axes);
         multiply_matrices(blas, dtype, n, inner, m, result, out.strides + n_axes,
                           a.start + distance(n_axes, place, a.strides), a.strides + n_axes,
-                          b.start + distance(n_axes, place, b.strides), b.strides + n_axes, adds);
+                          b.start + distance(n_axes, place, b.strides), b.strides + n_axes, adds,
+                          strips);
     } while (advance(n_axes, lengths, place));
 }
 
@@ -655,7 +665,7 @@ static void cut_row(const int64_t *geometry, int64_t size, const char *image, co
 }
 
 static void convolve(int64_t op, const int64_t *words, const Place *places, int64_t k,
-                     char *scratch, const Blas *blas) {
+                     char *scratch, char *strips, const Blas *blas) {
     const int64_t dtype = words[0], n_axes = words[1], *lengths = words + 2, size = size_of[dtype];
     const int64_t *geometry = lengths + n_axes, *rest = geometry + GEOMETRY;
     const int64_t n_out = rest[0], n_together = rest[1];
@@ -682,10 +692,10 @@ static void convolve(int64_t op, const int64_t *words, const Place *places, int6
             const int64_t n = (last - first) * n_across, start = first * n_across;
             if (op == CONVOLVE)
                 multiply_matrices(blas, dtype, n, n_in, n_out, result + start * of_out[0], of_out,
-                                  patches.start, packed, factor, of_other, 0);
+                                  patches.start, packed, factor, of_other, 0, strips);
             else
                 multiply_matrices(blas, dtype, n_in, n, n_out, result, of_out, patches.start, turned,
-                                  factor + start * of_other[0], of_other, first > 0);
+                                  factor + start * of_other[0], of_other, first > 0, strips);
         }
     } while (advance(n_axes, lengths, place));
 }
@@ -701,9 +711,11 @@ static int run_code(const int64_t *code, const Place *places, int64_t k, char *s
         switch (words[0]) {
         case RUN: run_steps(words + 2, places, k, scratch, slots); break;
         case REDUCE: reduce(words + 2, places, k, scratch); break;
-        case MATMUL: matmul(words + 2, places, k, scratch, blas); break;
+        case MATMUL: matmul(words + 2, places, k, scratch, slots, blas); break;
         case CONVOLVE:
-        case CONVOLVE_WEIGHTS: convolve(words[0], words + 2, places, k, scratch, blas); break;
+        case CONVOLVE_WEIGHTS:
+            convolve(words[0], words + 2, places, k, scratch, slots, blas);
+            break;
         default:
             if (rows_of_table(words[0], words + 2, places, k, scratch)) return 1;
         }

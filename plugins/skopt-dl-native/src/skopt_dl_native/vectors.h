@@ -75,6 +75,51 @@ typedef double f64x;
 #define f64x_fma(a, b, c) ((a) * (b) + (c))
 #endif
 
+/* A square of so many rows, apart, to be the columns of another. */
+#if defined(__AVX2__)
+#define TURNED_f32 8
+#define TURNED_f64 4
+static inline void turn_f32(const float *from, int64_t apart, float *to, int64_t to_apart) {
+    __m256 x[8], y[8];
+    for (int i = 0; i < 8; i++) x[i] = _mm256_loadu_ps(from + i * apart);
+    for (int i = 0; i < 4; i++) {
+        y[2 * i] = _mm256_unpacklo_ps(x[2 * i], x[2 * i + 1]);
+        y[2 * i + 1] = _mm256_unpackhi_ps(x[2 * i], x[2 * i + 1]);
+    }
+    for (int i = 0; i < 2; i++)
+        for (int j = 0; j < 2; j++) {
+            const __m256 low = y[4 * i + j], high = y[4 * i + j + 2];
+            x[4 * i + 2 * j] = _mm256_shuffle_ps(low, high, 0x44);
+            x[4 * i + 2 * j + 1] = _mm256_shuffle_ps(low, high, 0xee);
+        }
+    for (int i = 0; i < 4; i++) {
+        _mm256_storeu_ps(to + i * to_apart, _mm256_permute2f128_ps(x[i], x[i + 4], 0x20));
+        _mm256_storeu_ps(to + (i + 4) * to_apart, _mm256_permute2f128_ps(x[i], x[i + 4], 0x31));
+    }
+}
+static inline void turn_f64(const double *from, int64_t apart, double *to, int64_t to_apart) {
+    __m256d x[4], y[4];
+    for (int i = 0; i < 4; i++) x[i] = _mm256_loadu_pd(from + i * apart);
+    for (int i = 0; i < 2; i++) {
+        y[i] = _mm256_unpacklo_pd(x[2 * i], x[2 * i + 1]);
+        y[i + 2] = _mm256_unpackhi_pd(x[2 * i], x[2 * i + 1]);
+    }
+    for (int i = 0; i < 2; i++) {
+        _mm256_storeu_pd(to + i * to_apart, _mm256_permute2f128_pd(y[2 * i], y[2 * i + 1], 0x20));
+        _mm256_storeu_pd(to + (i + 2) * to_apart, _mm256_permute2f128_pd(y[2 * i], y[2 * i + 1], 0x31));
+    }
+}
+#else
+#define TURNED_f32 1
+#define TURNED_f64 1
+static inline void turn_f32(const float *from, int64_t apart, float *to, int64_t to_apart) {
+    (void)apart, (void)to_apart, *to = *from;
+}
+static inline void turn_f64(const double *from, int64_t apart, double *to, int64_t to_apart) {
+    (void)apart, (void)to_apart, *to = *from;
+}
+#endif
+
 #if defined(_MSC_VER)
 #define ALWAYS_INLINE static __forceinline
 #else
