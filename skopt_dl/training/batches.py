@@ -159,7 +159,7 @@ class Batches:
         drawn = [self._draw(k) for k in drawing]
         places = {k: place for place, k in enumerate(drawing)}
         orders = None if len(drawn) == len(leaders) else tuple(places[k] for k in leaders)
-        return np.stack(drawn), orders
+        return (np.stack(drawn) if len(drawn) > 1 else drawn[0][None]), orders
 
     def _draw(self, model: int) -> np.ndarray:
         n = self.n_samples

@@ -200,6 +200,8 @@ class Stack:
             self._keep(models)
             self.batches = batches.select(models)
         self.is_finite = True
+        # Sizes of a block's batches, as a column.
+        self._sizes: dict[tuple[int, ...], Array] = {}
         # Generators of models that are done, and how they are to be left.
         self.done: list[tuple[np.random.Generator, dict[str, Any]]] = []
         self._prepare([state.resume for state in states])
@@ -302,8 +304,10 @@ class Stack:
         for block in batches.epoch(per_block):
             losses = self.steps.run(objective.load(block), first is None)
             first = losses[0, :] if first is None else first
-            sizes = self.b.asarray(np.array(block.sizes)[:, None], dtype=losses.dtype)
-            total = self.b.sum_on(sizes * losses, total)
+            if block.sizes not in self._sizes:
+                sizes = np.array(block.sizes)[:, None]
+                self._sizes[block.sizes] = self.b.asarray(sizes, dtype=losses.dtype)
+            total = self.b.sum_on(self._sizes[block.sizes] * losses, total)
         finite = xp.all(xp.isfinite(with_statistics(objective, params)), axis=1)
         names = ("loss", "first_loss", "squared_norm", "finite")
         found = self.b.fetch(total, first, self.steps.squared_norm, finite)

@@ -13,6 +13,7 @@ from skopt_dl.backends import Backend
 from skopt_dl.programs import Binding, Buffer, HostWrites, Instruction, Memory, Program, Value
 from skopt_dl.programs.memory import fit
 from skopt_dl_native import _interpreter
+from skopt_dl_native._interpreter import address
 from skopt_dl_native.lowering import Code, Lowering, Unsupported
 
 Call = Callable[[], Any]
@@ -180,7 +181,7 @@ class NativeCall:
         self._kept = kept
 
     def __call__(self) -> None:
-        task = np.array([self.code.address, self.places.ctypes.data], dtype=np.int64)
+        task = np.array([self.code.address, address(self.places)], dtype=np.int64)
         _interpreter.run(task, 0, 1, 0, self.n_models, self.scratch)
 
 
@@ -262,7 +263,7 @@ class NativeBinding:
                 varying.append((row, buffer.name))
             else:
                 array = shared[buffer] if buffer in shared else np.asarray(buffer.array)
-                places[row, 0] = _address(array)
+                places[row, 0] = address(array)
                 kept.append(array)
         n_bytes = _interpreter.SLOT_BYTES + code.n_bytes
         scratch = self._memory.scratch("native", (n_bytes,), np.dtype(bool))
@@ -303,17 +304,13 @@ def _inputs(program: Program, arrays: Mapping[str, Any]) -> _Inputs:
             continue
         kept += [array, rows]
         signature.append((name, _shape(array, rows), array.strides))
-        addresses[name] = _address(array), 0 if rows is None else _address(rows)
+        addresses[name] = address(array), 0 if rows is None else address(rows)
     return _Inputs(tuple(signature), frozenset(on_host), addresses, kept)
 
 
 def _in_block(block: Any, start: int, buffer: Buffer) -> np.ndarray:
     like = buffer.like
     return np.ndarray(like.shape, like.dtype, block, offset=start, strides=like.strides)
-
-
-def _address(array: np.ndarray) -> int:
-    return array.ctypes.data
 
 
 def _array_of(given: Any, buffer: Buffer) -> tuple[np.ndarray | None, np.ndarray | None]:

@@ -30,6 +30,16 @@ static PyObject *use_blas(PyObject *module, PyObject *args) {
     Py_RETURN_NONE;
 }
 
+/* In a fraction of the time that an array's `ctypes` takes. */
+static PyObject *address(PyObject *module, PyObject *array) {
+    (void)module;
+    Py_buffer view;
+    if (PyObject_GetBuffer(array, &view, PyBUF_STRIDED_RO) < 0) return NULL;
+    PyObject *found = PyLong_FromVoidPtr(view.buf);
+    PyBuffer_Release(&view);
+    return found;
+}
+
 static PyObject *check(PyObject *module, PyObject *code) {
     (void)module;
     Py_buffer view;
@@ -75,6 +85,7 @@ static PyObject *run(PyObject *module, PyObject *args) {
 
 static PyMethodDef methods[] = {
     {"use_blas", use_blas, METH_VARARGS, "Take sgemm and dgemm from capsules."},
+    {"address", address, METH_O, "Where the first element of an array is."},
     {"check", check, METH_O, "Raise ValueError where words are no code."},
     {"run", run, METH_VARARGS,
      "run(tasks, first, last, first_model, last_model, scratch): without the interpreter lock."},

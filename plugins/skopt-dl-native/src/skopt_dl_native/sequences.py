@@ -14,6 +14,7 @@ import numpy as np
 from skopt_dl.backends import helpers
 from skopt_dl.programs import HostNumbers, HostWrites
 from skopt_dl_native import _interpreter
+from skopt_dl_native._interpreter import address
 from skopt_dl_native.binding import NativeCall
 
 Call = Callable[[], Any]
@@ -67,7 +68,6 @@ class _Stretch:
         tasks = [call for call in calls if isinstance(call, NativeCall)]
         self._n_models = tasks[0].n_models
         self._scratch = max((each.scratch for each in tasks), key=lambda scratch: scratch.nbytes)
-        self._tasks = np.zeros((len(tasks), 2), dtype=np.int64)
         # How many tasks are done between two looks at signals, and seconds that one has taken.
         self._n_together = len(tasks)
         self._seconds = 0.0
@@ -80,20 +80,23 @@ class _Stretch:
         # What is written, and which task it comes before.
         self._writes: list[tuple[_Written, int]] = []
         moved: dict[int, int] = {}
-        number = 0
+        rows: list[tuple[int, int]] = []
         for call in calls:
             if isinstance(call, HostWrites):
-                each = written.setdefault(id(call), _Written(call, counts[id(call)]))
-                self._writes.append((each, number))
+                if id(call) not in written:
+                    written[id(call)] = _Written(call, counts[id(call)])
+                each = written[id(call)]
+                self._writes.append((each, len(rows)))
                 moved |= each.add()
             elif isinstance(call, NativeCall):
                 places = call.places
-                if moved and not moved.keys().isdisjoint(places[:, 0].tolist()):
+                found = places[:, 0].tolist()
+                if not moved.keys().isdisjoint(found):
                     places = places.copy()
-                    places[:, 0] = [moved.get(each, each) for each in places[:, 0].tolist()]
+                    places[:, 0] = [moved.get(each, each) for each in found]
                     self._kept.append(places)
-                self._tasks[number] = call.code.address, places.ctypes.data
-                number += 1
+                rows.append((call.code.address, address(places)))
+        self._tasks = np.array(rows, dtype=np.int64)
         self._written = list(written.values())
 
     def __call__(self) -> None:
@@ -153,6 +156,11 @@ class _Written:
     def __init__(self, call: HostWrites, n_times: int):
         self._call = call
         self._tables = [np.empty((n_times, *each.shape), each.dtype) for each in call.arrays]
+        # Where an array is; and the table that stands for it, and how far its rows are apart.
+        self._addresses = [
+            (address(array), address(table), table.strides[0])
+            for array, table in zip(call.arrays, self._tables, strict=True)
+        ]
         self._n_added = 0
         self._is_of_numbers = isinstance(call, HostNumbers)
         # The next row, and how many are asked for that are not in the tables yet.
@@ -162,10 +170,7 @@ class _Written:
         """One more time; returns where what was at an address is then."""
         row = self._n_added
         self._n_added += 1
-        return {
-            array.ctypes.data: table[row : row + 1].ctypes.data
-            for array, table in zip(self._call.arrays, self._tables, strict=True)
-        }
+        return {before: now + row * apart for before, now, apart in self._addresses}
 
     def write(self) -> None:
         if self._is_of_numbers:
