@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from skopt_dl_native.binding import NativeBinding, NativeCall
+from skopt_dl_native.binding import NativeCall
+from skopt_dl_native.engine import NativeEngine
 
 from skopt_dl.backends import NumPyBackend
 from skopt_dl.programs import Memory, Tracer
@@ -52,7 +53,9 @@ def check(n, inner, m, dtype, by_columns, adds, rng):
     if adds:
         to += tracer.given("term", term.shape)
     arrays = {"a": a.array, "b": b.array, "out": out.array, "term": term}
-    for call in NativeBinding(NUMPY, tracer.program(), arrays, Memory(NUMPY, a.array)).calls():
+    for call in (
+        NativeEngine().bind(NUMPY, tracer.program(), arrays, Memory(NUMPY, a.array)).calls()
+    ):
         assert isinstance(call, NativeCall)
         call()
     expected = a.array @ b.array + (term if adds else 0)

@@ -74,7 +74,10 @@ typedef void (*Function)(int64_t n_rows, int64_t n_columns, const Rows *out, con
             const T *q = AT(const T, b), *s = AT(const T, c);                                      \
             if (i && k && l)                                                                       \
                 EACH_COLUMN { const C x = p[j]; const T y = q[j], z = s[j]; o[j] = (value); }      \
-            else if (i && !k && !l) {                                                              \
+            else if (i && !k && l) {                                                               \
+                const T y = *q;                                                                    \
+                EACH_COLUMN { const C x = p[j]; const T z = s[j]; o[j] = (value); }                \
+            } else if (i && !k && !l) {                                                            \
                 const T y = *q, z = *s;                                                            \
                 EACH_COLUMN { const C x = p[j]; o[j] = (value); }                                  \
             } else                                                                                 \
@@ -108,7 +111,8 @@ typedef void (*Function)(int64_t n_rows, int64_t n_columns, const Rows *out, con
     BINARY(larger_##t, T, T, x >= y || x != x ? x : y)                                             \
     BINARY(smaller_##t, T, T, x <= y || x != x ? x : y)                                            \
     BINARY(relu_gradient_##t, T, T, y > 0 ? x : (T)0)                                              \
-    TERNARY(clip_##t, T, T, (x < y ? y : x) > z ? z : (x < y ? y : x))
+    TERNARY(clip_##t, T, T, (x < y ? y : x) > z ? z : (x < y ? y : x))                             \
+    TERNARY(multiply_add_##t, T, T, x * y + z)
 
 #define NUMBERS(t, T)                                                                              \
     BINARY(add_##t, T, T, x + y)                                                                   \
@@ -231,6 +235,7 @@ static const Function functions[N_FUNCTIONS][N_DTYPES] = {
     [RELU_GRADIENT] = BOTH(relu_gradient),
     [WHERE] = EVERY(where),
     [CLIP] = BOTH(clip),
+    [MULTIPLY_ADD] = BOTH(multiply_add),
 };
 
 /* ---- Operands ---- */

@@ -55,7 +55,7 @@ enum {
     ISFINITE, LOGICAL_NOT,
     ADD, SUBTRACT, MULTIPLY, DIVIDE, POWER, LARGER, SMALLER,
     GREATER, GREATER_EQUAL, LESS, LESS_EQUAL, EQUAL, NOT_EQUAL, LOGICAL_AND, LOGICAL_OR,
-    RELU_GRADIENT, WHERE, CLIP, N_FUNCTIONS
+    RELU_GRADIENT, WHERE, CLIP, MULTIPLY_ADD, N_FUNCTIONS
 };
 
 /* Where a buffer begins, and which of its rows is whose; without a map, model k has row k. */

@@ -257,6 +257,9 @@ class Lowering:
         uses = Uses(records)
         own = [buffer for buffer in uses.records if self.is_own(buffer)]
         in_slots = {buffer for buffer in own if self._is_in_slot(buffer, uses, records)}
+        for record in records:
+            if isinstance(record, Run):
+                record.steps = _multiply_and_add(record.steps, in_slots)
         lives = {
             buffer: (*uses.life(buffer), _n_bytes(self._patterns[buffer]))
             for buffer in own
@@ -349,6 +352,53 @@ def _term(step: Step, product: Product) -> View | None:
         if view.buffer is product.out.buffer and view.place == product.out.place:
             return None if step.out.buffer in meets or term.buffer is view.buffer else term
     return None
+
+
+def _multiply_and_add(steps: Sequence[Step], in_slots: set[Buffer]) -> list[Step]:
+    """Make a product, and the sum that alone reads it, one step: rounded as the two are."""
+    found = list(steps)
+    for number, product in enumerate(steps):
+        place = _sum_of(number, steps, in_slots)
+        if place is None or found[place] is not steps[place]:
+            continue
+        total = steps[place]
+        (term,) = [each for each in total.inputs if each != product.out]
+        # A factor that is the same for all elements comes second.
+        first, second = sorted(product.inputs, key=lambda each: not _varies(each))
+        inputs = [first, second, term]
+        found[place] = Step(w.FUNCTIONS["multiply_add"], total.dtype, total.out, inputs)
+        found[number] = None  # type: ignore[call-overload]
+    return [each for each in found if each is not None]
+
+
+def _varies(value: View | Number) -> bool:
+    return isinstance(value, View) and any(value.strides)
+
+
+def _sum_of(number: int, steps: Sequence[Step], in_slots: set[Buffer]) -> int | None:
+    """The step that adds to a product, which nothing else ever reads; None where none does."""
+    product = steps[number]
+    if product.function != w.FUNCTIONS["multiply"] or product.dtype.kind != "f":
+        return None
+    buffer, factors = product.out.buffer, {view.buffer for view in product.views}
+    for place in range(number + 1, len(steps)):
+        step = steps[place]
+        if buffer in {view.buffer for view in (step.out, *step.views)}:
+            break
+        if step.out.buffer in factors:
+            return None
+    else:
+        return None
+    is_sum = step.function == w.FUNCTIONS["add"] and step.dtype == product.dtype
+    if not is_sum or step.inputs.count(product.out) != 1:
+        return None
+    later = {v.buffer for each in steps[place + 1 :] for v in (each.out, *each.views)}
+    is_gone = buffer in in_slots and buffer not in later
+    # Where the sum is written to a factor, it is read element by element before.
+    meets = [view for view in product.views if view.buffer is step.out.buffer]
+    if any(view.place != step.out.place for view in meets):
+        return None
+    return place if step.out == product.out or is_gone else None
 
 
 def _check_apart(whole: np.ndarray, found: np.ndarray, offset: int) -> None:

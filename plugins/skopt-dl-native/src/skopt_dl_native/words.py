@@ -25,7 +25,7 @@ _NAMES = [
     "add", "subtract", "multiply", "divide", "power", "maximum", "minimum",
     "greater", "greater_equal", "less", "less_equal", "equal", "not_equal", "logical_and",
     "logical_or",
-    "relu_gradient", "where", "clip",
+    "relu_gradient", "where", "clip", "multiply_add",
 ]  # fmt: skip
 FUNCTIONS = {name: number for number, name in enumerate(_NAMES)}
 COPY = FUNCTIONS["copy"]

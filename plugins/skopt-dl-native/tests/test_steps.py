@@ -1,0 +1,89 @@
+"""Which steps a run consists of."""
+
+import numpy as np
+import pytest
+from skopt_dl_native import words
+from skopt_dl_native.engine import NativeEngine
+
+from skopt_dl.backends import NumPyBackend
+from skopt_dl.programs import Engine, Memory, Tracer
+
+NUMPY = NumPyBackend()
+# Words before those of the buffers.
+HEADER = 5
+NAMES = {number: name for name, number in words.FUNCTIONS.items()}
+
+
+def twice(xp, a, b, c, out):
+    """Two products in one sum, of which one can be a part."""
+    xp.add(a * b, b * c, out=out)
+
+
+def in_place(xp, a, b, c, out):
+    a *= b
+    a += c
+    xp.add(a, c, out=out)
+
+
+def read_again(xp, a, b, c, out):
+    product = a * b
+    xp.add(product + c, product, out=out)
+
+
+def onto_a_factor(xp, a, b, c, out):
+    b += a * b
+    xp.add(b, c, out=out)
+
+
+def factor_changes(xp, a, b, c, out):
+    product = a * b
+    a += 1.0
+    xp.add(product, a, out=out)
+
+
+def by_a_number(xp, a, b, c, out):
+    xp.add(a * -0.5, c, out=out)
+
+
+CASES = {
+    twice: ["multiply", "multiply_add"],
+    in_place: ["multiply_add", "add"],
+    read_again: ["multiply", "add", "add"],
+    onto_a_factor: ["multiply_add", "add"],
+    factor_changes: ["multiply", "add", "add"],
+    by_a_number: ["multiply_add"],
+}
+
+
+def steps_of(code):
+    """The names of the functions in the runs of a code."""
+    found, position = [], HEADER + 2 * int(code[2])
+    for _ in range(int(code[4])):
+        op, length = code[position : position + 2]
+        if op == words.RUN:
+            n_axes = int(code[position + 2])
+            n_steps = int(code[position + 3 + n_axes + 2])
+            steps = code[position + length - 6 * n_steps : position + length]
+            found += [NAMES[int(number)] for number in steps[::6]]
+        position += int(length)
+    return found
+
+
+@pytest.mark.parametrize("trace", CASES, ids=lambda trace: trace.__name__)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_product_and_its_sum_are_one_step_with_the_bits_of_two(trace, dtype):
+    rng, shape = np.random.default_rng(0), (2, 3000)
+    tracer = Tracer(dtype)
+    trace(tracer.xp, *(tracer.given(name, shape) for name in ("a", "b", "c", "out")))
+    given = {name: rng.normal(size=shape).astype(dtype) for name in ("a", "b", "c", "out")}
+    program, results = tracer.program(), []
+    for engine in (Engine(), NativeEngine()):
+        arrays = {name: array.copy() for name, array in given.items()}
+        calls = engine.bind(NUMPY, program, arrays, Memory(NUMPY, given["a"])).calls()
+        for call in calls:
+            call()
+        results.append(arrays)
+    (call,) = calls
+    assert steps_of(call.code.words) == CASES[trace]
+    for name in given:
+        np.testing.assert_array_equal(results[0][name], results[1][name])
