@@ -190,16 +190,23 @@ def _penalise(tracer: Tracer, case: Case, params: Symbol, grad: Symbol) -> None:
     """Add the gradient of the L2 penalty, and keep (twice) its value."""
     xp, n_models = tracer.xp, case.n_models
     n_weights, n_params = case.network.n_weights, case.network.layout.size
-    if n_params < FEW:
+    is_small = n_params < FEW
+    if is_small:
         factor = tracer.given("alpha", (n_models, n_params))
         weights = params
     else:
         factor = tracer.given("alpha", () if case.penalty == "number" else (n_models, 1))
         weights, grad = params[:, :n_weights], grad[:, :n_weights]
     penalty = xp.multiply(weights, factor)
+    value = xp.vecdot(weights, penalty if is_small else weights)
+    if not is_small:
+        # The penalty itself is then read once, by the sum: it need not be anywhere.
+        value *= factor if case.penalty == "number" else factor[:, 0]
     if case.weight_models:
-        penalty /= tracer.given("weight_sum", (case.weight_models, 1))
-    xp.vecdot(weights, penalty, out=tracer.given("l2", (n_models,)))
+        weight_sum = tracer.given("weight_sum", (case.weight_models, 1))
+        penalty /= weight_sum
+        value = xp.divide(value, weight_sum[:, 0])
+    tracer.assign(tracer.given("l2", (n_models,)), value)
     grad += penalty
 
 
