@@ -14,6 +14,7 @@ WHAT = (
     "search",
     "journal",
     "lab",
+    "limits",
     "vmap",
     "convolutions",
     "all",
@@ -46,6 +47,7 @@ def main() -> int:
         imports,
         journal,
         lab,
+        limits,
         memory,
         report,
         search,
@@ -76,6 +78,8 @@ def main() -> int:
         ok &= journal.run(min(args.rounds, 7), args.save)
     if args.what in ("lab", "all"):
         ok &= lab.run(min(args.rounds, 3), args.save)
+    if args.what == "limits":
+        ok &= limits.run(min(args.rounds, 5), args.save)
     if args.what == "vmap":
         ok &= vmap.run(min(args.rounds, 5), args.save)
     if args.what == "convolutions":
