@@ -11,7 +11,7 @@ from strict_backend import StrictBackend
 
 import skopt_dl
 from skopt_dl.backends import Backend, backend_of, cuda_problem, get_backend
-from skopt_dl.networks import DensePool, TargetPool, fold, raw_output
+from skopt_dl.networks import DensePool, fold, raw_output
 from skopt_dl.optimizers import LBFGS, SGD, Adam
 from skopt_dl.programs.namespace import OWN_FUNCTIONS
 from skopt_dl.schedules import Cosine
@@ -180,9 +180,7 @@ def test_prediction_and_validation_run_on_the_array_api(strict):
         pool = DensePool(b, b.asarray(x))
         plain, params = fold(b, problem.network, problem.with_statistics(params, b))
         raw = raw_output(b, plain, params, pool)
-        validation = Validation(
-            b, plain, pool, TargetPool(b, b.asarray(y)), None, lambda raw, params, model: raw.sum()
-        )
+        validation = Validation(b, plain, pool, y, None, lambda raw, params, model: raw.sum())
         figures.append([b.to_numpy(raw), *validation(params, [0, 1, 2]).values()])
     rtol = 100 * np.finfo(problem.dtype).eps
     for ours, numpys in zip(*figures, strict=True):

@@ -272,7 +272,7 @@ class _Validations:
             self._b,
             jobs[0].network,
             _pool(self._b, [first.X], dtype),
-            _targets(self._b, [first.y], dtype),
+            first.y,
             None if weight is None else weight[:, 0],
             partial(_score, self._jobs, self._errors),
             block,

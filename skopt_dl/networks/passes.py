@@ -198,7 +198,7 @@ def _penalise(tracer: Tracer, case: Case, params: Symbol, grad: Symbol) -> None:
         factor = tracer.given("alpha", () if case.penalty == "number" else (n_models, 1))
         weights, grad = params[:, :n_weights], grad[:, :n_weights]
     penalty = xp.multiply(weights, factor)
-    value = xp.vecdot(weights, penalty if is_small else weights)
+    value: Any = xp.vecdot(weights, penalty if is_small else weights)
     if not is_small:
         # The penalty itself is then read once, by the sum: it need not be anywhere.
         value *= factor if case.penalty == "number" else factor[:, 0]

@@ -56,6 +56,11 @@ class ForwardPass:
         # The calls of a pass in one part: its samples stay where they are.
         self._calls: Sequence[Call] = ()
 
+    @property
+    def stays(self) -> bool:
+        """Whether the next call finds all as it was: samples that pass in one part."""
+        return bool(self._calls)
+
     def __call__(self) -> Array:
         """Write `raw`, and return it."""
         if self._calls:

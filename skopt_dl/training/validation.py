@@ -15,7 +15,6 @@ from skopt_dl.networks import (
     Network,
     SampleLosses,
     SparsePool,
-    TargetPool,
     fold,
 )
 
@@ -30,9 +29,9 @@ class Validation:
     b : Backend
     network : Network
     x : DensePool or SparsePool
-    y : TargetPool
+    y : ndarray of shape (n_samples, n_outputs)
     sample_weight : ndarray of shape (n_samples,) or None
-        Of all samples in the pools.
+        Both of all samples in the pool.
     score : callable
         ``score(raw, params, model)`` of one model's raw outputs, of the weights and biases that
         gave them, and of its number.
@@ -46,7 +45,7 @@ class Validation:
         b: Backend,
         network: Network,
         x: DensePool | SparsePool,
-        y: TargetPool,
+        y: np.ndarray,
         sample_weight: np.ndarray | None,
         score: Callable[[np.ndarray, np.ndarray, int], float],
         block: Block | None = None,
@@ -56,6 +55,8 @@ class Validation:
         self._block = block or Block(slice(0, x.n_rows), (x.n_rows,))
         # What was validated last, which the next epoch's most often is again.
         self._known: tuple[Array, Sequence[int]] = None, ()
+        self._raw: Any = None
+        self._losses: Any = None
 
     def __call__(
         self, params: Array, models: Sequence[int], places: Sequence[int] | None = None
@@ -76,6 +77,8 @@ class Validation:
         if params is not self._known[0] or places != self._known[1]:
             self._prepare(network, params, places)
         raw, values = self._raw(), self._losses()
+        if not self._raw.stays:
+            self._known = None, ()
         host_raw, host_values, host_params = b.fetch(raw, values, params)
         return {
             "validation_loss": np.average(host_values, axis=1, weights=self._weight),
@@ -86,13 +89,21 @@ class Validation:
 
     def _prepare(self, network: Network, params: Array, places: list[int]) -> None:
         self._known = params, places
+        # What is there makes room first.
+        self._raw = self._losses = None
         block = self._block.select(places)
         self._raw = ForwardPass(self._b, network, params, self._x, block)
-        self._losses = SampleLosses(self._b, network.loss, self._raw.raw, self._y.block(block))
+        raw = self._raw.raw
+        y = self._b.asarray(_of_block(self._y, block), dtype=raw.dtype)
+        self._losses = SampleLosses(self._b, network.loss, raw, y)
         self._weight = None
         if self._sample_weight is not None:
-            weight = self._sample_weight[block.rows]
-            if weight.ndim == 2 and block.orders is not None:
-                weight = weight[list(block.orders)]
-            shape = self._raw.raw.shape[:2]
-            self._weight = np.broadcast_to(weight, shape)
+            weight = _of_block(self._sample_weight, block)
+            self._weight = np.broadcast_to(weight, raw.shape[:2])
+
+
+def _of_block(array: np.ndarray, block: Block) -> np.ndarray:
+    """The rows of a block's models, ``(K or 1, n_rows, ...)``."""
+    if isinstance(block.rows, slice):
+        return array[None, block.rows]
+    return array[block.rows if block.orders is None else block.rows[list(block.orders)]]

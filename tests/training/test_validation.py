@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from problems import LOSSES, NUMPY, Problem
 
-from skopt_dl.networks import Block, DensePool, TargetPool
+from skopt_dl.networks import Block, DensePool
 from skopt_dl.optimizers import Adam
 from skopt_dl.training import Validation
 
@@ -17,7 +17,7 @@ def validation_on(problem, sample_weight=None):
         NUMPY,
         problem.network,
         DensePool(NUMPY, problem.x),
-        TargetPool(NUMPY, problem.y),
+        problem.y,
         sample_weight,
         lambda raw, params, model: distance(raw, problem.y) + params[0],
     )
@@ -56,9 +56,9 @@ def test_models_with_rows_of_their_own_have_the_bits_of_each_alone(orders, weigh
     weight = problem.sample_weight if weighted else None
 
     def validation(block):
-        pools = DensePool(NUMPY, problem.x), TargetPool(NUMPY, problem.y)
+        samples = DensePool(NUMPY, problem.x), problem.y
         return Validation(
-            NUMPY, problem.network, *pools, weight, lambda raw, *_: float(raw.sum()), block
+            NUMPY, problem.network, *samples, weight, lambda raw, *_: float(raw.sum()), block
         )
 
     stack = validation(Block(rows, (n_rows,), orders))
