@@ -65,8 +65,9 @@ def test_falling_rate_keeps_the_weight_of_its_largest_value(cls):
     assert run.state["slots"]["weight_sum"] == pytest.approx(len(GRADIENTS) * 0.1**2)
 
 
-def test_sgd_is_the_mean_of_the_points_that_steps_are_taken_from():
-    path, _ = run_of(ScheduleFreeSGD(0.1))
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_sgd_is_the_mean_of_the_points_that_steps_are_taken_from(momentum):
+    path, _ = run_of(ScheduleFreeSGD(0.1, momentum))
     bases = START - 0.1 * np.cumsum(GRADIENTS, axis=0)
     means = np.cumsum(bases, axis=0) / np.arange(1, len(bases) + 1)[:, None]
     np.testing.assert_allclose(path, means, rtol=1e-11, atol=1e-12)
@@ -91,7 +92,7 @@ def test_classifier_searches_over_learning_rates_by_name(name, cls, rates):
     ("optimizer", "message"),
     [
         (ScheduleFreeAdamW(beta_1=1.0), "beta_1 of ScheduleFreeAdamW must be a float in"),
-        (ScheduleFreeSGD(momentum=0.0), r"momentum of ScheduleFreeSGD must be a float in \(0, 1\)"),
+        (ScheduleFreeSGD(momentum=1.0), r"momentum of ScheduleFreeSGD must be a float in \[0, 1\)"),
         (ScheduleFreeSGD(rate_power=-1.0), "rate_power of ScheduleFreeSGD must be"),
     ],
     ids=str,

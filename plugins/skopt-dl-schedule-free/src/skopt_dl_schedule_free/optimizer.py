@@ -6,21 +6,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from skopt_dl.optimizers import Optimizer, Step
-from skopt_dl.plugins.constraints import FRACTION, LEARNING_RATE, NOT_NEGATIVE, Interval
+from skopt_dl.plugins.constraints import FRACTION, LEARNING_RATE, NOT_NEGATIVE
 from skopt_dl.schedules import Schedule
 
 Array = Any
 
 # A rate of zero, as a warm-up may begin with, has no weight: 0 / 0 is to be 0.
 TINY = 1e-30
-BETWEEN = Interval(0, 1, "()")
 
 
 class _ScheduleFree(Optimizer):
-    """Three points instead of a schedule, of which two are kept.
+    """Three points instead of a schedule.
 
-    Steps are taken from ``base``; the average of all bases predicts; and the parameters, at which
-    the gradient is asked for, lie between both.
+    Steps are taken from ``base``; its ``average`` predicts; and the parameters, at which the
+    gradient is asked for, are a mixture of both.
     """
 
     average_power: float
@@ -28,6 +27,7 @@ class _ScheduleFree(Optimizer):
 
     def init_state(self, state: dict[str, Array], params: Array, xp: Any) -> None:
         state["base"][...] = params
+        state["average"][...] = params
 
     def coefficients(self, number: int, learning_rate: Any) -> dict[str, Any]:
         return {"age_weight": float(number) ** self.average_power}
@@ -41,19 +41,18 @@ class _ScheduleFree(Optimizer):
         step: Step,
     ) -> Array:
         """Take a step from ``base``, and return the change; `mixing` is the average's share."""
-        xp, base, rate = step.xp, state["base"], step.learning_rate
+        xp, base, average, rate = step.xp, state["base"], state["average"], step.learning_rate
         largest, total = state["largest_rate"], state["weight_sum"]
         xp.maximum(largest, rate, out=largest)
         weight = step.coefficients["age_weight"] * largest**self.rate_power
         total += weight
-        share = weight / (total + TINY)
-        change = share * (base - params) + rate * (mixing * (1 - share) - 1) * direction
         base -= rate * direction
-        return change
+        average += weight / (total + TINY) * (base - average)
+        return (1 - mixing) * base + mixing * average - params
 
-    def average(self, params: Array, base: Array, mixing: Any) -> Array:
-        """Where the average is, of which and of ``base`` the parameters are a mixture."""
-        return (params - (1 - mixing) * base) / mixing
+    def eval_params(self, params: Array, state: Mapping[str, Array]) -> Array:
+        """The average."""
+        return state["average"]
 
 
 class ScheduleFreeAdamW(_ScheduleFree):
@@ -88,13 +87,14 @@ class ScheduleFreeAdamW(_ScheduleFree):
 
     slots = {
         "base": "params",
+        "average": "params",
         "squares": "params",
         "largest_rate": "scalar",
         "weight_sum": "scalar",
     }
     constraints = {
         "learning_rate": LEARNING_RATE,
-        "beta_1": BETWEEN,
+        "beta_1": FRACTION,
         "beta_2": FRACTION,
         "epsilon": NOT_NEGATIVE,
         "weight_decay": NOT_NEGATIVE,
@@ -140,10 +140,6 @@ class ScheduleFreeAdamW(_ScheduleFree):
         direction = grad / scale + self.weight_decay * params
         return self.move(direction, self.beta_1, state, params, step)
 
-    def eval_params(self, params: Array, state: Mapping[str, Array]) -> Array:
-        """The average."""
-        return self.average(params, state["base"], self.beta_1)
-
 
 class ScheduleFreeSGD(_ScheduleFree):
     """SGD with an average in the place of a schedule (Defazio et al., 2024).
@@ -171,10 +167,15 @@ class ScheduleFreeSGD(_ScheduleFree):
     ScheduleFreeSGD(learning_rate=0.5)
     """
 
-    slots = {"base": "params", "largest_rate": "scalar", "weight_sum": "scalar"}
+    slots = {
+        "base": "params",
+        "average": "params",
+        "largest_rate": "scalar",
+        "weight_sum": "scalar",
+    }
     constraints = {
         "learning_rate": LEARNING_RATE,
-        "momentum": BETWEEN,
+        "momentum": FRACTION,
         "weight_decay": NOT_NEGATIVE,
         "average_power": NOT_NEGATIVE,
         "rate_power": NOT_NEGATIVE,
@@ -203,7 +204,3 @@ class ScheduleFreeSGD(_ScheduleFree):
         """Return the change, ``(K, P)``."""
         direction = grad + self.weight_decay * params
         return self.move(direction, self.momentum, state, params, step)
-
-    def eval_params(self, params: Array, state: Mapping[str, Array]) -> Array:
-        """The average."""
-        return self.average(params, state["base"], self.momentum)
