@@ -25,7 +25,9 @@ class _ScheduleFree(Optimizer):
     average_power: float
     rate_power: float
 
-    def init_state(self, state: dict[str, Array], params: Array, xp: Any) -> None:
+    def init_state(
+        self, state: dict[str, Array], params: Array, xp: Any, layout: Any = None
+    ) -> None:
         state["base"][...] = params
         state["average"][...] = params
 
