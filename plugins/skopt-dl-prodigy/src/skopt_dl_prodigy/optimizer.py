@@ -124,6 +124,7 @@ class Prodigy(Optimizer):
         """Return the change, ``(K, P)``."""
         xp, beta_3, distance = step.xp, step.coefficients["beta_3"], state["distance"]
         mean, squares, drift = state["mean"], state["squares"], state["drift"]
+        numerator = state["numerator"]
         rate = distance * step.coefficients["factor"]
         # Relative to the first estimate, whose square is small for a float32.
         relative = distance / self.initial_distance
@@ -134,11 +135,11 @@ class Prodigy(Optimizer):
         drift *= beta_3
         drift += relative * (distance if self.safeguard_warm_up else rate) * grad
         come = xp.sum(grad * (state["start"] - params), axis=1, keepdims=True)
-        state["numerator"] *= beta_3
-        state["numerator"] += relative * rate * come
+        numerator *= beta_3
+        numerator += relative * rate * come
         total = xp.sum(xp.abs(drift), axis=1, keepdims=True)
         # Where all gradients were zero there is nothing to learn from them.
-        estimate = self.growth * state["numerator"] / xp.where(total > 0, total, 1.0)
+        estimate = self.growth * numerator / xp.where(total > 0, total, 1.0)
         xp.maximum(distance, estimate, out=distance)
         direction = mean / (xp.sqrt(squares) + distance * self.epsilon)
         return -rate * (direction + self.weight_decay * params)
