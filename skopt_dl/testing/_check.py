@@ -106,7 +106,7 @@ def check_optimizer(optimizer: AnyOptimizer, *, reference: Reference | None = No
     ...         params -= step.learning_rate * grad
     >>> check_optimizer(Broken())  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    AssertionError: Broken breaks a rule for optimizers...
+    skopt_dl.testing._rules.BrokenRuleError: Broken breaks a rule for optimizers...
     """
     _check_that_it_is_one("check_optimizer", optimizer)
     said = {}
