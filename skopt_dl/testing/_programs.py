@@ -8,7 +8,7 @@ import numpy as np
 
 from skopt_dl.objectives import GivenGradients
 from skopt_dl.optimizers import Optimizer
-from skopt_dl.programs import installed_engines, using_engine
+from skopt_dl.programs import chosen_engine, installed_engines, using_engine
 from skopt_dl.testing._bench import LAYOUT, draw, follow, precisions
 from skopt_dl.testing._rules import broken, expecting
 from skopt_dl.testing._stacks import variants_of
@@ -33,7 +33,7 @@ def check_program(optimizer: Optimizer) -> str:
     stacks = [[optimizer]]
     if optimizer.stackable:
         stacks.append(variants_of(optimizer, "learning_rate"))
-    engines = installed_engines()
+    engines, unusable = _engines()
     for stack in stacks:
         start, gradients = draw(len(stack), precisions(optimizer)[0])
         by_code = follow(stack, start, gradients).params[-1]
@@ -42,7 +42,20 @@ def check_program(optimizer: Optimizer) -> str:
                 untraced = _compare(stack, start, gradients, by_code, engine)
             if untraced:
                 return f"not traced: {untraced}"
-    return f"traced, and run by {', '.join(engines)}"
+    return f"traced, and run by {', '.join(engines)}{unusable}"
+
+
+def _engines() -> tuple[list[str], str]:
+    """The engines that are installed and can be used, and what there is to say of others."""
+    usable, said = [], ""
+    for name in installed_engines():
+        try:
+            with using_engine(name):
+                chosen_engine()
+            usable.append(name)
+        except Exception as error:
+            said += f"; {name} cannot be used here: {error}"
+    return usable, said
 
 
 def _compare(
