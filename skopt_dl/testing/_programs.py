@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
 
 from skopt_dl.objectives import GivenGradients
 from skopt_dl.optimizers import Optimizer
+from skopt_dl.plugins import PluginWarning
 from skopt_dl.programs import chosen_engine, installed_engines, using_engine
 from skopt_dl.testing._bench import LAYOUT, draw, follow, precisions
 from skopt_dl.testing._rules import broken, expecting
@@ -48,7 +50,11 @@ def check_program(optimizer: Optimizer) -> str:
 def _engines() -> tuple[list[str], str]:
     """The engines that are installed and can be used, and what there is to say of others."""
     usable, said = [], ""
-    for name in installed_engines():
+    with warnings.catch_warnings():
+        # Of other plugins, which `skopt-dl plugins doctor` reports.
+        warnings.simplefilter("ignore", PluginWarning)
+        names = installed_engines()
+    for name in names:
         try:
             with using_engine(name):
                 chosen_engine()
