@@ -1,6 +1,6 @@
 """Optimizers: the base classes for your own, and the classics."""
 
-from skopt_dl.optimizers.base import Minimizer, MinimizerResult, Optimizer, Step
+from skopt_dl.optimizers.base import Minimizer, MinimizerResult, Optimizer, Step, Target
 from skopt_dl.optimizers.classics import (
     SGD,
     AdaDelta,
@@ -40,5 +40,6 @@ __all__ = [
     "RMSProp",
     "Scale",
     "Step",
+    "Target",
     "TwoSlotOptimizer",
 ]

@@ -6,6 +6,7 @@ import copy
 import inspect
 import numbers
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
@@ -32,6 +33,37 @@ _NAMED_SHAPES: Mapping[str, Callable[[Any], tuple[int, ...]]] = {
     "params": lambda layout: (layout.size,),
     "scalar": lambda layout: (1,),
 }
+
+
+# What `Step` carries for those that list it in ``needs``.
+NEEDS = ("loss", "gradient")
+
+
+class Target(NamedTuple):
+    """What an optimizer is known to reach, on a function that is completely known.
+
+    Attributes
+    ----------
+    function : str
+        A name of `skopt_dl.objectives.FUNCTIONS`, begun at its own starting point.
+    loss : float
+        How far above the function's minimum the value may be.
+    n_steps : int
+        The budget.
+    params : dict
+        Hyperparameters, where they are not those of the object that is checked.
+
+    Examples
+    --------
+    >>> from skopt_dl.optimizers import SGD, Target
+    >>> class Descent(SGD):
+    ...     targets = (Target("booth", 1e-6, 500, {"learning_rate": 0.05}),)
+    """
+
+    function: str
+    loss: float
+    n_steps: int
+    params: Mapping[str, Any] = MappingProxyType({})
 
 
 class Step:
@@ -112,6 +144,8 @@ class Optimizer(Configurable):
     unused : dict of str to tuple
         Parameters of the estimator that the method has no use for, with the values that ask for
         nothing; any other is answered with a warning.
+    targets : tuple of Target
+        What it is known to reach; `skopt_dl.testing` sees that it does.
 
     See Also
     --------
@@ -135,6 +169,7 @@ class Optimizer(Configurable):
     full_batch: ClassVar[Literal[False]] = False
     dtype: ClassVar[str | None] = None
     unused: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+    targets: ClassVar[tuple[Target, ...]] = ()
     learning_rate: float | str | Schedule
 
     @property

@@ -10,6 +10,7 @@ from skopt_dl.programs.engines import (
     chosen_engine,
     edition_of,
     engine_of,
+    installed_engines,
     using_engine,
 )
 from skopt_dl.programs.instructions import Instruction, Program
@@ -40,5 +41,6 @@ __all__ = [
     "differentiate",
     "edition_of",
     "engine_of",
+    "installed_engines",
     "using_engine",
 ]

@@ -15,7 +15,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol
 
 from skopt_dl.backends import Backend, NumPyBackend, run_all
-from skopt_dl.plugins.lookup import find
+from skopt_dl.plugins.lookup import available, find
 from skopt_dl.plugins.manager import PluginWarning, disabled_names, names_to_disable
 from skopt_dl.plugins.records import Plugin
 from skopt_dl.programs.engine import Binding, Call, Memory
@@ -181,6 +181,11 @@ def chosen_engine() -> Engine:
     """
     name = _used.get()
     return _engine(os.environ.get(VARIABLE, "") if name is None else name)
+
+
+def installed_engines() -> list[str]:
+    """The names of all engines that can be chosen here, those of plugins included."""
+    return sorted({*_installed(), *available("engine")})
 
 
 def edition_of(name: str) -> str:

@@ -1,5 +1,18 @@
-"""For authors of optimizers: `check_optimizer` holds one against all rules."""
+"""For authors of optimizers: one is held against all rules, at once or each as a test."""
 
-from skopt_dl.testing._check import check_optimizer
+from skopt_dl.testing._check import (
+    CheckResult,
+    check_optimizer,
+    optimizer_check_results,
+    parametrize_with_optimizer_checks,
+)
+from skopt_dl.testing._checks import Check, optimizer_checks
 
-__all__ = ["check_optimizer"]
+__all__ = [
+    "Check",
+    "CheckResult",
+    "check_optimizer",
+    "optimizer_check_results",
+    "optimizer_checks",
+    "parametrize_with_optimizer_checks",
+]

@@ -11,25 +11,19 @@ from typing import Any
 
 from sklearn.base import clone
 
-from skopt_dl.optimizers import Optimizer
+from skopt_dl._params import did_you_mean
+from skopt_dl.objectives import FUNCTIONS
+from skopt_dl.optimizers import Optimizer, Target
+from skopt_dl.optimizers.base import NEEDS
 from skopt_dl.testing._bench import LAYOUT
 from skopt_dl.testing._rules import broken, expecting
 
 _VERBATIM = "In __init__, write self.name = name for each parameter, without a change."
-_KNOWN_NEEDS = ("loss", "gradient")
+_ARGUMENTS = ("grad", "state", "params", "step")
 
 
-def check(optimizer: Any) -> None:
-    """Check what is there before the first step."""
-    _check_signature(optimizer)
-    _check_that_init_stores_arguments(optimizer)
-    if not optimizer.full_batch:
-        _check_declarations(optimizer)
-    _check_own_parameters(optimizer)
-    _check_copies(optimizer)
-
-
-def _check_signature(optimizer: Any) -> None:
+def check_init_names_parameters(optimizer: Any) -> None:
+    """``__init__`` names every parameter, each with a default."""
     rule = "__init__ names every parameter, each with a default."
     for parameter in inspect.signature(type(optimizer)).parameters.values():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
@@ -43,7 +37,8 @@ def _check_signature(optimizer: Any) -> None:
             )
 
 
-def _check_that_init_stores_arguments(optimizer: Any) -> None:
+def check_init_stores_arguments(optimizer: Any) -> None:
+    """``__init__`` stores its arguments as they are."""
     rule = "__init__ stores its arguments as they are."
     names = type(optimizer)._get_param_names()
     arguments = {name: object() for name in names}
@@ -54,7 +49,8 @@ def _check_that_init_stores_arguments(optimizer: Any) -> None:
             raise broken(optimizer, rule, f"{name!r} is not stored as self.{name}", _VERBATIM)
 
 
-def _check_own_parameters(optimizer: Any) -> None:
+def check_constraints(optimizer: Any) -> None:
+    """The parameters of the object are allowed."""
     with expecting(
         optimizer,
         "check_params accepts the parameters of the object that is checked.",
@@ -63,7 +59,8 @@ def _check_own_parameters(optimizer: Any) -> None:
         optimizer.check_params()
 
 
-def _check_copies(optimizer: Any) -> None:
+def check_copies(optimizer: Any) -> None:
+    """It clones, prints and pickles."""
     params = optimizer.get_params(deep=False)
     copies = {
         "clone": lambda: clone(optimizer),
@@ -91,7 +88,8 @@ def _pickle_round_trip(optimizer: Any) -> Any:
     return pickle.loads(pickle.dumps(optimizer))
 
 
-def _check_declarations(optimizer: Optimizer) -> None:
+def check_declarations(optimizer: Optimizer) -> None:
+    """What the class declares is what can be declared."""
     if "learning_rate" not in optimizer.get_params(deep=False):
         raise broken(
             optimizer,
@@ -121,11 +119,33 @@ def _check_declarations(optimizer: Optimizer) -> None:
         'Say "params", "scalar", a shape as a tuple, or a function of the layout.',
     ):
         optimizer.slot_shapes(LAYOUT)
-    unknown = set(optimizer.needs) - set(_KNOWN_NEEDS)
+    unknown = set(optimizer.needs) - set(NEEDS)
     if unknown:
         raise broken(
             optimizer,
             "`needs` lists what Step can carry.",
             f"{', '.join(map(repr, sorted(unknown)))}",
-            f"Known: {', '.join(map(repr, _KNOWN_NEEDS))}. All else is there without asking.",
+            f"Known: {', '.join(map(repr, NEEDS))}. All else is there without asking.",
         )
+    for target in optimizer.targets:
+        rule = "`targets` is a tuple of Target, each of a known function."
+        if not isinstance(target, Target):
+            fix = 'Write targets = (Target("booth", 1e-6, 500),), with the comma.'
+            raise broken(optimizer, rule, f"{target!r}", fix)
+        if target.function not in FUNCTIONS:
+            fix = f"Functions: {', '.join(FUNCTIONS)}.{did_you_mean(target.function, FUNCTIONS)}"
+            raise broken(optimizer, rule, f"{target.function!r}", fix)
+
+
+def check_arguments_of_update(optimizer: Optimizer) -> None:
+    """``update`` takes the gradient, the state, the parameters and the step, in this order."""
+    rule = f"update takes ({', '.join(_ARGUMENTS)}), in this order."
+    signature = inspect.signature(optimizer.update)
+    try:
+        bound = signature.bind(*_ARGUMENTS).arguments
+    except TypeError as error:
+        raise broken(optimizer, rule, str(error), "Write these four, besides self.") from None
+    for name, argument in bound.items():
+        if name in _ARGUMENTS and name != argument:
+            seen = f"update{signature}: what is called {name!r} there is {argument!r}"
+            raise broken(optimizer, rule, seen, "Write them in this order.")

@@ -13,10 +13,14 @@ from skopt_dl.testing._rules import broken, expecting
 MAX_ITER = 15
 
 
-def check(minimizer: Minimizer) -> None:
-    """Check what ``minimize`` returns, and that it keeps to what it is told."""
-    first = _Attempt(minimizer)
-    second = _Attempt(minimizer)
+def check_minimize(minimizer: Minimizer) -> None:
+    """What ``minimize`` returns, tells and leaves alone."""
+    _Attempt(minimizer)
+
+
+def check_minimize_repeats(minimizer: Minimizer) -> None:
+    """Equal runs give equal results."""
+    first, second = _Attempt(minimizer), _Attempt(minimizer)
     if not np.array_equal(first.result.params, second.result.params):
         raise broken(
             minimizer,
@@ -24,13 +28,22 @@ def check(minimizer: Minimizer) -> None:
             "two runs from the same start differ",
             "Keep nothing in self; draw no random numbers from a global generator.",
         )
-    if first.n_calls > MAX_ITER:
+
+
+def check_minimize_keeps_to_max_iter(minimizer: Minimizer) -> None:
+    """It makes at most ``max_iter`` iterations."""
+    n_calls = _Attempt(minimizer).n_calls
+    if n_calls > MAX_ITER:
         raise broken(
             minimizer,
             "minimize makes at most max_iter iterations.",
-            f"the callback was called {first.n_calls} times with max_iter={MAX_ITER}",
+            f"the callback was called {n_calls} times with max_iter={MAX_ITER}",
             "Stop after max_iter iterations, with converged=False.",
         )
+
+
+def check_minimize_stops_when_told(minimizer: Minimizer) -> None:
+    """It ends when the callback says so."""
     stopped = _Attempt(minimizer, stop=True)
     if stopped.n_calls != 1:
         raise broken(
@@ -49,7 +62,9 @@ class _Attempt:
         self.n_calls = 0
         start = np.random.default_rng(0).normal(size=LAYOUT.size)
         before = start.copy()
-        with expecting(minimizer, "minimize runs.", "The exception above says where."):
+        with expecting(
+            minimizer, "minimize runs.", "The exception above says where.", owner="check_minimize"
+        ):
             self.result: Any = minimizer.minimize(
                 self._value_and_grad, start, max_iter=MAX_ITER, tol=1e-8, callback=self._callback
             )
@@ -60,6 +75,7 @@ class _Attempt:
                 "minimize does not change the array it starts from.",
                 "`params` changed",
                 "Copy it first.",
+                owner="check_minimize",
             )
 
     def _value_and_grad(self, params: np.ndarray) -> tuple[float, np.ndarray]:
@@ -75,6 +91,7 @@ class _Attempt:
                 "callback gets the parameters of an iteration and their loss.",
                 f"the loss {loss:.6g} with parameters whose loss is {value:.6g}",
                 "Call `callback(params, loss)` with the newest of both.",
+                owner="check_minimize",
             )
         return self._stop
 
@@ -87,6 +104,7 @@ class _Attempt:
                 "minimize returns a MinimizerResult with parameters (P,).",
                 f"{self.result!r}",
                 "End with `return MinimizerResult(params, converged, message)`.",
+                owner="check_minimize",
             )
         before, after = QUADRATIC.value(start), QUADRATIC.value(params)
         if not after < before:
@@ -95,4 +113,5 @@ class _Attempt:
                 "minimize makes a convex quadratic smaller.",
                 f"from {before:.6g} to {after:.6g}",
                 "Return the best parameters found; `value_and_grad` gives the uphill direction.",
+                owner="check_minimize",
             )

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
+
 import numpy as np
 
 from skopt_dl.objectives import GivenGradients
 from skopt_dl.optimizers import Optimizer
+from skopt_dl.plugins import PluginWarning
+from skopt_dl.programs import chosen_engine, installed_engines, using_engine
 from skopt_dl.testing._bench import LAYOUT, draw, follow, precisions
 from skopt_dl.testing._rules import broken, expecting
-from skopt_dl.testing._stacks import TOLERANCE, variants_of
+from skopt_dl.testing._stacks import variants_of
+from skopt_dl.testing._state import TOLERANCE
 from skopt_dl.training import minimise
 
 _RULE = "update computes and does nothing else, or the class says traceable = False."
@@ -18,25 +24,66 @@ _FIX = (
 )
 
 
-def check(optimizer: Optimizer) -> str:
-    """Compare the program with the code, and say whether there is one."""
+def check_program(optimizer: Optimizer) -> str:
+    """The program of an update does what its code does, on every engine; or there is none.
+
+    Returns
+    -------
+    traced : str
+        By which engines its program was run, or why there is none.
+    """
     stacks = [[optimizer]]
     if optimizer.stackable:
         stacks.append(variants_of(optimizer, "learning_rate"))
-    untraced = ""
+    engines, unusable = _engines()
     for stack in stacks:
         start, gradients = draw(len(stack), precisions(optimizer)[0])
-        by_code = follow(stack, start, gradients)[-1]
-        with expecting(optimizer, _RULE, _FIX):
-            runs = minimise(
-                GivenGradients(gradients, LAYOUT), stack, start.copy(), max_epochs=len(gradients)
-            )
-        untraced = runs[0].untraced
-        if untraced:
-            break
-        moved = np.abs(by_code - start).max()
-        difference = np.abs(np.array([run.params for run in runs]) - by_code).max()
-        if not difference <= TOLERANCE * moved:
-            seen = f"a program of the update ends {difference:.3g} away from it, of {moved:.3g}"
-            raise broken(optimizer, _RULE, seen, _FIX)
-    return f"not traced: {untraced}" if untraced else "traced"
+        by_code = follow(stack, start, gradients).params[-1]
+        for engine in engines:
+            with using_engine(engine):
+                untraced = _compare(stack, start, gradients, by_code, engine)
+            if untraced:
+                return f"not traced: {untraced}"
+    return f"traced, and run by {', '.join(engines)}{unusable}"
+
+
+def _engines() -> tuple[list[str], str]:
+    """The engines that are installed and can be used, and what there is to say of others."""
+    usable, said = [], ""
+    with warnings.catch_warnings():
+        # Of other plugins, which `skopt-dl plugins doctor` reports.
+        warnings.simplefilter("ignore", PluginWarning)
+        names = installed_engines()
+    for name in names:
+        try:
+            with using_engine(name):
+                chosen_engine()
+            usable.append(name)
+        except Exception as error:
+            said += f"; {name} cannot be used here: {error}"
+    return usable, said
+
+
+def _compare(
+    stack: Sequence[Optimizer],
+    start: np.ndarray,
+    gradients: np.ndarray,
+    by_code: np.ndarray,
+    engine: str,
+) -> str:
+    """Train by the program, and compare; or say why there is none."""
+    with expecting(stack[0], _RULE, _FIX):
+        runs = minimise(
+            GivenGradients(gradients, LAYOUT), stack, start.copy(), max_epochs=len(gradients)
+        )
+    if runs[0].untraced:
+        return runs[0].untraced
+    moved = np.abs(by_code - start).max()
+    difference = np.abs(np.array([run.params for run in runs]) - by_code).max()
+    if not difference <= TOLERANCE * moved:
+        seen = (
+            f"a program of the update, run by the engine {engine!r}, ends {difference:.3g} away "
+            f"from it, of {moved:.3g}"
+        )
+        raise broken(stack[0], _RULE, seen, _FIX)
+    return ""

@@ -378,10 +378,13 @@ class Stack:
         (good,) = self.b.fetch(xp.all(xp.isfinite(eval_params), axis=1))
         for state, trained, predicts in zip(self.states, finite, good, strict=True):
             if trained and not predicts:
+                name = type(state.config.optimizer).__name__
                 raise ValueError(
-                    f"eval_params of {type(state.config.optimizer).__name__} returned values that "
-                    f"are not finite, in epoch {state.n_epochs + 1}, for parameters that are: "
-                    "there is nothing to predict with."
+                    f"eval_params of {name} returned values that are not finite, in epoch "
+                    f"{state.n_epochs + 1}, for parameters that are: there is nothing to predict "
+                    "with. It must return finite ones: mind what is zero at the start, and "
+                    f"divided by. skopt_dl.testing.check_optimizer({name}()) examines all the "
+                    "rules."
                 )
 
     def _result(self, row: int, state: TrainingState) -> TrainingResult:

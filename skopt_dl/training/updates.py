@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import copy
 import numbers
-from collections.abc import Callable, Collection, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
 import numpy as np
 
-from skopt_dl._params import Interval
+from skopt_dl._params import Interval, did_you_mean
 from skopt_dl.backends import Backend, run_all
 from skopt_dl.objectives import Layout
 from skopt_dl.optimizers import Optimizer, Step
-from skopt_dl.optimizers.base import fill_state
+from skopt_dl.optimizers.base import NEEDS, fill_state
 from skopt_dl.programs import HostNumbers, engine_of
 from skopt_dl.programs.values import host_dtype
 from skopt_dl.schedules import Progress, Schedule, as_schedule, rate_at
@@ -115,6 +115,24 @@ def _not_a_change(optimizer: Optimizer, change: Any, params: Array) -> ValueErro
     )
 
 
+def _check_needs(optimizer: Optimizer) -> None:
+    """See that `Step` can carry what the optimizer's class asks for."""
+    needs, name = optimizer.needs, type(optimizer).__name__
+    known = ", ".join(map(repr, NEEDS))
+    if not isinstance(needs, tuple):
+        raise ValueError(
+            f"needs of {name} must be a tuple of {known}, or empty; got {needs!r}. Write "
+            f"needs = ({NEEDS[0]!r},), with the comma."
+        )
+    unknown = [each for each in needs if each not in NEEDS]
+    if unknown:
+        raise ValueError(
+            f"needs of {name} lists {', '.join(map(repr, unknown))}; Step can carry {known}."
+            f"{did_you_mean(str(unknown[0]), NEEDS)} Remove it: the rest of Step is there without "
+            f"asking. skopt_dl.testing.check_optimizer({name}()) examines all the rules."
+        )
+
+
 class UpdateGroup:
     """One optimizer class, updating neighbouring rows of the stack together.
 
@@ -165,6 +183,7 @@ class UpdateGroup:
             if isinstance(value, float | np.ndarray):
                 self._hyperparameters[name] = self._to_device(value)
                 setattr(self._optimizer, name, self._hyperparameters[name])
+        _check_needs(optimizers[0])
         self.needs_loss = "loss" in optimizers[0].needs
         self.needs_gradient = "gradient" in optimizers[0].needs
         self.step = step = Step()
@@ -234,6 +253,13 @@ class UpdateGroup:
         self._coefficients.clear()
         self._calls = None
         values = self._exact.coefficients(self.step.number + 1, self._rate)
+        if not isinstance(values, Mapping):
+            name = type(self._exact).__name__
+            raise ValueError(
+                f"coefficients of {name} returned {_describe(values)}; it must return a dict, from "
+                "names to numbers or columns (K, 1), and an empty one where there are none: "
+                'return {"correction": …}, to be found in step.coefficients.'
+            )
         self._coefficients |= {name: self._to_device(value) for name, value in values.items()}
         self._places = [self.step.learning_rate] if self.rate_changes_per_step else []
         self._places += self._coefficients.values()
@@ -367,7 +393,17 @@ class UpdateGroup:
 
     def eval_params(self) -> Array:
         """The parameters to predict with, ``(K, P)``: the trained ones, for most methods."""
+        if type(self._optimizer).eval_params is Optimizer.eval_params:
+            return self._params
+        before = self._b.xp.asarray(self._params, copy=True)
         params = self._optimizer.eval_params(self._params, self.state)
+        # What was NaN before is no change.
+        if bool(self._b.xp.any((before != self._params) & (before == before))):
+            raise ValueError(
+                f"eval_params of {type(self._optimizer).__name__} changed `params` in place, which "
+                "training goes on with; it must leave them as they are. Return a new array: "
+                "`params + x`, or xp.asarray(params, copy=True) to write to."
+            )
         if np.shape(params) != self._params.shape:
             raise ValueError(
                 f"eval_params of {type(self._optimizer).__name__} must return an array of the "
