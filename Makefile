@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 NATIVE := plugins/skopt-dl-native
 COMPILER := $(shell for each in $$CC cc gcc clang cl; do command -v $$each && break; done)
 PLUGINS := $(filter-out $(if $(COMPILER),,$(NATIVE)),$(wildcard plugins/*))
+PURE := $(filter-out $(NATIVE),$(PLUGINS))
 # Packages come uncompiled: Python compiles what is imported, once, and not anew in each process.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -30,11 +31,13 @@ lint: $(VENV)/.installed
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 
-# Plugins are installed as packages, never imported by path: reinstall them when they change.
+# Plugins are installed as packages, never imported by path: reinstall them when they change. Those
+# without C are built here, not each in an environment of its own, which takes seconds.
 $(VENV)/.installed: pyproject.toml $(shell find plugins -name '*.py' -o -name '*.toml' -o \
 		-name '*.[ch]' -o -name 'meson.build')
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-compile -e '.[dev]'
-	$(BIN)/python -m pip install --quiet --no-compile $(PLUGINS:%=./%)
+	$(BIN)/python -m pip install --quiet --no-compile -e '.[dev]' hatchling
+	$(BIN)/python -m pip install --quiet --no-compile --no-build-isolation $(PURE:%=./%)
+	$(if $(COMPILER),$(BIN)/python -m pip install --quiet --no-compile ./$(NATIVE))
 	@$(if $(COMPILER),,echo "There is no C compiler: the native engine was not built, NumPy trains.")
 	touch $@

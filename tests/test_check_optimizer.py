@@ -636,7 +636,7 @@ class EvalParamsDividesByZero(Sound):
         return params * state["weights"] / state["weights"]
 
 
-@breaks("check_program", "a program of the update, run by the engine 'numpy'")
+@breaks("check_program", "a program of the update, run by the engine")
 class IsAnotherWhenRecorded(Sound):
     def update(self, grad, state, params, step):
         share = 1.0 if isinstance(grad, np.ndarray) else 0.5
