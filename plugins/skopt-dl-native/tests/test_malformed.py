@@ -58,14 +58,18 @@ def run(words, most_bytes=1 << 18, most_work=1 << 20):
         memory[begin : begin + size] = 0
         kept.append((memory, begin, size))
         places[number, 0] = memory.ctypes.data + begin - min(0, low)
-    scratch = np.full(_interpreter.SLOT_BYTES + n_scratch + AROUND, 0xA5, np.uint8)
+    # A multiple of what words take.
+    size = -(-n_scratch // 8) * 8
+    scratch = np.full(size + AROUND, 0xA5, np.uint8)
+    slots = np.full(_interpreter.SLOT_BYTES + AROUND, 0xA5, np.uint8)
     task = np.array([words.ctypes.data, places.ctypes.data], np.int64)
     before = words.copy()
     # An index out of range is found when it is read.
     with suppress(IndexError):
-        _interpreter.run(task, 0, 1, 0, n_models, scratch[:-AROUND])
+        _interpreter.run(task, 0, 1, 0, n_models, scratch[:-AROUND], slots[:-AROUND])
     np.testing.assert_array_equal(words, before)
-    for memory, begin, size in [*kept, (scratch, 0, len(scratch) - AROUND)]:
+    own = [(each, 0, len(each) - AROUND) for each in (scratch, slots)]
+    for memory, begin, size in [*kept, *own]:
         assert (memory[:begin] == 0xA5).all(), "bytes before a buffer were written"
         assert (memory[begin + size :] == 0xA5).all(), "bytes after a buffer were written"
     return True
@@ -358,6 +362,6 @@ def test_an_index_out_of_range_ends_the_run(op, index):
     place[256:260] = index
     places = np.array([[0, 0], [place.ctypes.data, 0]])
     task = np.array([words.ctypes.data, places.ctypes.data])
-    scratch = np.zeros(_interpreter.SLOT_BYTES, np.uint8)
+    scratch, slots = np.zeros(0, np.uint8), np.zeros(_interpreter.SLOT_BYTES, np.uint8)
     with pytest.raises(IndexError, match="out of range"):
-        _interpreter.run(task, 0, 1, 0, 1, scratch)
+        _interpreter.run(task, 0, 1, 0, 1, scratch, slots)

@@ -77,7 +77,8 @@ memory = np.zeros(1000, "f4")
 places = np.array([[0, 0], [memory.ctypes.data, 0]])
 task = np.array([words.ctypes.data, places.ctypes.data])
 interpreter.check(words)
-interpreter.run(task, 0, 1, 0, 1, np.zeros(interpreter.SLOT_BYTES, "u1"))
+slots = np.zeros(interpreter.SLOT_BYTES, "u1")
+interpreter.run(task, 0, 1, 0, 1, slots[:0], slots)
 """
 
 

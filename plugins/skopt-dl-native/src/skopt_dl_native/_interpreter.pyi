@@ -18,5 +18,6 @@ def run(
     first_model: int,
     last_model: int,
     scratch: np.ndarray,
+    slots: np.ndarray,
     /,
 ) -> None: ...

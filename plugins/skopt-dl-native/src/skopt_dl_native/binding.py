@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from itertools import groupby
@@ -160,6 +161,24 @@ def _can(instruction: Instruction, n_models: int, known: Mapping[Buffer, np.ndar
     return True
 
 
+_of_thread = threading.local()
+
+
+def run(
+    tasks: np.ndarray,
+    first: int,
+    last: int,
+    first_model: int,
+    last_model: int,
+    scratch: np.ndarray,
+) -> None:
+    """Run tasks in C, with slots that all tasks of this thread use."""
+    if not hasattr(_of_thread, "slots"):
+        _of_thread.slots = np.empty(_interpreter.SLOT_BYTES, np.uint8)
+    slots = _of_thread.slots
+    _interpreter.run(tasks, first, last, first_model, last_model, scratch, slots)
+
+
 class NativeCall:
     """Words and the places that they are run with.
 
@@ -182,7 +201,7 @@ class NativeCall:
 
     def __call__(self) -> None:
         task = np.array([self.code.address, address(self.places)], dtype=np.int64)
-        _interpreter.run(task, 0, 1, 0, self.n_models, self.scratch)
+        run(task, 0, 1, 0, self.n_models, self.scratch)
 
 
 class NativeBinding:
@@ -265,8 +284,7 @@ class NativeBinding:
                 array = shared[buffer] if buffer in shared else np.asarray(buffer.array)
                 places[row, 0] = address(array)
                 kept.append(array)
-        n_bytes = _interpreter.SLOT_BYTES + code.n_bytes
-        scratch = self._memory.scratch("native", (n_bytes,), np.dtype(bool))
+        scratch = self._memory.scratch("native", (code.n_bytes,), np.dtype(bool))
         return _Prepared(places, varying, scratch, kept)
 
 

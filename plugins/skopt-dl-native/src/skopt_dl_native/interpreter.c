@@ -707,11 +707,9 @@ static void convolve(int64_t op, const int64_t *words, const Place *places, int6
 
 /* ---- Programs ---- */
 
-static int run_code(const int64_t *code, const Place *places, int64_t k, char *scratch,
+static int run_code(const int64_t *code, const Place *places, int64_t k, char *scratch, char *slots,
                     const Blas *blas) {
     const int64_t n_instructions = code[4], *words = code + HEADER + 2 * code[2];
-    char *slots = scratch;
-    scratch += SLOT_BYTES;
     for (int64_t i = 0; i < n_instructions; i++, words += words[1]) {
         switch (words[0]) {
         case RUN: run_steps(words + 2, places, k, scratch, slots); break;
@@ -729,9 +727,9 @@ static int run_code(const int64_t *code, const Place *places, int64_t k, char *s
 }
 
 int INTERPRETER(const Task *tasks, int64_t n_tasks, int64_t first_model, int64_t last_model,
-                char *scratch, const Blas *blas) {
+                char *scratch, char *slots, const Blas *blas) {
     for (int64_t k = first_model; k < last_model; k++)
         for (int64_t t = 0; t < n_tasks; t++)
-            if (run_code(tasks[t].code, tasks[t].places, k, scratch, blas)) return 1;
+            if (run_code(tasks[t].code, tasks[t].places, k, scratch, slots, blas)) return 1;
     return 0;
 }

@@ -70,11 +70,11 @@ typedef void (*Dgemm)(char *, char *, int *, int *, int *, double *, double *, i
 typedef struct { Sgemm s; Dgemm d; } Blas;
 
 /* Run tasks, one after the other, for one model after the other. Returns 0, or 1 where an index is
-   out of range. */
+   out of range. What is in slots is of no use afterwards. */
 typedef int (*Interpreter)(const Task *tasks, int64_t n_tasks, int64_t first_model,
-                           int64_t last_model, char *scratch, const Blas *blas);
+                           int64_t last_model, char *scratch, char *slots, const Blas *blas);
 
-/* Bytes of the slots that scratch memory begins with. */
+/* Bytes of the slots. */
 #define TILE_BYTES 8192
 #define N_SLOTS 32
 #define SLOT_BYTES ((int64_t)TILE_BYTES * N_SLOTS)

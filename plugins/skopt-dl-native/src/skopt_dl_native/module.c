@@ -52,11 +52,11 @@ static PyObject *check(PyObject *module, PyObject *code) {
 
 static PyObject *run(PyObject *module, PyObject *args) {
     (void)module;
-    PyObject *tasks_given, *scratch_given;
+    PyObject *tasks_given, *scratch_given, *slots_given;
     long long first, last, first_model, last_model;
-    Py_buffer tasks, scratch;
-    if (!PyArg_ParseTuple(args, "OLLLLO:run", &tasks_given, &first, &last, &first_model, &last_model,
-                          &scratch_given))
+    Py_buffer tasks, scratch, slots;
+    if (!PyArg_ParseTuple(args, "OLLLLOO:run", &tasks_given, &first, &last, &first_model,
+                          &last_model, &scratch_given, &slots_given))
         return NULL;
     if (!blas.d) return PyErr_Format(PyExc_RuntimeError, "use_blas has not been called");
     if (words_of(tasks_given, &tasks) < 0) return NULL;
@@ -64,21 +64,28 @@ static PyObject *run(PyObject *module, PyObject *args) {
         PyBuffer_Release(&tasks);
         return NULL;
     }
+    if (words_of(slots_given, &slots) < 0) {
+        PyBuffer_Release(&tasks);
+        PyBuffer_Release(&scratch);
+        return NULL;
+    }
     const int64_t n_tasks = tasks.len / (int64_t)sizeof(Task);
     const Task *found = tasks.buf;
-    int failed = first < 0 || last > n_tasks || first_model < 0;
+    int failed = first < 0 || last > n_tasks || first_model < 0 || slots.len < SLOT_BYTES;
     for (int64_t t = first; !failed && t < last; t++)
-        failed = last_model > found[t].code[1] || scratch.len < SLOT_BYTES + found[t].code[3];
+        failed = last_model > found[t].code[1] || scratch.len < found[t].code[3];
     if (failed) {
         PyErr_SetString(PyExc_ValueError, "There are no such tasks or models, or too little memory.");
     } else {
         Py_BEGIN_ALLOW_THREADS
-        failed = interpreter()(found + first, last - first, first_model, last_model, scratch.buf, &blas);
+        failed = interpreter()(found + first, last - first, first_model, last_model, scratch.buf,
+                               slots.buf, &blas);
         Py_END_ALLOW_THREADS
         if (failed) PyErr_SetString(PyExc_IndexError, "An index is out of range for its table.");
     }
     PyBuffer_Release(&tasks);
     PyBuffer_Release(&scratch);
+    PyBuffer_Release(&slots);
     if (failed) return NULL;
     Py_RETURN_NONE;
 }
@@ -88,7 +95,7 @@ static PyMethodDef methods[] = {
     {"address", address, METH_O, "Where the first element of an array is."},
     {"check", check, METH_O, "Raise ValueError where words are no code."},
     {"run", run, METH_VARARGS,
-     "run(tasks, first, last, first_model, last_model, scratch): without the interpreter lock."},
+     "run(tasks, first, last, first_model, last_model, scratch, slots): without the interpreter lock."},
     {NULL, NULL, 0, NULL},
 };
 

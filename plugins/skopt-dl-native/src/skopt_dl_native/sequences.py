@@ -13,9 +13,8 @@ import numpy as np
 
 from skopt_dl.backends import helpers
 from skopt_dl.programs import HostNumbers, HostWrites
-from skopt_dl_native import _interpreter
 from skopt_dl_native._interpreter import address
-from skopt_dl_native.binding import NativeCall
+from skopt_dl_native.binding import NativeCall, run
 
 Call = Callable[[], Any]
 
@@ -122,18 +121,18 @@ class _Stretch:
         if n_models > 1 and self._seconds * (last - first) > WORTH_A_THREAD:
             threads = helpers()
         if threads is None:
-            _interpreter.run(self._tasks, first, last, 0, n_models, self._scratch)
+            run(self._tasks, first, last, 0, n_models, self._scratch)
             return
         n_parts = min(n_models, threads.number + 1)
         edges = [n_models * i // n_parts for i in range(n_parts + 1)]
         while len(self._others) < n_parts - 1:
             self._others.append(np.empty_like(self._scratch))
         others = [
-            threads.submit(_interpreter.run, self._tasks, first, last, *part, scratch)
+            threads.submit(run, self._tasks, first, last, *part, scratch)
             for part, scratch in zip(pairwise(edges[1:]), self._others, strict=False)
         ]
         try:
-            _interpreter.run(self._tasks, first, last, 0, edges[1], self._scratch)
+            run(self._tasks, first, last, 0, edges[1], self._scratch)
         finally:
             # Nothing is written any more when this returns, whatever it returns with.
             wait(others)
