@@ -88,9 +88,8 @@ class Validation:
         }
 
     def _prepare(self, network: Network, params: Array, places: list[int]) -> None:
-        self._known = params, places
         # What is there makes room first.
-        self._raw = self._losses = None
+        self._known, self._raw, self._losses = (None, ()), None, None
         block = self._block.select(places)
         self._raw = ForwardPass(self._b, network, params, self._x, block)
         raw = self._raw.raw
@@ -100,6 +99,7 @@ class Validation:
         if self._sample_weight is not None:
             weight = _of_block(self._sample_weight, block)
             self._weight = np.broadcast_to(weight, raw.shape[:2])
+        self._known = params, places
 
 
 def _of_block(array: np.ndarray, block: Block) -> np.ndarray:

@@ -356,7 +356,7 @@ def _term(step: Step, product: Product) -> View | None:
 
 def _multiply_and_add(steps: Sequence[Step], in_slots: set[Buffer]) -> list[Step]:
     """Make a product, and the sum that alone reads it, one step: rounded as the two are."""
-    found = list(steps)
+    found = dict(enumerate(steps))
     for number, product in enumerate(steps):
         place = _sum_of(number, steps, in_slots)
         if place is None or found[place] is not steps[place]:
@@ -367,8 +367,8 @@ def _multiply_and_add(steps: Sequence[Step], in_slots: set[Buffer]) -> list[Step
         first, second = sorted(product.inputs, key=lambda each: not _varies(each))
         inputs = [first, second, term]
         found[place] = Step(w.FUNCTIONS["multiply_add"], total.dtype, total.out, inputs)
-        found[number] = None  # type: ignore[call-overload]
-    return [each for each in found if each is not None]
+        del found[number]
+    return list(found.values())
 
 
 def _varies(value: View | Number) -> bool:
