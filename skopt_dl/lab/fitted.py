@@ -243,7 +243,7 @@ class FittedLoss:
         b, network = self._b, self.network
         losses = np.empty(len(params), self.dtype)
         with b.quiet(), one_blas_thread():
-            y = self._y.block(Block(slice(0, self.n_samples), (self.n_samples,)))
+            y = self._y.block(Block.of_all(self.n_samples))
             for part in self._parts(params, self.n_samples * network.layer_sizes[-1]):
                 stack = b.asarray(np.ascontiguousarray(params[part], dtype=self.dtype))
                 # Losses reduce over the outputs, faster where each output's samples are neighbours.

@@ -396,7 +396,7 @@ class NetworkObjective(Objective):
         return self._losses_of(batch, (batch.n_rows,))[0, :], grad
 
     def _everything(self) -> _Batch:
-        return self.load(Block(slice(0, self.n_samples), (self.n_samples,)))[0]
+        return self.load(Block.of_all(self.n_samples))[0]
 
 
 class _Elsewhere(NetworkObjective):

@@ -50,7 +50,7 @@ class ForwardPass:
         x: DensePool | SparsePool,
         block: Block | None = None,
     ):
-        block = block or Block(slice(0, x.n_rows), (x.n_rows,))
+        block = block or Block.of_all(x.n_rows)
         self._given = b, network, params, x, block
         self.raw = b.empty((params.shape[0], block.n_rows, network.n_outputs), like=params)
         # The calls of a pass in one part: its samples stay where they are.
@@ -116,7 +116,7 @@ def hidden_outputs(
     Parameters are those of `ForwardPass`.
     """
     outputs: list[Array] = []
-    block = Block(slice(0, x.n_rows), (x.n_rows,))
+    block = Block.of_all(x.n_rows)
     for models, part, batch, binding in _passes(b, network, params, x, block, hidden=True):
         shapes = [
             buffer.like.shape

@@ -227,10 +227,9 @@ class TargetPool:
 
     def block(self, block: Block) -> Array:
         """Return a block's targets, ``(K or 1, n_rows, n_outputs)``, valid as long as `batches`."""
-        b, n = self._b, self.n_columns
-        if isinstance(block.rows, slice):
-            return self._columns[None, :, block.rows].mT
-        rows = block.rows if block.orders is None else block.rows[list(block.orders)]
+        b, n, rows = self._b, self.n_columns, block.rows_of_models
+        if isinstance(rows, slice):
+            return self._columns[None, :, rows].mT
         rows = rows if self._offsets is None else rows + self._offsets
         n_models, n_rows = rows.shape
         key = n_models, block.sizes

@@ -31,9 +31,21 @@ class Block(NamedTuple):
     sizes: tuple[int, ...]
     orders: tuple[int, ...] | None = None
 
+    @classmethod
+    def of_all(cls, n_rows: int) -> Block:
+        """All rows, for all models, as one batch."""
+        return cls(slice(0, n_rows), (n_rows,))
+
     @property
     def n_rows(self) -> int:
         return sum(self.sizes)
+
+    @property
+    def rows_of_models(self) -> slice | np.ndarray:
+        """Each model's rows, ``(K or 1, n_rows)``; a slice where they are used where they lie."""
+        if isinstance(self.rows, slice) or self.orders is None:
+            return self.rows
+        return self.rows[list(self.orders)]
 
     @property
     def slices(self) -> list[slice]:

@@ -52,7 +52,7 @@ class Validation:
     ):
         self._b, self._network, self._x, self._y = b, network, x, y
         self._sample_weight, self._score = sample_weight, score
-        self._block = block or Block(slice(0, x.n_rows), (x.n_rows,))
+        self._block = block or Block.of_all(x.n_rows)
         # What was validated last, which the next epoch's most often is again.
         self._known: tuple[Array, Sequence[int]] = None, ()
         self._raw: Any = None
@@ -104,6 +104,5 @@ class Validation:
 
 def _of_block(array: np.ndarray, block: Block) -> np.ndarray:
     """The rows of a block's models, ``(K or 1, n_rows, ...)``."""
-    if isinstance(block.rows, slice):
-        return array[None, block.rows]
-    return array[block.rows if block.orders is None else block.rows[list(block.orders)]]
+    rows = block.rows_of_models
+    return array[None, rows] if isinstance(rows, slice) else array[rows]

@@ -24,6 +24,17 @@ class _ScheduleFree(Optimizer):
 
     average_power: float
     rate_power: float
+    constraints = {
+        "learning_rate": LEARNING_RATE,
+        "weight_decay": NOT_NEGATIVE,
+        "average_power": NOT_NEGATIVE,
+        "rate_power": NOT_NEGATIVE,
+    }
+    elsewhere = {
+        "warmup_steps": "a schedule that rises, as learning_rate",
+        "r": "average_power",
+        "weight_lr_power": "rate_power",
+    }
 
     def init_state(
         self, state: dict[str, Array], params: Array, xp: Any, layout: Any = None
@@ -95,20 +106,12 @@ class ScheduleFreeAdamW(_ScheduleFree):
         "weight_sum": "scalar",
     }
     constraints = {
-        "learning_rate": LEARNING_RATE,
+        **_ScheduleFree.constraints,
         "beta_1": FRACTION,
         "beta_2": FRACTION,
         "epsilon": NOT_NEGATIVE,
-        "weight_decay": NOT_NEGATIVE,
-        "average_power": NOT_NEGATIVE,
-        "rate_power": NOT_NEGATIVE,
     }
-    elsewhere = {
-        "betas": "two parameters, beta_1 and beta_2",
-        "warmup_steps": "a schedule that rises, as learning_rate",
-        "r": "average_power",
-        "weight_lr_power": "rate_power",
-    }
+    elsewhere = {**_ScheduleFree.elsewhere, "betas": "two parameters, beta_1 and beta_2"}
 
     def __init__(
         self,
@@ -175,18 +178,7 @@ class ScheduleFreeSGD(_ScheduleFree):
         "largest_rate": "scalar",
         "weight_sum": "scalar",
     }
-    constraints = {
-        "learning_rate": LEARNING_RATE,
-        "momentum": FRACTION,
-        "weight_decay": NOT_NEGATIVE,
-        "average_power": NOT_NEGATIVE,
-        "rate_power": NOT_NEGATIVE,
-    }
-    elsewhere = {
-        "warmup_steps": "a schedule that rises, as learning_rate",
-        "r": "average_power",
-        "weight_lr_power": "rate_power",
-    }
+    constraints = {**_ScheduleFree.constraints, "momentum": FRACTION}
 
     def __init__(
         self,
