@@ -155,44 +155,6 @@ def test_model_trained_on_a_worker_goes_on_as_one_trained_here(client, sizes):
     assert sizes == [1]
 
 
-def killing(marker, once):
-    """A scorer that ends its worker in mid-training."""
-    home = os.getpid()
-    calls = []
-
-    def score(model, X, y):
-        calls.append(1)
-        if os.getpid() != home and len(calls) > 1 and not (once and marker.exists()):
-            marker.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-        return float(np.mean(model.predict(X) == y))
-
-    return score
-
-
-def test_killed_worker_changes_no_score(client, sizes, tmp_path):
-    marker = tmp_path / "killed"
-    before = workers(client)
-    search = GridSearchCV(model(early_stopping=True, scoring=killing(marker, True)), GRID, cv=3)
-    with on(client):
-        search.fit(X, Y)
-    assert marker.exists()
-    assert_same_search(search, clone(search).fit(X, Y))
-    client.wait_for_workers(2, timeout=LONG)
-    assert workers(client) != before
-
-
-def test_stack_that_kills_every_worker_is_trained_here(client, tmp_path, monkeypatch):
-    monkeypatch.setattr(client.cluster.scheduler, "allowed_failures", 0)
-    estimator = model(early_stopping=True, scoring=killing(tmp_path / "killed", False))
-    with on(client), pytest.warns(RuntimeWarning, match="trained here. KilledWorker"):
-        there = cross_validate(estimator, X, Y, cv=3)
-    np.testing.assert_array_equal(
-        there["test_score"], cross_validate(estimator, X, Y, cv=3)["test_score"]
-    )
-    client.wait_for_workers(2, timeout=LONG)
-
-
 def test_what_cannot_travel_is_trained_here(client):
     lock = threading.Lock()
 
@@ -287,6 +249,47 @@ def test_single_fits_run_over_dask_as_everywhere(client):
     with joblib.parallel_config("dask"):
         search.fit(X, Y)
     assert_same_search(search, serial)
+
+
+# Workers that come back import everything anew: these come last.
+
+
+def killing(marker, once):
+    """A scorer that ends its worker in mid-training."""
+    home = os.getpid()
+    calls = []
+
+    def score(model, X, y):
+        calls.append(1)
+        if os.getpid() != home and len(calls) > 1 and not (once and marker.exists()):
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return float(np.mean(model.predict(X) == y))
+
+    return score
+
+
+def test_killed_worker_changes_no_score(client, sizes, tmp_path):
+    marker = tmp_path / "killed"
+    before = workers(client)
+    search = GridSearchCV(model(early_stopping=True, scoring=killing(marker, True)), GRID, cv=3)
+    with on(client):
+        search.fit(X, Y)
+    assert marker.exists()
+    assert_same_search(search, clone(search).fit(X, Y))
+    client.wait_for_workers(2, timeout=LONG)
+    assert workers(client) != before
+
+
+def test_stack_that_kills_every_worker_is_trained_here(client, tmp_path, monkeypatch):
+    monkeypatch.setattr(client.cluster.scheduler, "allowed_failures", 0)
+    estimator = model(early_stopping=True, scoring=killing(tmp_path / "killed", False))
+    with on(client), pytest.warns(RuntimeWarning, match="trained here. KilledWorker"):
+        there = cross_validate(estimator, X, Y, cv=3)
+    np.testing.assert_array_equal(
+        there["test_score"], cross_validate(estimator, X, Y, cv=3)["test_score"]
+    )
+    client.wait_for_workers(2, timeout=LONG)
 
 
 @pytest.mark.parametrize("wrong", ["tcp://127.0.0.1:8786", 4, joblib.Parallel()])

@@ -4,8 +4,6 @@ import functools
 import gc
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -20,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skopt_dl import fit_many
-from skopt_dl.callbacks import EarlyStopping, EpochCallback
+from skopt_dl.callbacks import EarlyStopping, EpochCallback, StackProgress
 from skopt_dl.optimizers import Momentum
 from skopt_dl.search import coordinator, scheduler
 from skopt_dl.search.processes import shared_processes
@@ -116,6 +114,22 @@ def meet(folder, home, estimator, X, y):
         (folder / str(os.getpid())).touch()
         wait_for(lambda: len(list(folder.iterdir())) >= 2)
     return os.getpid()
+
+
+def test_progress_of_stacks_comes_from_every_process(capfd, tmp_path):
+    # They write to what was standard output when they began. Those that begin here serve the tests
+    # that follow, too.
+    end_processes()
+    ready_processes()
+    meeting = functools.partial(meet, tmp_path, HERE)
+    search = GridSearchCV(model(), ALPHAS, cv=3, scoring=meeting, refit=False)
+    with stacked():
+        search.set_callbacks(StackProgress()).fit(DIGITS, LABELS)
+    told = capfd.readouterr().out
+    # Where the machine is busy, some tell of an epoch, and of models trained so far.
+    lines = [line.split() for line in told.splitlines() if ": trained" in line]
+    assert len({name.partition("-")[0] for _, _, name, *_ in lines}) == 3
+    assert sum(int(line[4]) for line in lines) == 36
 
 
 def test_tasks_run_in_all_processes_and_only_the_first_ones_here(processes, tmp_path):
@@ -273,9 +287,52 @@ def test_tasks_that_train_again_while_few_are_left(processes):
     assert len(losses) == 40
 
 
+def test_processes_of_a_process_are_not_started(processes):
+    assert len(processes.run(functools.partial(by_process, refit=False), model())) == 1
+
+
 def test_large_samples_stay_here(processes, monkeypatch):
     monkeypatch.setattr(scheduler, "MEMORY", 1 << 16)
     assert by_process(model(), refit=False) == {HERE}
+
+
+def test_error_of_a_search_leaves_the_other_its_processes(processes, tmp_path):
+    """Two searches in two threads: one fails while the other has tasks away."""
+    failed = threading.Event()
+
+    def slow(estimator, X, y):
+        if os.getpid() != HERE:
+            (tmp_path / "began").touch()
+            wait_for((tmp_path / "failed").exists)
+        return os.getpid()
+
+    def fails(estimator, X, y):
+        # The first tasks run here, while others are away by now.
+        raise ZeroDivisionError
+
+    def other():
+        wait_for((tmp_path / "began").exists)
+        try:
+            with stacked():
+                GridSearchCV(model(), ALPHAS, cv=3, scoring=fails, error_score="raise").fit(
+                    DIGITS, LABELS
+                )
+        except ZeroDivisionError:
+            failed.set()
+        (tmp_path / "failed").touch()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    with stacked():
+        search = GridSearchCV(model(), ALPHAS, cv=3, scoring=slow, refit=False)
+        ids = ids_of(search.fit(DIGITS, LABELS))
+    thread.join(LONG)
+    assert failed.is_set()
+    assert ids - {HERE}
+    assert processes.ready
+
+
+# From here on tests end the processes: those that need some ready come before.
 
 
 def test_process_that_dies_costs_a_warning_and_time(processes, tmp_path):
@@ -334,42 +391,6 @@ def test_processes_end_whole_while_they_start_and_with_calls_that_nobody_has_beg
         assert all(each.exception() for each in outcomes)
     del found, outcomes
     wait_for(lambda: no_more_than(before))
-
-
-def test_error_of_a_search_leaves_the_other_its_processes(processes, tmp_path):
-    """Two searches in two threads: one fails while the other has tasks away."""
-    failed = threading.Event()
-
-    def slow(estimator, X, y):
-        if os.getpid() != HERE:
-            (tmp_path / "began").touch()
-            wait_for((tmp_path / "failed").exists)
-        return os.getpid()
-
-    def fails(estimator, X, y):
-        # The first tasks run here, while others are away by now.
-        raise ZeroDivisionError
-
-    def other():
-        wait_for((tmp_path / "began").exists)
-        try:
-            with stacked():
-                GridSearchCV(model(), ALPHAS, cv=3, scoring=fails, error_score="raise").fit(
-                    DIGITS, LABELS
-                )
-        except ZeroDivisionError:
-            failed.set()
-        (tmp_path / "failed").touch()
-
-    thread = threading.Thread(target=other)
-    thread.start()
-    with stacked():
-        search = GridSearchCV(model(), ALPHAS, cv=3, scoring=slow, refit=False)
-        ids = ids_of(search.fit(DIGITS, LABELS))
-    thread.join(LONG)
-    assert failed.is_set()
-    assert ids - {HERE}
-    assert processes.ready
 
 
 def test_search_whose_processes_are_ended_goes_on_here_and_says_so(processes, tmp_path):
@@ -432,41 +453,6 @@ def test_verbose_tells_of_stacks_everywhere(processes, capsys):
     assert sum(int(line.split()[1]) for line in told.splitlines() if "models:" in line) == 36
 
 
-SCRIPT = """
-import sys
-from functools import partial
-from pathlib import Path
-from sklearn.model_selection import GridSearchCV
-from skopt_dl.callbacks import StackProgress
-from skopt_dl.search.processes import shared_processes
-from searched import DIGITS, LABELS, both_ways, model
-from test_processes import ALPHAS, HERE, meet, stacked, wait_for
-
-wait_for(lambda: shared_processes(2, start=True).ready)
-with stacked():
-    meeting = partial(meet, Path(sys.argv[1]), HERE)
-    search = GridSearchCV(model(), ALPHAS, cv=3, scoring=meeting, refit=False)
-    search.set_callbacks(StackProgress()).fit(DIGITS, LABELS)
-"""
-
-
-def test_progress_of_stacks_comes_from_every_process(tmp_path):
-    # Their output is what the interpreter began with, which is not what pytest captures.
-    here = Path(__file__).parent
-    places = [str(here), str(here.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-    told = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(places)},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    # Where the machine is busy, some tell of an epoch, and of models trained so far.
-    lines = [line.split() for line in told.splitlines() if ": trained" in line]
-    assert len({name.partition("-")[0] for _, _, name, *_ in lines}) == 3
-    assert sum(int(line[4]) for line in lines) == 36
-
-
 @pytest.mark.parametrize("wrong", [0, -1, 2.0, True, "all"])
 def test_number_of_processes_is_checked(wrong):
     with (
@@ -487,10 +473,3 @@ def test_number_of_processes_is_checked(wrong):
 def test_unknown_options_are_answered_with_those_there_are(option, words):
     with pytest.raises(TypeError, match=f"{words}.*n_jobs, n_processes, client, journal, verbose"):
         joblib.parallel_config(backend="skopt_dl", **{option: 3})
-
-
-def test_processes_of_a_process_are_not_started():
-    ids = joblib.Parallel(n_jobs=2, backend="loky")(
-        joblib.delayed(functools.partial(by_process, refit=False))(model()) for _ in range(2)
-    )
-    assert all(len(each) == 1 for each in ids)
