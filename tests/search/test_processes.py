@@ -116,16 +116,17 @@ def meet(folder, home, estimator, X, y):
     return os.getpid()
 
 
-def test_progress_of_stacks_comes_from_every_process(capfd, tmp_path):
-    # They write to what was standard output when they began. Those that begin here serve the tests
-    # that follow, too.
+def test_progress_comes_from_every_process_and_unwanted_warnings_from_none(capfd, tmp_path):
+    # They write to what were standard output and error when they began. Those that begin here
+    # serve the tests that follow, too.
     end_processes()
     ready_processes()
     meeting = functools.partial(meet, tmp_path, HERE)
     search = GridSearchCV(model(), ALPHAS, cv=3, scoring=meeting, refit=False)
     with stacked():
         search.set_callbacks(StackProgress()).fit(DIGITS, LABELS)
-    told = capfd.readouterr().out
+    told, complaints = capfd.readouterr()
+    assert "ConvergenceWarning" not in complaints
     # Where the machine is busy, some tell of an epoch, and of models trained so far.
     lines = [line.split() for line in told.splitlines() if ": trained" in line]
     assert len({name.partition("-")[0] for _, _, name, *_ in lines}) == 3
@@ -296,8 +297,10 @@ def test_large_samples_stay_here(processes, monkeypatch):
     assert by_process(model(), refit=False) == {HERE}
 
 
-def test_error_of_a_search_leaves_the_other_its_processes(processes, tmp_path):
+def test_error_of_a_search_leaves_the_other_its_processes(processes, tmp_path, monkeypatch):
     """Two searches in two threads: one fails while the other has tasks away."""
+    # What the one that fails has sent away is behind tasks that wait for its end.
+    monkeypatch.setattr(coordinator, "GRACE", 0.5)
     failed = threading.Event()
 
     def slow(estimator, X, y):
@@ -332,6 +335,13 @@ def test_error_of_a_search_leaves_the_other_its_processes(processes, tmp_path):
     assert processes.ready
 
 
+def test_verbose_tells_of_stacks_everywhere(processes, capsys):
+    with stacked(verbose=1):
+        GridSearchCV(model(), ALPHAS, cv=3, refit=False).fit(DIGITS, LABELS)
+    told = capsys.readouterr().out
+    assert sum(int(line.split()[1]) for line in told.splitlines() if "models:" in line) == 36
+
+
 # From here on tests end the processes: those that need some ready come before.
 
 
@@ -350,6 +360,42 @@ def test_process_that_dies_costs_a_warning_and_time(processes, tmp_path):
     assert marker.exists()
     np.testing.assert_allclose(search.cv_results_["mean_test_score"], ALPHAS["alpha"])
     assert not processes.usable
+
+
+def test_long_search_starts_them_and_goes_on_there(monkeypatch):
+    end_processes()
+    monkeypatch.setattr(scheduler, "START", 1)
+
+    def scorer(estimator, X, y):
+        if os.getpid() == HERE:
+            wait_for(lambda: (found := shared_processes(2)) is not None and found.ready)
+        return os.getpid()
+
+    with joblib.parallel_config(backend="skopt_dl", n_jobs=8, n_processes=2):
+        search = GridSearchCV(model(), ALPHAS, cv=3, scoring=scorer, refit=False)
+        ids = ids_of(search.fit(DIGITS, LABELS))
+    assert HERE in ids
+    assert len(ids) > 1
+
+
+def test_search_whose_processes_are_ended_goes_on_here_and_says_so(processes, tmp_path):
+    def scorer(estimator, X, y):
+        if os.getpid() != HERE:
+            (tmp_path / "began").touch()
+            time.sleep(LONG)
+        return estimator.alpha
+
+    def end():
+        wait_for((tmp_path / "began").exists)
+        processes.end()
+
+    thread = threading.Thread(target=end)
+    thread.start()
+    search = GridSearchCV(model(), ALPHAS, cv=3, scoring=scorer, refit=False)
+    with stacked(), pytest.warns(RuntimeWarning, match="Or an interrupt of another search"):
+        search.fit(DIGITS, LABELS)
+    thread.join(LONG)
+    np.testing.assert_allclose(search.cv_results_["mean_test_score"], ALPHAS["alpha"])
 
 
 def test_interrupt_ends_the_processes_and_leaves_nothing(tmp_path):
@@ -393,26 +439,6 @@ def test_processes_end_whole_while_they_start_and_with_calls_that_nobody_has_beg
     wait_for(lambda: no_more_than(before))
 
 
-def test_search_whose_processes_are_ended_goes_on_here_and_says_so(processes, tmp_path):
-    def scorer(estimator, X, y):
-        if os.getpid() != HERE:
-            (tmp_path / "began").touch()
-            time.sleep(LONG)
-        return estimator.alpha
-
-    def end():
-        wait_for((tmp_path / "began").exists)
-        processes.end()
-
-    thread = threading.Thread(target=end)
-    thread.start()
-    search = GridSearchCV(model(), ALPHAS, cv=3, scoring=scorer, refit=False)
-    with stacked(), pytest.warns(RuntimeWarning, match="Or an interrupt of another search"):
-        search.fit(DIGITS, LABELS)
-    thread.join(LONG)
-    np.testing.assert_allclose(search.cv_results_["mean_test_score"], ALPHAS["alpha"])
-
-
 # Tests that need none come after one that ends them.
 
 
@@ -422,35 +448,6 @@ def test_short_search_starts_none(monkeypatch):
     monkeypatch.setattr(coordinator, "TICK", LONG)
     assert by_process(model(), refit=False) == {HERE}
     assert shared_processes(2) is None
-
-
-def test_long_search_starts_them_and_goes_on_there(monkeypatch):
-    end_processes()
-    monkeypatch.setattr(scheduler, "START", 1)
-
-    def scorer(estimator, X, y):
-        if os.getpid() == HERE:
-            wait_for(lambda: (found := shared_processes(2)) is not None and found.ready)
-        return os.getpid()
-
-    with joblib.parallel_config(backend="skopt_dl", n_jobs=8, n_processes=2):
-        search = GridSearchCV(model(), ALPHAS, cv=3, scoring=scorer, refit=False)
-        ids = ids_of(search.fit(DIGITS, LABELS))
-    assert HERE in ids
-    assert len(ids) > 1
-
-
-def test_warnings_are_those_that_the_caller_wants(processes, capfd):
-    with stacked():
-        GridSearchCV(model(), ALPHAS, cv=3).fit(DIGITS, LABELS)
-    assert "ConvergenceWarning" not in capfd.readouterr().err
-
-
-def test_verbose_tells_of_stacks_everywhere(processes, capsys):
-    with stacked(verbose=1):
-        GridSearchCV(model(), ALPHAS, cv=3, refit=False).fit(DIGITS, LABELS)
-    told = capsys.readouterr().out
-    assert sum(int(line.split()[1]) for line in told.splitlines() if "models:" in line) == 36
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 2.0, True, "all"])
