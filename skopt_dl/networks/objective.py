@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -146,7 +146,7 @@ class NetworkObjective(Objective):
         self._loaded: _Loaded
         self._elsewhere: _Elsewhere | None = None
         self._draws = Draws(b, network.drawing, self.per_model, self.rngs)
-        self._write_mask = self._draws.draw
+        self._write_masks = self._draws.draw
 
     def select(self, models: Sequence[int]) -> NetworkObjective:
         return NetworkObjective(
@@ -282,6 +282,7 @@ class NetworkObjective(Objective):
         binding = self._bindings.get(batch.n_rows)
         if binding is None:
             arrays = {"params": params, "grad": self._grad, "statistics": self.statistics}
+            arrays |= self._draws.scales(like=self._grad)
             if self.alpha.any():
                 arrays["alpha"] = self._alpha(batch)
             if not batch.is_weighted:
@@ -293,10 +294,7 @@ class NetworkObjective(Objective):
                 gradient_program(self._case(batch)),
                 arrays,
                 self._memory,
-                {
-                    f"mask {number}": partial(self._write_mask, number)
-                    for number in range(len(self.network.drawing))
-                },
+                self._write_masks,
             )
         if batch.binding is not binding:
             batch.binding = binding
@@ -408,7 +406,7 @@ class _Elsewhere(NetworkObjective):
     def __init__(self, objective: NetworkObjective):
         vars(self).update(vars(objective))
         self._statistics_there = objective.statistics
-        self._write_mask = self._draws.repeat
+        self._write_masks = self._draws.repeat
         empty_like = self._b.xp.empty_like
         self._grad = empty_like(objective._grad)
         if objective.statistics is not None:

@@ -98,8 +98,14 @@ class _Tracing(Pass):
         number, draws = next(self._draws)
         if not draws:
             return None
-        like = pattern((self.case.n_models, *x.shape[1:]), x.dtype)
-        return self.tracer.write("external", like, (), None, {"name": f"mask {number}"})
+        shape = (self.case.n_models, *x.shape[1:])
+        with self.tracer.untaped():
+            stays = self.tracer.write(
+                "external", pattern(shape, bool), (), None, {"name": f"mask {number}"}
+            )
+            scale = self.tracer.given(f"scale {number}", (shape[0], 1))
+            scale = self.xp.reshape(scale, (shape[0], *[1] * (len(shape) - 1)))
+            return self.xp.multiply(self.xp.astype(stays, x.dtype), scale)
 
     def keep(self, average: Array, value: Array) -> None:
         if self._share is None:
@@ -146,6 +152,9 @@ def gradient_program(case: Case) -> Program:
     alpha : array of shape () or (K, 1) or (K, P)
     l2 : array of shape (K,)
         Twice the penalty, which is written.
+    scale 0, scale 1, … : array of shape (K, 1)
+        What units that stay are multiplied with, by layers that draw; which stay is external,
+        ``mask 0`` and so on.
     """
     network, loss = case.network, case.network.loss
     n_models, n_rows = case.n_models, case.n_rows

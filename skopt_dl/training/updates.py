@@ -197,7 +197,7 @@ class UpdateGroup:
         self.untraced = ""
         # What `update` does, as calls; None until it is known for the arrays that there are.
         self._calls: list[Call] | None = None
-        self._scalars: dict[str, Callable[[int], float]] = {}
+        self._scalars: list[Callable[[int], float]] = []
         self._places: list[Array] = []
         self._loss: Array = None
         # Where the calls find the gradient, and what of the objective's that is; None for a copy.
@@ -264,8 +264,8 @@ class UpdateGroup:
         self._places = [self.step.learning_rate] if self.rate_changes_per_step else []
         self._places += self._coefficients.values()
 
-    def _advance(self, n_steps: int) -> list[list[Any]]:
-        """Go on by some steps; returns the numbers of each."""
+    def _advance(self, n_steps: int, *tables: Array) -> None:
+        """Go on by some steps; write the numbers of each."""
         step, coefficients, steps = self.step, self._exact.coefficients, []
         for _ in range(n_steps):
             numbers = []
@@ -274,12 +274,12 @@ class UpdateGroup:
                 numbers.append(self._rate)
             step.number += 1
             numbers += coefficients(step.number, self._rate).values()
-            if self._on_device:
-                numbers = [n if isinstance(n, float) else self._to_device(n) for n in numbers]
-            if self._scalars:
-                numbers += [function(step.number) for function in self._scalars.values()]
+            numbers += [function(step.number) for function in self._scalars]
             steps.append(numbers)
-        return steps
+        for table, values in zip(tables, zip(*steps, strict=True), strict=True):
+            for place, value in enumerate(values):
+                on_device = self._on_device and not isinstance(value, float)
+                table[place, ...] = self._to_device(value) if on_device else value
 
     def _write(self, array: Array, value: float | np.ndarray) -> None:
         array[...] = value if isinstance(value, float) else self._to_device(value)
@@ -312,9 +312,7 @@ class UpdateGroup:
             if self._calls is None:
                 self._prepare(loss)
         if self._calls is None:
-            (numbers,) = self._advance(1)
-            for array, value in zip(self._places, numbers, strict=True):
-                self._write(array, value)
+            self._advance(1, *(place[None, ...] for place in self._places))
             self.step.gradient = elsewhere
             self._call(grad[self._rows, :], loss)
             return
@@ -377,7 +375,7 @@ class UpdateGroup:
             name: b.asarray(0.0, dtype=getattr(b.xp, program.inputs[name].like.dtype.name))
             for name in program.scalars
         }
-        self._scalars = dict(program.scalars)
+        self._scalars = list(program.scalars.values())
         numbers = HostNumbers([*self._places, *scalars.values()], self._advance)
         self._calls = [numbers, *engine_of(b).calls(b, program, arrays | scalars, params)]
 
