@@ -65,7 +65,10 @@ class _Loaded:
     sizes: tuple[int, ...]
     arrays: dict[str, Array]
     batches: list[_Batch]
+    xs: Sequence[DenseRows | SparseRows] = ()
     calls: list[list[Call]] = field(default_factory=list)
+    # What `calls` were made by; None where batches have changed since.
+    bindings: dict[int, Bound] | None = None
     losses: Array = None
     loss_calls: Sequence[Call] = field(default_factory=list)
 
@@ -207,9 +210,11 @@ class NetworkObjective(Objective):
             found if found is not None and found.arrays["y"] is y else self._prepare(block, y, xs)
         )
         self._prepared[key, block.sizes] = loaded
-        for batch, x in zip(loaded.batches, xs, strict=True):
-            if batch.x is not x:
-                batch.x, batch.binding = x, None
+        if loaded.xs is not xs:
+            loaded.xs, loaded.bindings = xs, None
+            for batch, x in zip(loaded.batches, xs, strict=True):
+                if batch.x is not x:
+                    batch.x, batch.binding = x, None
         if self._weight is not None:
             self._weigh(loaded, self._weight.block(block))
         self._loaded = loaded
@@ -236,6 +241,7 @@ class NetworkObjective(Objective):
         # A batch whose weights are all zero has no loss and no gradient.
         totals = xp.where(totals > 0, totals, xp.ones_like(totals))
         if "weight" not in loaded.arrays:
+            loaded.bindings = None
             loaded.arrays["weight"] = self._b.empty((*weight.shape[:2], 1), like=self._grad)
             loaded.arrays["weight_sum"] = self._b.empty(totals.shape, like=self._grad)
             start = 0
@@ -326,18 +332,15 @@ class NetworkObjective(Objective):
         self, params: Array, batches: Sequence[Any]
     ) -> tuple[list[list[Call]], Array] | None:
         if self._params is not params:
-            self._params, self._has_own_params = params, False
-            self._bindings.clear()
+            self._params, self._has_own_params, self._bindings = params, False, {}
         loaded = self._loaded
-        calls = loaded.calls
-        if loaded.batches is not batches or any(
-            batch.binding is not self._bindings.get(batch.n_rows, batch) for batch in batches
-        ):
+        assert loaded.batches is batches
+        if loaded.bindings is not self._bindings:
             for batch in batches:
                 if batch.binding is None or batch.binding is not self._bindings.get(batch.n_rows):
                     self._bind(params, batch)
-            calls = loaded.calls = [list(batch.calls) for batch in batches]
-        return calls, self._grad
+            loaded.calls, loaded.bindings = [list(batch.calls) for batch in batches], self._bindings
+        return loaded.calls, self._grad
 
     def grad(self, params: Array, batch: Any = None) -> Array:
         batch = self._everything() if batch is None else batch
@@ -360,7 +363,7 @@ class NetworkObjective(Objective):
         else:
             if not self._has_own_params:
                 self._params, self._has_own_params = self._b.xp.empty_like(self._grad), True
-                self._bindings.clear()
+                self._bindings = {}
             self._params[...] = params
         return self._params
 

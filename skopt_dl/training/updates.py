@@ -235,7 +235,7 @@ class UpdateGroup:
         self._rates_differ = self.rate_changes_per_step and len(set(map(_course, courses))) > 1
         self._ask_for_rate()
         if type(self._rate) is type(before):
-            self._write(self.step.learning_rate, self._rate)
+            self._write(self.step.learning_rate[None, ...], [self._rate])
         else:
             self.step.learning_rate = self._to_device(self._rate)
             self._make_coefficients()
@@ -266,23 +266,27 @@ class UpdateGroup:
 
     def _advance(self, n_steps: int, *tables: Array) -> None:
         """Go on by some steps; write the numbers of each."""
-        step, coefficients, steps = self.step, self._exact.coefficients, []
-        for _ in range(n_steps):
-            numbers = []
+        step, coefficients, steps, rates = self.step, self._exact.coefficients, [], []
+        for number in range(step.number + 1, step.number + 1 + n_steps):
             if self.rate_changes_per_step:
                 self._ask_for_rate()
-                numbers.append(self._rate)
-            step.number += 1
-            numbers += coefficients(step.number, self._rate).values()
-            numbers += [function(step.number) for function in self._scalars]
-            steps.append(numbers)
-        for table, values in zip(tables, zip(*steps, strict=True), strict=True):
-            for place, value in enumerate(values):
-                on_device = self._on_device and not isinstance(value, float)
-                table[place, ...] = self._to_device(value) if on_device else value
+                rates.append(self._rate)
+            step.number = number
+            steps.append(coefficients(number, self._rate).values())
+        columns = [rates] if rates else []
+        columns += zip(*steps, strict=True)
+        numbers = range(step.number + 1 - n_steps, step.number + 1)
+        columns += [list(map(function, numbers)) for function in self._scalars]
+        for table, values in zip(tables, columns, strict=True):
+            self._write(table, values)
 
-    def _write(self, array: Array, value: float | np.ndarray) -> None:
-        array[...] = value if isinstance(value, float) else self._to_device(value)
+    def _write(self, table: Array, values: Sequence[float | np.ndarray]) -> None:
+        """Write numbers, or columns, one after the other."""
+        if not self._on_device:
+            table[...] = values
+            return
+        for place, value in enumerate(values):
+            table[place, ...] = value if isinstance(value, float) else self._to_device(value)
 
     def hold(self, row: int) -> None:
         """Let the rate of a model that is done stay as it is; its schedule is asked no more."""

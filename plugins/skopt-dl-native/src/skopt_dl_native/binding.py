@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -208,9 +208,12 @@ class NativeCall:
         # What the addresses lead to.
         self._kept = kept
 
+    @cached_property
+    def _task(self) -> np.ndarray:
+        return np.array([self.code.address, address(self.places)], dtype=np.int64)
+
     def __call__(self) -> None:
-        task = np.array([self.code.address, address(self.places)], dtype=np.int64)
-        run(task, 0, 1, 0, self.n_models, self.scratch)
+        run(self._task, 0, 1, 0, self.n_models, self.scratch)
 
 
 class NativeBinding:
