@@ -12,7 +12,14 @@ import numpy as np
 from skopt_dl.backends import Backend, run_all
 from skopt_dl.networks.draws import Draws
 from skopt_dl.networks.network import Network
-from skopt_dl.networks.passes import FEW, Case, case_of, gradient_program, loss_program
+from skopt_dl.networks.passes import (
+    FEW,
+    Case,
+    case_of,
+    gradient_program,
+    loss_program,
+    weight_program,
+)
 from skopt_dl.networks.rows import (
     DensePool,
     DenseRows,
@@ -22,6 +29,7 @@ from skopt_dl.networks.rows import (
 )
 from skopt_dl.objectives import Block, Objective
 from skopt_dl.programs import Bound, Memory, engine_of
+from skopt_dl.programs.values import host_dtype
 
 Array = Any
 Call = Callable[[], Any]
@@ -67,6 +75,8 @@ class _Loaded:
     batches: list[_Batch]
     xs: Sequence[DenseRows | SparseRows] = ()
     calls: list[list[Call]] = field(default_factory=list)
+    weight: Array = None
+    weight_calls: Sequence[Call] = ()
     # What `calls` were made by; None where batches have changed since.
     bindings: dict[int, Bound] | None = None
     losses: Array = None
@@ -233,28 +243,22 @@ class NetworkObjective(Objective):
 
     def _weigh(self, loaded: _Loaded, weight: Array) -> None:
         """Give a block's samples weights, ``(K or 1, n_rows, 1)``: their shares in the batches."""
-        xp, n_full, size = self._b.xp, len(loaded.sizes) - 1, loaded.sizes[0]
-        n_rows = n_full * size
-        full = xp.reshape(weight[:, :n_rows, 0], (weight.shape[0], n_full, size))
-        last = weight[:, n_rows:, 0]
-        totals = xp.concat([xp.sum(full, axis=2), xp.sum(last, axis=1, keepdims=True)], axis=1)
-        # A batch whose weights are all zero has no loss and no gradient.
-        totals = xp.where(totals > 0, totals, xp.ones_like(totals))
-        if "weight" not in loaded.arrays:
-            loaded.bindings = None
-            loaded.arrays["weight"] = self._b.empty((*weight.shape[:2], 1), like=self._grad)
-            loaded.arrays["weight_sum"] = self._b.empty(totals.shape, like=self._grad)
-            start = 0
+        if loaded.weight is not weight:
+            b, like, n_models = self._b, self._grad, weight.shape[0]
+            shares = b.empty((*weight.shape[:2], 1), like=like)
+            sums = b.empty((n_models, len(loaded.sizes)), like=like)
+            program = weight_program(tuple(weight.shape), loaded.sizes, host_dtype(like.dtype).name)
+            arrays = {"weight": weight, "shares": shares, "weight_sum": sums}
+            loaded.weight_calls = self._engine.bind(b, program, arrays, self._memory).calls()
+            loaded.weight, loaded.bindings = weight, None
+            loaded.arrays["weight"], start = shares, 0
             for number, batch in enumerate(loaded.batches):
-                shares = loaded.arrays["weight"][:, start : start + batch.n_rows, :]
+                own = shares[:, start : start + batch.n_rows, :]
                 start += batch.n_rows
-                batch.arrays |= {"weight": shares, "shares": shares.mT}
-                batch.arrays["weight_sum"] = loaded.arrays["weight_sum"][:, number : number + 1]
+                batch.arrays |= {"weight": own, "shares": own.mT}
+                batch.arrays["weight_sum"] = sums[:, number : number + 1]
                 batch.is_weighted, batch.binding = True, None
-        shares = loaded.arrays["weight"]
-        shares[:, :n_rows, 0] = xp.reshape(full / totals[:, :-1, None], (weight.shape[0], n_rows))
-        shares[:, n_rows:, 0] = last / totals[:, -1:]
-        loaded.arrays["weight_sum"][...] = totals
+        run_all(loaded.weight_calls)
 
     @cached_property
     def _any_case(self) -> Case:

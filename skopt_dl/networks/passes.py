@@ -339,6 +339,39 @@ def _loss_program(case: _LossCase) -> Program:
     return tracer.program()
 
 
+@lru_cache(maxsize=64)
+def weight_program(shape: tuple[int, int, int], sizes: tuple[int, ...], dtype: str) -> Program:
+    """The shares of samples in their batches.
+
+    Inputs
+    ------
+    weight : array of shape (K or 1, n_rows, 1)
+        Of all batches.
+    shares : array of shape (K or 1, n_rows, 1)
+        Written.
+    weight_sum : array of shape (K or 1, n_batches)
+        Written: of each batch, 1 where all weights are zero.
+    """
+    tracer = Tracer(dtype)
+    xp, (n_models, n_rows, _), (size, last) = tracer.xp, shape, (sizes[0], sizes[-1])
+    weight = tracer.given("weight", shape)
+    shares, weight_sum = (
+        tracer.given("shares", shape),
+        tracer.given("weight_sum", (n_models, len(sizes))),
+    )
+    full = n_rows - last
+    parts = [(slice(0, full), slice(0, -1), (n_models, full // size, size))] if full else []
+    parts.append((slice(full, n_rows), slice(-1, None), (n_models, 1, last)))
+    for rows, batches, of_batches in parts:
+        each: Any = xp.reshape(weight[:, rows, 0], of_batches)
+        total: Any = xp.sum(each, axis=2)
+        # A batch whose weights are all zero has no loss and no gradient.
+        total = xp.where(total > 0, total, 1.0)
+        weight_sum[:, batches] = total
+        shares[:, rows, 0] = xp.reshape(each / total[:, :, None], (n_models, -1))
+    return tracer.program()
+
+
 def case_of(network: Network, n_models: int, n_rows: int, dtype: Any, **options: Any) -> Case:
     """A case, with the network's key."""
     name = host_dtype(dtype).name

@@ -74,11 +74,15 @@ class Averages:
 
     def _advance(self, n_steps: int, rates: Array) -> None:
         """Write what each of the next steps counts, ``(n_steps, K, 1)``."""
-        totals = []
-        for _ in range(n_steps):
-            self._totals = [d * t + 1.0 for d, t in zip(self._decays, self._totals, strict=True)]
-            totals.append(self._totals)
-        rates[...] = self._b.asarray(1.0 / np.array(totals)[:, :, None], dtype=rates.dtype)
+        columns = []
+        for row, (decay, total) in enumerate(zip(self._decays, self._totals, strict=True)):
+            totals = []
+            for _ in range(n_steps):
+                total = decay * total + 1.0
+                totals.append(total)
+            self._totals[row] = total
+            columns.append(totals)
+        rates[...] = self._b.asarray(1.0 / np.array(columns).T[:, :, None], dtype=rates.dtype)
 
     def row_state(self, row: int) -> dict[str, Any]:
         """What is needed to go on with one model, arrays as views."""
