@@ -68,8 +68,9 @@ class _Stretch:
         tasks = [call for call in calls if isinstance(call, NativeCall)]
         self._n_models = tasks[0].n_models
         self._scratch = max((each.scratch for each in tasks), key=lambda scratch: scratch.nbytes)
-        # How many tasks are done between two looks at signals, and seconds that one has taken.
-        self._n_together = len(tasks)
+        # Tasks of one model that are done between two looks at signals, and seconds that each has
+        # taken; the first tells how many that can be.
+        self._n_together = 1
         self._seconds = 0.0
         # Memory of other threads.
         self._others: list[np.ndarray] = []
@@ -100,32 +101,33 @@ class _Stretch:
         self._written = list(written.values())
 
     def __call__(self) -> None:
-        begun, n_tasks = time.perf_counter(), len(self._tasks)
-        first = 0
+        first, n_tasks = 0, len(self._tasks)
         while first < n_tasks:
-            last = min(first + self._n_together, n_tasks)
+            last = min(first + max(1, self._n_together // self._n_models), n_tasks)
             self._write(first, last)
-            self._run(first, last)
-            now = time.perf_counter()
-            self._seconds = (now - begun) / (last - first)
-            if now - begun > PATIENCE:
-                self._n_together = max(1, int(PATIENCE / self._seconds))
-            first, begun = last, now
+            model = 0
+            while model < self._n_models:
+                end = min(model + max(1, self._n_together // (last - first)), self._n_models)
+                begun = time.perf_counter()
+                self._run(first, last, model, end)
+                self._seconds = (time.perf_counter() - begun) / ((last - first) * (end - model))
+                self._n_together = int(PATIENCE / max(self._seconds, 1e-9))
+                model = end
+            first = last
         self._write(n_tasks, n_tasks + 1)
         for each in self._written:
             each.end()
 
-    def _run(self, first: int, last: int) -> None:
-        """Do some tasks; models are shared out over threads where there are any."""
-        n_models = self._n_models
-        threads = None
-        if n_models > 1 and self._seconds * (last - first) > WORTH_A_THREAD:
+    def _run(self, first: int, last: int, model: int, end: int) -> None:
+        """Do some tasks for some models, which are shared out over threads where there are any."""
+        n_models, threads = end - model, None
+        if n_models > 1 and self._seconds * (last - first) * n_models > WORTH_A_THREAD:
             threads = helpers()
         if threads is None:
-            run(self._tasks, first, last, 0, n_models, self._scratch)
+            run(self._tasks, first, last, model, end, self._scratch)
             return
         n_parts = min(n_models, threads.number + 1)
-        edges = [n_models * i // n_parts for i in range(n_parts + 1)]
+        edges = [model + n_models * i // n_parts for i in range(n_parts + 1)]
         while len(self._others) < n_parts - 1:
             self._others.append(np.empty_like(self._scratch))
         others = [
@@ -133,7 +135,7 @@ class _Stretch:
             for part, scratch in zip(pairwise(edges[1:]), self._others, strict=False)
         ]
         try:
-            run(self._tasks, first, last, 0, edges[1], self._scratch)
+            run(self._tasks, first, last, model, edges[1], self._scratch)
         finally:
             # Nothing is written any more when this returns, whatever it returns with.
             wait(others)
