@@ -63,9 +63,10 @@ class Pass:
         raise NotImplementedError
 
     def mask(self, layer: Layer, x: Array) -> Array | None:
-        """Return an array like `x` that the layer's ``draw`` fills anew in each step.
+        """Return an array like `x` for a layer's rate, drawn anew in each step.
 
-        None where it has nothing to draw, for any model.
+        It is 0 for units that are left out, and else what makes up for them. None where none are,
+        for any model.
         """
         raise NotImplementedError
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from skopt_dl._params import FRACTION
 from skopt_dl.layers.base import Array, Layer, Pass
 
-# Rates are multiples of this: a draw of 16 bits decides over a unit.
-_LEVELS = 1 << 16
+# Rates are parts of this: a draw of 16 bits decides over a unit.
+LEVELS = 1 << 16
 
 
 class Dropout(Layer):
@@ -38,9 +36,6 @@ class Dropout(Layer):
         return rate > 0
 
     @staticmethod
-    def draw(rng: np.random.Generator, rate: float, mask: np.ndarray) -> None:
-        """Write 0 for a model's units that are left out, and a factor for those that stay."""
-        threshold = min(round(rate * _LEVELS), _LEVELS - 1)
-        words = rng.integers(0, 1 << 64, size=-(-mask.size // 4), dtype=np.uint64)
-        stays = words.view(np.uint16)[: mask.size].reshape(mask.shape) >= threshold
-        np.multiply(stays, mask.dtype.type(_LEVELS / (_LEVELS - threshold)), out=mask)
+    def level(rate: float) -> int:
+        """What is drawn, of 16 bits, for units that stay: at least this."""
+        return min(round(rate * LEVELS), LEVELS - 1)

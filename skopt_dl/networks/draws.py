@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,13 +10,15 @@ import numpy as np
 
 from skopt_dl.backends import Backend
 from skopt_dl.layers import Layer
-from skopt_dl.programs.values import host_dtype
+from skopt_dl.layers.dropout import LEVELS
 
 Array = Any
 
 
 class Draws:
-    """Masks, drawn by each model from its own generator.
+    """Which units stay, drawn by each model from its own generator.
+
+    A layer's are called ``mask 0``, ``mask 1`` and so on, in order.
 
     Parameters
     ----------
@@ -38,30 +41,77 @@ class Draws:
         rates: np.ndarray,
         rngs: Sequence[np.random.Generator],
     ):
-        self._b, self._layers, self._rates, self._rngs = b, layers, rates, rngs
-        self._last: dict[int, np.ndarray] = {}
+        self._b, self._rngs = b, rngs
+        # What each layer of each model draws is at least this where a unit stays; None draws not.
+        self._levels: list[list[int | None]] = [
+            [layer.level(rate) if layer.draws(rate) else None for layer, rate in pairs]
+            for pairs in (zip(layers, row, strict=True) for row in rates.tolist())
+        ]
+        self._numbers = {f"mask {number}": number for number in range(len(layers))}
+        self._last: dict[str, np.ndarray] = {}
         self.are_kept = False
 
     def any(self) -> tuple[bool, ...]:
         """Whether any model draws, for each layer."""
-        pairs = zip(self._layers, self._rates.T.tolist(), strict=True)
-        return tuple(any(map(layer.draws, rates)) for layer, rates in pairs)
+        columns = zip(*self._levels, strict=True)
+        return tuple(any(level is not None for level in levels) for levels in columns)
 
-    def draw(self, number: int, mask: Array) -> None:
-        """Write what a layer draws for each model, 1 for those that draw nothing."""
-        layer, on_host = self._layers[number], mask
-        if not isinstance(mask, np.ndarray):
-            on_host = np.empty(mask.shape, host_dtype(mask.dtype))
-        for k, rate in enumerate(self._rates[:, number].tolist()):
-            if layer.draws(rate):
-                layer.draw(self._rngs[k], rate, on_host[k])
-            else:
-                on_host[k] = 1.0
+    def scales(self, like: Array) -> dict[str, Array]:
+        """What units that stay are multiplied with, ``scale 0`` and so on: ``(K, 1)`` each."""
+        levels = np.array([[level or 0 for level in row] for row in self._levels])
+        scales = LEVELS / (LEVELS - levels)
+        return {
+            f"scale {number}": self._b.asarray(scales[:, number, None], dtype=like.dtype)
+            for number in self._numbers.values()
+        }
+
+    def draw(self, names: Sequence[str], n_steps: int, *tables: Array) -> None:
+        """Write which units stay in the next steps; all do in layers that draw nothing.
+
+        Parameters
+        ----------
+        names : sequence of str
+        n_steps : int
+        *tables : array of bool of shape (n_steps, K, n_rows, …)
+            For each name.
+        """
+        numbers = [self._numbers[name] for name in names]
+        on_host = [
+            table if isinstance(table, np.ndarray) else np.empty(table.shape, np.bool_)
+            for table in tables
+        ]
+        for k, levels in enumerate(self._levels):
+            drawn = []
+            for number, table in zip(numbers, on_host, strict=True):
+                level, stays = levels[number], table[:, k]
+                if level is None:
+                    stays[...] = True
+                else:
+                    drawn.append((level, stays))
+            if drawn:
+                _draw(self._rngs[k], n_steps, drawn)
         if self.are_kept:
-            self._last[number] = on_host.copy()
-        if on_host is not mask:
-            mask[...] = self._b.asarray(on_host)
+            self._last |= {name: host[-1].copy() for name, host in zip(names, on_host, strict=True)}
+        for table, host in zip(tables, on_host, strict=True):
+            if host is not table:
+                table[...] = self._b.asarray(host)
 
-    def repeat(self, number: int, mask: Array) -> None:
-        """Write what a layer has drawn last."""
-        mask[...] = self._b.asarray(self._last[number])
+    def repeat(self, names: Sequence[str], n_steps: int, *tables: Array) -> None:
+        """Write what was drawn last, for one step."""
+        for name, table in zip(names, tables, strict=True):
+            table[...] = self._b.asarray(self._last[name])[None, ...]
+
+
+def _draw(rng: np.random.Generator, n_steps: int, drawn: Sequence[tuple[int, np.ndarray]]) -> None:
+    """Draw what stays, by level, in layers of one model: step by step, and layer by layer in each.
+
+    A layer takes whole words of 64 bits, of which a unit has 16.
+    """
+    sizes = [math.prod(stays.shape[1:]) for _, stays in drawn]
+    n_words = [-(-size // 4) for size in sizes]
+    words = rng.integers(0, 1 << 64, size=(n_steps, sum(n_words)), dtype=np.uint64)
+    first = 0
+    for (level, stays), size, n in zip(drawn, sizes, n_words, strict=True):
+        bits = words[:, first : first + n].view(np.uint16)[:, :size]
+        np.greater_equal(bits.reshape(stays.shape), level, out=stays)
+        first += n

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,14 @@ import numpy as np
 from skopt_dl.backends import Backend, run_all
 from skopt_dl.networks.draws import Draws
 from skopt_dl.networks.network import Network
-from skopt_dl.networks.passes import FEW, Case, case_of, gradient_program, loss_program
+from skopt_dl.networks.passes import (
+    FEW,
+    Case,
+    case_of,
+    gradient_program,
+    loss_program,
+    weight_program,
+)
 from skopt_dl.networks.rows import (
     DensePool,
     DenseRows,
@@ -22,6 +29,7 @@ from skopt_dl.networks.rows import (
 )
 from skopt_dl.objectives import Block, Objective
 from skopt_dl.programs import Bound, Memory, engine_of
+from skopt_dl.programs.values import host_dtype
 
 Array = Any
 Call = Callable[[], Any]
@@ -65,7 +73,12 @@ class _Loaded:
     sizes: tuple[int, ...]
     arrays: dict[str, Array]
     batches: list[_Batch]
+    xs: Sequence[DenseRows | SparseRows] = ()
     calls: list[list[Call]] = field(default_factory=list)
+    weight: Array = None
+    weight_calls: Sequence[Call] = ()
+    # What `calls` were made by; None where batches have changed since.
+    bindings: dict[int, Bound] | None = None
     losses: Array = None
     loss_calls: Sequence[Call] = field(default_factory=list)
 
@@ -146,7 +159,7 @@ class NetworkObjective(Objective):
         self._loaded: _Loaded
         self._elsewhere: _Elsewhere | None = None
         self._draws = Draws(b, network.drawing, self.per_model, self.rngs)
-        self._write_mask = self._draws.draw
+        self._write_masks = self._draws.draw
 
     def select(self, models: Sequence[int]) -> NetworkObjective:
         return NetworkObjective(
@@ -207,9 +220,11 @@ class NetworkObjective(Objective):
             found if found is not None and found.arrays["y"] is y else self._prepare(block, y, xs)
         )
         self._prepared[key, block.sizes] = loaded
-        for batch, x in zip(loaded.batches, xs, strict=True):
-            if batch.x is not x:
-                batch.x, batch.binding = x, None
+        if loaded.xs is not xs:
+            loaded.xs, loaded.bindings = xs, None
+            for batch, x in zip(loaded.batches, xs, strict=True):
+                if batch.x is not x:
+                    batch.x, batch.binding = x, None
         if self._weight is not None:
             self._weigh(loaded, self._weight.block(block))
         self._loaded = loaded
@@ -228,27 +243,22 @@ class NetworkObjective(Objective):
 
     def _weigh(self, loaded: _Loaded, weight: Array) -> None:
         """Give a block's samples weights, ``(K or 1, n_rows, 1)``: their shares in the batches."""
-        xp, n_full, size = self._b.xp, len(loaded.sizes) - 1, loaded.sizes[0]
-        n_rows = n_full * size
-        full = xp.reshape(weight[:, :n_rows, 0], (weight.shape[0], n_full, size))
-        last = weight[:, n_rows:, 0]
-        totals = xp.concat([xp.sum(full, axis=2), xp.sum(last, axis=1, keepdims=True)], axis=1)
-        # A batch whose weights are all zero has no loss and no gradient.
-        totals = xp.where(totals > 0, totals, xp.ones_like(totals))
-        if "weight" not in loaded.arrays:
-            loaded.arrays["weight"] = self._b.empty((*weight.shape[:2], 1), like=self._grad)
-            loaded.arrays["weight_sum"] = self._b.empty(totals.shape, like=self._grad)
-            start = 0
+        if loaded.weight is not weight:
+            b, like, n_models = self._b, self._grad, weight.shape[0]
+            shares = b.empty((*weight.shape[:2], 1), like=like)
+            sums = b.empty((n_models, len(loaded.sizes)), like=like)
+            program = weight_program(tuple(weight.shape), loaded.sizes, host_dtype(like.dtype).name)
+            arrays = {"weight": weight, "shares": shares, "weight_sum": sums}
+            loaded.weight_calls = self._engine.bind(b, program, arrays, self._memory).calls()
+            loaded.weight, loaded.bindings = weight, None
+            loaded.arrays["weight"], start = shares, 0
             for number, batch in enumerate(loaded.batches):
-                shares = loaded.arrays["weight"][:, start : start + batch.n_rows, :]
+                own = shares[:, start : start + batch.n_rows, :]
                 start += batch.n_rows
-                batch.arrays |= {"weight": shares, "shares": shares.mT}
-                batch.arrays["weight_sum"] = loaded.arrays["weight_sum"][:, number : number + 1]
+                batch.arrays |= {"weight": own, "shares": own.mT}
+                batch.arrays["weight_sum"] = sums[:, number : number + 1]
                 batch.is_weighted, batch.binding = True, None
-        shares = loaded.arrays["weight"]
-        shares[:, :n_rows, 0] = xp.reshape(full / totals[:, :-1, None], (weight.shape[0], n_rows))
-        shares[:, n_rows:, 0] = last / totals[:, -1:]
-        loaded.arrays["weight_sum"][...] = totals
+        run_all(loaded.weight_calls)
 
     @cached_property
     def _any_case(self) -> Case:
@@ -282,6 +292,7 @@ class NetworkObjective(Objective):
         binding = self._bindings.get(batch.n_rows)
         if binding is None:
             arrays = {"params": params, "grad": self._grad, "statistics": self.statistics}
+            arrays |= self._draws.scales(like=self._grad)
             if self.alpha.any():
                 arrays["alpha"] = self._alpha(batch)
             if not batch.is_weighted:
@@ -293,10 +304,7 @@ class NetworkObjective(Objective):
                 gradient_program(self._case(batch)),
                 arrays,
                 self._memory,
-                {
-                    f"mask {number}": partial(self._write_mask, number)
-                    for number in range(len(self.network.drawing))
-                },
+                self._write_masks,
             )
         if batch.binding is not binding:
             batch.binding = binding
@@ -328,18 +336,15 @@ class NetworkObjective(Objective):
         self, params: Array, batches: Sequence[Any]
     ) -> tuple[list[list[Call]], Array] | None:
         if self._params is not params:
-            self._params, self._has_own_params = params, False
-            self._bindings.clear()
+            self._params, self._has_own_params, self._bindings = params, False, {}
         loaded = self._loaded
-        calls = loaded.calls
-        if loaded.batches is not batches or any(
-            batch.binding is not self._bindings.get(batch.n_rows, batch) for batch in batches
-        ):
+        assert loaded.batches is batches
+        if loaded.bindings is not self._bindings:
             for batch in batches:
                 if batch.binding is None or batch.binding is not self._bindings.get(batch.n_rows):
                     self._bind(params, batch)
-            calls = loaded.calls = [list(batch.calls) for batch in batches]
-        return calls, self._grad
+            loaded.calls, loaded.bindings = [list(batch.calls) for batch in batches], self._bindings
+        return loaded.calls, self._grad
 
     def grad(self, params: Array, batch: Any = None) -> Array:
         batch = self._everything() if batch is None else batch
@@ -362,7 +367,7 @@ class NetworkObjective(Objective):
         else:
             if not self._has_own_params:
                 self._params, self._has_own_params = self._b.xp.empty_like(self._grad), True
-                self._bindings.clear()
+                self._bindings = {}
             self._params[...] = params
         return self._params
 
@@ -408,7 +413,7 @@ class _Elsewhere(NetworkObjective):
     def __init__(self, objective: NetworkObjective):
         vars(self).update(vars(objective))
         self._statistics_there = objective.statistics
-        self._write_mask = self._draws.repeat
+        self._write_masks = self._draws.repeat
         empty_like = self._b.xp.empty_like
         self._grad = empty_like(objective._grad)
         if objective.statistics is not None:

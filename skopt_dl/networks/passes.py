@@ -98,8 +98,14 @@ class _Tracing(Pass):
         number, draws = next(self._draws)
         if not draws:
             return None
-        like = pattern((self.case.n_models, *x.shape[1:]), x.dtype)
-        return self.tracer.write("external", like, (), None, {"name": f"mask {number}"})
+        shape = (self.case.n_models, *x.shape[1:])
+        with self.tracer.untaped():
+            stays = self.tracer.write(
+                "external", pattern(shape, bool), (), None, {"name": f"mask {number}"}
+            )
+            scale = self.tracer.given(f"scale {number}", (shape[0], 1))
+            scale = self.xp.reshape(scale, (shape[0], *[1] * (len(shape) - 1)))
+            return self.xp.multiply(self.xp.astype(stays, x.dtype), scale)
 
     def keep(self, average: Array, value: Array) -> None:
         if self._share is None:
@@ -146,6 +152,9 @@ def gradient_program(case: Case) -> Program:
     alpha : array of shape () or (K, 1) or (K, P)
     l2 : array of shape (K,)
         Twice the penalty, which is written.
+    scale 0, scale 1, … : array of shape (K, 1)
+        What units that stay are multiplied with, by layers that draw; which stay is external,
+        ``mask 0`` and so on.
     """
     network, loss = case.network, case.network.loss
     n_models, n_rows = case.n_models, case.n_rows
@@ -327,6 +336,39 @@ def _loss_program(case: _LossCase) -> Program:
         losses = losses / tracer.given("sizes", (1, n_batches))
     penalties: Any = tracer.given("l2", (n_models, n_batches))
     tracer.assign(tracer.given("losses", (n_models, n_batches)), losses + 0.5 * penalties)
+    return tracer.program()
+
+
+@lru_cache(maxsize=64)
+def weight_program(shape: tuple[int, int, int], sizes: tuple[int, ...], dtype: str) -> Program:
+    """The shares of samples in their batches.
+
+    Inputs
+    ------
+    weight : array of shape (K or 1, n_rows, 1)
+        Of all batches.
+    shares : array of shape (K or 1, n_rows, 1)
+        Written.
+    weight_sum : array of shape (K or 1, n_batches)
+        Written: of each batch, 1 where all weights are zero.
+    """
+    tracer = Tracer(dtype)
+    xp, (n_models, n_rows, _), (size, last) = tracer.xp, shape, (sizes[0], sizes[-1])
+    weight = tracer.given("weight", shape)
+    shares, weight_sum = (
+        tracer.given("shares", shape),
+        tracer.given("weight_sum", (n_models, len(sizes))),
+    )
+    full = n_rows - last
+    parts = [(slice(0, full), slice(0, -1), (n_models, full // size, size))] if full else []
+    parts.append((slice(full, n_rows), slice(-1, None), (n_models, 1, last)))
+    for rows, batches, of_batches in parts:
+        each: Any = xp.reshape(weight[:, rows, 0], of_batches)
+        total: Any = xp.sum(each, axis=2)
+        # A batch whose weights are all zero has no loss and no gradient.
+        total = xp.where(total > 0, total, 1.0)
+        weight_sum[:, batches] = total
+        shares[:, rows, 0] = xp.reshape(each / total[:, :, None], (n_models, -1))
     return tracer.program()
 
 

@@ -169,7 +169,8 @@ class DensePool:
             for run in _runs([source for source, _ in pairs])
         ]
         batches = [DenseRows(b, rows[:, batch, :], runs) for batch in block.slices]
-        return _Gathered([order for _, order in pairs], parts, batches)
+        orders = [order for _, order in pairs]
+        return _Gathered(slice(None) if orders == [*range(n_orders)] else orders, parts, batches)
 
 
 @dataclass
@@ -179,7 +180,7 @@ class _Gathered:
     A part is a source, some of the selections, and the memory they go to.
     """
 
-    orders: list[int]
+    orders: list[int] | slice
     parts: list[tuple[int, slice, Array]]
     batches: list[DenseRows]
 

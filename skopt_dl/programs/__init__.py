@@ -1,7 +1,7 @@
 """Array code, traced once into a straight-line program, and run by an engine."""
 
 from skopt_dl.programs.convolving import Geometry
-from skopt_dl.programs.engine import Binding, Memory
+from skopt_dl.programs.engine import Binding, HostFunction, Memory
 from skopt_dl.programs.engines import (
     Bound,
     Engine,
@@ -26,6 +26,7 @@ __all__ = [
     "Buffer",
     "Engine",
     "Geometry",
+    "HostFunction",
     "HostNumbers",
     "HostScalar",
     "HostWrites",

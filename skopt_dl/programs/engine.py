@@ -15,6 +15,7 @@ from skopt_dl.programs.instructions import Instruction, Operand, Program
 from skopt_dl.programs.values import Array, Buffer, Value, order_of, resolve
 
 Call = Callable[[], Any]
+HostFunction = Callable[..., None]
 
 
 class Memory:
@@ -59,8 +60,9 @@ class Binding:
         The inputs that are the same in every run, by name. Those missing are given to `calls`.
     memory : Memory
         Where the program's own buffers are.
-    functions : dict of str to callable, default={}
-        What writes the results of ``external`` instructions, by name.
+    host : callable, default=None
+        ``host(names, n_steps, *tables)`` writes what ``external`` instructions of these names
+        result in, in the next steps: tables have an axis of steps before the others.
     """
 
     def __init__(
@@ -69,10 +71,9 @@ class Binding:
         program: Program,
         arrays: Mapping[str, Any],
         memory: Memory,
-        functions: Mapping[str, Callable[[Array], None]] | None = None,
+        host: HostFunction | None = None,
     ):
-        self._b, self.program = b, program
-        self.functions = functions or {}
+        self._b, self.program, self.host = b, program, host
         self._block = memory.reserve(program.n_bytes)
         self._like, self.scratch = memory._like, memory.scratch
         self._arrays: dict[Buffer, Any] = {}
@@ -312,8 +313,9 @@ def _unpatches(binding: Binding, instruction: Instruction) -> list[Call]:
 
 
 def _external(binding: Binding, instruction: Instruction) -> list[Call]:
-    function = binding.functions[instruction.attributes["name"]]
-    return [partial(function, binding.array(instruction.out))]
+    assert binding.host is not None
+    names = (instruction.attributes["name"],)
+    return [partial(binding.host, names, 1, binding.array(instruction.out)[None, ...])]
 
 
 def _opaque(binding: Binding, instruction: Instruction) -> list[Call]:

@@ -18,7 +18,7 @@ from skopt_dl.backends import Backend, NumPyBackend, run_all
 from skopt_dl.plugins.lookup import available, find
 from skopt_dl.plugins.manager import PluginWarning, disabled_names, names_to_disable
 from skopt_dl.plugins.records import Plugin
-from skopt_dl.programs.engine import Binding, Call, Memory
+from skopt_dl.programs.engine import Binding, Call, HostFunction, Memory
 from skopt_dl.programs.instructions import Program
 from skopt_dl.programs.parts import calls_in_parts
 from skopt_dl.programs.values import Array
@@ -45,35 +45,20 @@ class HostWrites:
     arrays : sequence of array
         What the calls after it read.
     write : callable
-        ``write(*arrays)`` writes the next values, to arrays like these.
+        ``write(n_steps, *tables)`` writes the values of the next steps: tables are like the arrays,
+        with an axis of steps before theirs.
     """
 
     def __init__(self, arrays: Sequence[Array], write: Callable[..., None]):
         self.arrays, self.write = list(arrays), write
+        self._tables = [array[None, ...] for array in self.arrays]
 
     def __call__(self) -> None:
-        self.write(*self.arrays)
+        self.write(1, *self._tables)
 
 
 class HostNumbers(HostWrites):
-    """Numbers that the host writes before a step.
-
-    Parameters
-    ----------
-    arrays : sequence of array of shape () or (K, 1)
-    numbers : callable
-        ``numbers(n)`` returns a list for each of the next n steps: a number, or a column, for each
-        of the arrays.
-    """
-
-    def __init__(self, arrays: Sequence[Array], numbers: Callable[[int], Sequence[Sequence[Any]]]):
-        super().__init__(arrays, self._write)
-        self.numbers = numbers
-
-    def _write(self, *arrays: Array) -> None:
-        (values,) = self.numbers(1)
-        for array, value in zip(arrays, values, strict=True):
-            array[...] = value
+    """Numbers of a step, which do not depend on what others write: it may come before or after."""
 
 
 class Engine:
@@ -96,7 +81,7 @@ class Engine:
         program: Program,
         arrays: Mapping[str, Any],
         memory: Memory,
-        functions: Mapping[str, Callable[[Array], None]] | None = None,
+        host: HostFunction | None = None,
     ) -> Bound:
         """Bind a program to arrays.
 
@@ -109,10 +94,11 @@ class Engine:
             ``calls``; rows of samples may be `DenseRows` or `SparseRows`.
         memory : Memory
             Where the program's own buffers are.
-        functions : dict of str to callable, default={}
-            What writes the results of ``external`` instructions, by name.
+        host : callable, default=None
+            ``host(names, n_steps, *tables)`` writes what ``external`` instructions of these names
+            result in, in the next steps, as `HostWrites` do.
         """
-        return Binding(b, program, arrays, memory, functions)
+        return Binding(b, program, arrays, memory, host)
 
     def calls(
         self, b: Backend, program: Program, arrays: Mapping[str, Array], like: Array

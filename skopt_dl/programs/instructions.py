@@ -176,9 +176,9 @@ class Instruction:
     ``convolve_weights(images, rows)``, ``geometry``
         These rows, transposed, times others.
 
-    **What is no array code.** ``external()``, ``name``: the host writes `out`, by the function of
-    this name that a binding is given. ``opaque(a, …)``, ``function``: a function of real arrays,
-    which returns a new one like `out`.
+    **What is no array code.** ``external()``, ``name``: the host writes `out`, by the function
+    that a binding is given, which is told this name. ``opaque(a, …)``, ``function``: a function of
+    real arrays, which returns a new one like `out`.
 
     No instruction needs memory besides, but convolutions for patches of as many images as suits.
     """

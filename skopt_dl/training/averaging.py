@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from skopt_dl.backends import Backend
-from skopt_dl.programs import HostWrites, Program, Tracer, engine_of
+from skopt_dl.programs import HostNumbers, Program, Tracer, engine_of
 from skopt_dl.programs.values import host_dtype
 
 Array = Any
@@ -50,9 +50,9 @@ class Averages:
         find: Callable[[], Sequence[Array]] | None = None,
     ):
         self._b = b
-        self._decays = np.array(decays, dtype=np.float64)[:, None]
+        self._decays = list(map(float, decays))
         # The factors of all steps so far, in sum: (1 - decay^t) / (1 - decay).
-        self._totals = np.array([[state["total"] if state else 0.0] for state in states])
+        self._totals = [state["total"] if state else 0.0 for state in states]
         self.values = [b.xp.asarray(array, copy=True) for array in arrays]
         for row, state in enumerate(states):
             for value, kept in zip(self.values, state["values"] if state else [], strict=False):
@@ -62,7 +62,7 @@ class Averages:
             arrays = [b.xp.asarray(array, copy=True) for array in arrays]
             self.calls.append(partial(self._take_in, find, arrays))
         rate = b.asarray(np.ones((len(decays), 1)), dtype=arrays[0].dtype)
-        self.calls.append(HostWrites([rate], self._advance))
+        self.calls.append(HostNumbers([rate], self._advance))
         for array, value in zip(arrays, self.values, strict=True):
             given = {"array": array, "value": value, "rate": rate}
             program = average_program(tuple(array.shape), host_dtype(array.dtype).name)
@@ -72,15 +72,22 @@ class Averages:
         for array, found in zip(arrays, find(), strict=True):
             self._b.copy(array, found)
 
-    def _advance(self, rate: Array) -> None:
-        """Write what the next step counts."""
-        self._totals = self._decays * self._totals + 1.0
-        rate[...] = self._b.asarray(1.0 / self._totals, dtype=rate.dtype)
+    def _advance(self, n_steps: int, rates: Array) -> None:
+        """Write what each of the next steps counts, ``(n_steps, K, 1)``."""
+        columns = []
+        for row, (decay, total) in enumerate(zip(self._decays, self._totals, strict=True)):
+            totals = []
+            for _ in range(n_steps):
+                total = decay * total + 1.0
+                totals.append(total)
+            self._totals[row] = total
+            columns.append(totals)
+        rates[...] = self._b.asarray(1.0 / np.array(columns).T[:, :, None], dtype=rates.dtype)
 
     def row_state(self, row: int) -> dict[str, Any]:
         """What is needed to go on with one model, arrays as views."""
         values = [value[row, :] for value in self.values]
-        return {"total": float(self._totals[row, 0]), "values": values}
+        return {"total": self._totals[row], "values": values}
 
 
 @lru_cache(maxsize=64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -77,7 +77,7 @@ class Batches:
         """Batches, and so updates, in an epoch."""
         return self._n_in_a_pass if self._steps is None else self._steps
 
-    @property
+    @cached_property
     def epoch_size(self) -> int:
         """Samples that a model sees in an epoch, each as often as it does."""
         passes, rest = divmod(self.n_batches, self._n_in_a_pass)

@@ -219,6 +219,9 @@ class Stack:
         limits = np.array([[config.max_grad_norm] for config in configs])
         clips = bool(np.isfinite(limits).any())
         self.limits = self.b.asarray(limits, dtype=self.params.dtype) if clips else None
+        self.batches_per_block = self.objective.batches_per_block(
+            self.batches.batch_size, self.batches.n_orders
+        )
         self.averages: Averages | None = None
         decays = [config.ema_decay for config in configs]
         if any(decays):
@@ -300,8 +303,7 @@ class Stack:
         objective, params, batches = self.objective, self.params, self.batches
         xp = self.b.xp
         total = first = None
-        per_block = objective.batches_per_block(batches.batch_size, batches.n_orders)
-        for block in batches.epoch(per_block):
+        for block in batches.epoch(self.batches_per_block):
             losses = self.steps.run(objective.load(block), first is None)
             first = losses[0, :] if first is None else first
             if block.sizes not in self._sizes:
@@ -320,39 +322,37 @@ class Stack:
     ) -> None:
         """Write the history, keep the best, notice what diverged."""
         self.is_finite = bool(figures["finite"].all())
-        figures = {name: values[self.rows] for name, values in figures.items()}
-        rates, untraced = [], []
-        for place, group in (self.members[row] for row in self.rows):
-            rates.append(group.rates[place])
-            untraced.append(group.untraced)
         for _, group in self.groups:
             group.tell_progress()
         eval_params = self._eval_params()
         predictors = eval_params
         if len(self.rows) < eval_params.shape[0]:
             predictors = self.b.xp.take(eval_params, self.b.asarray(np.array(self.rows)), axis=0)
-        self._check_predictors(predictors, figures["finite"])
+        if self.averages_itself:
+            self._check_predictors(predictors, figures["finite"][self.rows])
         models = [state.index for state in self.states]
         columns = {} if validate is None else validate(predictors, models)
         seconds = time.perf_counter() - started
         # Python's numbers: with NumPy's own, the history of many small models would take long.
-        history = {
-            "loss": figures["loss"].tolist(),
-            **{name: values.tolist() for name, values in columns.items()},
-            "learning_rate": rates,
-            "grad_norm": np.sqrt(figures["squared_norm"]).tolist(),
-        }
-        first_loss, finite = figures["first_loss"].tolist(), figures["finite"].tolist()
+        losses, norms = figures["loss"].tolist(), np.sqrt(figures["squared_norm"]).tolist()
+        first_losses, finite = figures["first_loss"].tolist(), figures["finite"].tolist()
+        validated = {name: values.tolist() for name, values in columns.items()}
         for place, (row, state) in enumerate(zip(self.rows, self.states, strict=True)):
+            member, group = self.members[row]
             state.progress.epoch += 1
             state.progress.n_samples_seen += self.batches.epoch_size
-            state.untraced = untraced[place]
-            of_model = {name: each[place] for name, each in history.items()}
-            state.record(**of_model, seconds=state.seconds_before + seconds)
+            state.untraced = group.untraced
+            state.record(
+                loss=losses[row],
+                **{name: each[place] for name, each in validated.items()},
+                learning_rate=group.rates[member],
+                grad_norm=norms[row],
+                seconds=state.seconds_before + seconds,
+            )
             rule = state.config.stopping
-            if not (math.isfinite(history["loss"][place]) and finite[place]):
+            if not (math.isfinite(losses[row]) and finite[row]):
                 state.stop_reason = "diverged"
-                if not math.isfinite(first_loss[place]):
+                if not math.isfinite(first_losses[row]):
                     self.checkpoints.reject(row)
             elif state.judge() and rule is not None and rule.restore_best:
                 self.checkpoints.keep_best(eval_params, row)
@@ -372,8 +372,6 @@ class Stack:
 
     def _check_predictors(self, eval_params: Array, finite: np.ndarray) -> None:
         """See that finite parameters give finite ones to predict with."""
-        if not any(_averages_itself(state.config) for state in self.states):
-            return
         xp = self.b.xp
         (good,) = self.b.fetch(xp.all(xp.isfinite(eval_params), axis=1))
         for state, trained, predicts in zip(self.states, finite, good, strict=True):
@@ -407,15 +405,17 @@ class Stack:
                 state.stop_reason = "requested"
             elif state.n_epochs >= state.config.max_epochs:
                 state.stop_reason = "max_iter"
-        models = list(zip(self.rows, self.states, strict=True))
-        leaving = [(row, state) for row, state in models if state.stop_reason]
-        staying = [(row, state) for row, state in models if not state.stop_reason]
-        eval_params: Array = self._eval_params() if leaving else None
-        left = [self._finish(row, state, eval_params[row, :]) for row, state in leaving]
-        self.results |= {result.index: result for result in left}
-        for row, _ in leaving:
-            self._set_aside(row)
-        self.rows, self.states = [row for row, _ in staying], [state for _, state in staying]
+        left = []
+        if any(state.stop_reason for state in self.states):
+            models = list(zip(self.rows, self.states, strict=True))
+            leaving = [(row, state) for row, state in models if state.stop_reason]
+            staying = [(row, state) for row, state in models if not state.stop_reason]
+            eval_params = self._eval_params()
+            left = [self._finish(row, state, eval_params[row, :]) for row, state in leaving]
+            self.results |= {result.index: result for result in left}
+            for row, _ in leaving:
+                self._set_aside(row)
+            self.rows, self.states = [row for row, _ in staying], [state for _, state in staying]
         n_rows = self.params.shape[0]
         n_done = n_rows - len(self.rows)
         # Code that cannot be traced may raise at what is not finite, and recorders see all rows.

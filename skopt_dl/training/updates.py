@@ -197,7 +197,7 @@ class UpdateGroup:
         self.untraced = ""
         # What `update` does, as calls; None until it is known for the arrays that there are.
         self._calls: list[Call] | None = None
-        self._scalars: dict[str, Callable[[int], float]] = {}
+        self._scalars: list[Callable[[int], float]] = []
         self._places: list[Array] = []
         self._loss: Array = None
         # Where the calls find the gradient, and what of the objective's that is; None for a copy.
@@ -235,7 +235,7 @@ class UpdateGroup:
         self._rates_differ = self.rate_changes_per_step and len(set(map(_course, courses))) > 1
         self._ask_for_rate()
         if type(self._rate) is type(before):
-            self._write(self.step.learning_rate, self._rate)
+            self._write(self.step.learning_rate[None, ...], [self._rate])
         else:
             self.step.learning_rate = self._to_device(self._rate)
             self._make_coefficients()
@@ -264,25 +264,29 @@ class UpdateGroup:
         self._places = [self.step.learning_rate] if self.rate_changes_per_step else []
         self._places += self._coefficients.values()
 
-    def _advance(self, n_steps: int) -> list[list[Any]]:
-        """Go on by some steps; returns the numbers of each."""
-        step, coefficients, steps = self.step, self._exact.coefficients, []
-        for _ in range(n_steps):
-            numbers = []
+    def _advance(self, n_steps: int, *tables: Array) -> None:
+        """Go on by some steps; write the numbers of each."""
+        step, coefficients, steps, rates = self.step, self._exact.coefficients, [], []
+        for number in range(step.number + 1, step.number + 1 + n_steps):
             if self.rate_changes_per_step:
                 self._ask_for_rate()
-                numbers.append(self._rate)
-            step.number += 1
-            numbers += coefficients(step.number, self._rate).values()
-            if self._on_device:
-                numbers = [n if isinstance(n, float) else self._to_device(n) for n in numbers]
-            if self._scalars:
-                numbers += [function(step.number) for function in self._scalars.values()]
-            steps.append(numbers)
-        return steps
+                rates.append(self._rate)
+            step.number = number
+            steps.append(coefficients(number, self._rate).values())
+        columns = [rates] if rates else []
+        columns += zip(*steps, strict=True)
+        numbers = range(step.number + 1 - n_steps, step.number + 1)
+        columns += [list(map(function, numbers)) for function in self._scalars]
+        for table, values in zip(tables, columns, strict=True):
+            self._write(table, values)
 
-    def _write(self, array: Array, value: float | np.ndarray) -> None:
-        array[...] = value if isinstance(value, float) else self._to_device(value)
+    def _write(self, table: Array, values: Sequence[float | np.ndarray]) -> None:
+        """Write numbers, or columns, one after the other."""
+        if not self._on_device:
+            table[...] = values
+            return
+        for place, value in enumerate(values):
+            table[place, ...] = value if isinstance(value, float) else self._to_device(value)
 
     def hold(self, row: int) -> None:
         """Let the rate of a model that is done stay as it is; its schedule is asked no more."""
@@ -312,9 +316,7 @@ class UpdateGroup:
             if self._calls is None:
                 self._prepare(loss)
         if self._calls is None:
-            (numbers,) = self._advance(1)
-            for array, value in zip(self._places, numbers, strict=True):
-                self._write(array, value)
+            self._advance(1, *(place[None, ...] for place in self._places))
             self.step.gradient = elsewhere
             self._call(grad[self._rows, :], loss)
             return
@@ -377,7 +379,7 @@ class UpdateGroup:
             name: b.asarray(0.0, dtype=getattr(b.xp, program.inputs[name].like.dtype.name))
             for name in program.scalars
         }
-        self._scalars = dict(program.scalars)
+        self._scalars = list(program.scalars.values())
         numbers = HostNumbers([*self._places, *scalars.values()], self._advance)
         self._calls = [numbers, *engine_of(b).calls(b, program, arrays | scalars, params)]
 

@@ -6,6 +6,7 @@ import pytest
 from central_differences import slopes_of_losses
 from problems import ACTIVATIONS, LOSSES, NUMPY, Problem
 
+from skopt_dl.layers import Dropout
 from skopt_dl.layers.batch_norm import EPSILON, WINDOW
 from skopt_dl.layers.input_scaling import SPEED
 from skopt_dl.networks import (
@@ -17,6 +18,7 @@ from skopt_dl.networks import (
     fold,
     raw_output,
 )
+from skopt_dl.networks.draws import Draws
 
 HIDDEN = (4, 3)
 
@@ -194,3 +196,22 @@ def test_label_smoothing_moves_targets_towards_the_uniform_ones(loss, uniform, r
             raw, _ = naive_raw(problem.network, starts[k], problem.x, None)
             y = (1 - share) * problem.y + share * uniform
             np.testing.assert_allclose(losses[k], naive.LOSSES[loss](raw, y).mean(), rtol=1e-12)
+
+
+def test_what_many_steps_draw_at_once_is_what_each_draws_from_words_of_16_bits():
+    rates, shapes, n_steps = np.array([[0.5, 0.0], [0.2, 0.3]]), [(3, 7), (5,)], 4
+    draws = Draws(NUMPY, [Dropout(), Dropout()], rates, [np.random.default_rng(k) for k in (0, 1)])
+    tables = [np.zeros((n_steps, len(rates), *shape), bool) for shape in shapes]
+    draws.draw(["mask 0", "mask 1"], n_steps, *tables)
+    for k, own in enumerate(rates):
+        rng = np.random.default_rng(k)
+        for step in range(n_steps):
+            for table, shape, rate in zip(tables, shapes, own, strict=True):
+                size = int(np.prod(shape))
+                words = rng.integers(0, 2**64, -(-size // 4), np.uint64) if rate else None
+                bits = np.zeros(size) if words is None else words.view(np.uint16)[:size]
+                stays = bits.reshape(shape) >= round(rate * 2**16)
+                np.testing.assert_array_equal(table[step, k], stays)
+    for number, scale in draws.scales(like=np.zeros(0, "f4")).items():
+        rate = rates[:, int(number[-1]), None]
+        np.testing.assert_allclose(scale, 1 / (1 - rate), rtol=2**-16)

@@ -1,12 +1,15 @@
 """Which steps a run consists of."""
 
+import itertools
+from functools import partial
+
 import numpy as np
 import pytest
 from skopt_dl_native import words
 from skopt_dl_native.engine import NativeEngine
 
 from skopt_dl.backends import NumPyBackend
-from skopt_dl.programs import Engine, Memory, Tracer
+from skopt_dl.programs import Engine, HostNumbers, HostWrites, Memory, Tracer
 
 NUMPY = NumPyBackend()
 # Words before those of the buffers.
@@ -87,3 +90,31 @@ def test_a_product_and_its_sum_are_one_step_with_the_bits_of_two(trace, dtype):
     assert steps_of(call.code.words) == CASES[trace]
     for name in given:
         np.testing.assert_array_equal(results[0][name], results[1][name])
+
+
+def test_the_host_writes_in_order_and_numbers_whenever_it_likes():
+    shape = (1, 2)
+    arrays = {name: np.zeros(shape) for name in ("first", "second", "number")}
+    out, counter, written = np.zeros(shape), itertools.count(), []
+
+    def write(name, n_steps, table):
+        for step in range(n_steps):
+            table[step] = next(counter) if name != "number" else 100.0
+        written.append((name, n_steps))
+
+    kinds = {"first": HostWrites, "second": HostWrites, "number": HostNumbers}
+    host = {name: kinds[name]([arrays[name]], partial(write, name)) for name in arrays}
+    tracer = Tracer("float64")
+    given = {name: tracer.given(name, shape) for name in (*arrays, "out")}
+    sums = 10.0 * given["out"] + given["first"] - given["second"] + given["number"]
+    given["out"][...] = sums
+    engine = NativeEngine()
+    (step,) = engine.calls(NUMPY, tracer.program(), {**arrays, "out": out}, out)
+    calls = [host["first"], host["number"], step, host["first"], host["number"], step]
+    sequence = engine.sequence([*calls, host["second"], host["first"], host["number"], step])
+    sequence()
+    want = 0.0
+    for first, second in ((0, 0), (1, 0), (3, 2)):
+        want = 10 * want + first - second + 100
+    assert out.tolist() == [[want, want]]
+    assert ("number", 2) in written

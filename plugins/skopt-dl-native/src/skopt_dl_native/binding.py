@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache, partial
 from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from skopt_dl.backends import Backend
-from skopt_dl.programs import Binding, Buffer, HostWrites, Instruction, Memory, Program, Value
+from skopt_dl.programs import (
+    Binding,
+    Buffer,
+    HostFunction,
+    HostWrites,
+    Instruction,
+    Memory,
+    Program,
+    Value,
+)
 from skopt_dl.programs.memory import fit
 from skopt_dl_native import _interpreter
 from skopt_dl_native._interpreter import address
@@ -26,7 +35,7 @@ class Segment(NamedTuple):
 
     code: Code | None = None
     program: Program | None = None
-    written: Instruction | None = None
+    written: list[Instruction] | None = None
 
 
 class Plan(NamedTuple):
@@ -98,7 +107,7 @@ def plan(program: Program, signature: Signature, on_host: frozenset[str]) -> Pla
         if native:
             segments.append(Segment(code=_code(part, n_models, known)))
         elif part[0].op == "external":
-            segments += [Segment(written=each) for each in part]
+            segments.append(Segment(written=part))
         else:
             of_numpy = Program(tuple(part), program.inputs, places, n_bytes, program.scalars)
             segments.append(Segment(program=of_numpy))
@@ -199,9 +208,12 @@ class NativeCall:
         # What the addresses lead to.
         self._kept = kept
 
+    @cached_property
+    def _task(self) -> np.ndarray:
+        return np.array([self.code.address, address(self.places)], dtype=np.int64)
+
     def __call__(self) -> None:
-        task = np.array([self.code.address, address(self.places)], dtype=np.int64)
-        run(task, 0, 1, 0, self.n_models, self.scratch)
+        run(self._task, 0, 1, 0, self.n_models, self.scratch)
 
 
 class NativeBinding:
@@ -213,11 +225,11 @@ class NativeBinding:
         program: Program,
         arrays: Mapping[str, Any],
         memory: Memory,
-        functions: Mapping[str, Callable[[Any], None]] | None = None,
+        host: HostFunction | None = None,
     ):
         self._b, self.program, self._memory = b, program, memory
         self._arrays = {name: arrays[name] for name in program.inputs if name in arrays}
-        self._functions = functions or {}
+        self._host_function = host
         self._varying = [name for name in program.inputs if name not in self._arrays]
         self._patterns: dict[Any, _Pattern] = {}
         self._host: dict[int, Binding] = {}
@@ -244,7 +256,7 @@ class NativeBinding:
             elif segment.program is not None:
                 if number not in self._host:
                     self._host[number] = Binding(
-                        self._b, segment.program, self._arrays, self._memory, self._functions
+                        self._b, segment.program, self._arrays, self._memory, self._host_function
                     )
                 calls += self._host[number].calls(**arrays)
         return calls
@@ -264,8 +276,12 @@ class NativeBinding:
             if segment.code is not None:
                 prepared = self._prepared(segment.code, fixed, shared)
             elif segment.written is not None:
-                name, buffer = segment.written.attributes["name"], segment.written.out.buffer
-                prepared = HostWrites([shared[buffer]], self._functions[name])
+                assert self._host_function is not None
+                names = [each.attributes["name"] for each in segment.written]
+                prepared = HostWrites(
+                    [shared[each.out.buffer] for each in segment.written],
+                    partial(self._host_function, names),
+                )
             segments.append((segment, prepared))
         return _Pattern(planned.n_models, segments)
 

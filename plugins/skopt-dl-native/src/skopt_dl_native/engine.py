@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -10,7 +10,7 @@ import scipy
 import scipy.linalg.cython_blas as cython_blas
 
 from skopt_dl.backends import Backend
-from skopt_dl.programs import Engine, Memory, Program
+from skopt_dl.programs import Engine, HostFunction, Memory, Program
 from skopt_dl_native import _interpreter
 from skopt_dl_native.binding import Call, NativeBinding
 from skopt_dl_native.sequences import Sequenced
@@ -33,9 +33,9 @@ class NativeEngine(Engine):
         program: Program,
         arrays: Mapping[str, Any],
         memory: Memory,
-        functions: Mapping[str, Callable[[Any], None]] | None = None,
+        host: HostFunction | None = None,
     ) -> NativeBinding:
-        return NativeBinding(b, program, arrays, memory, functions)
+        return NativeBinding(b, program, arrays, memory, host)
 
     def calls(
         self, b: Backend, program: Program, arrays: Mapping[str, Any], like: Any

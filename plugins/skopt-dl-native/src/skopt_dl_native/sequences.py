@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import wait
@@ -67,8 +68,9 @@ class _Stretch:
         tasks = [call for call in calls if isinstance(call, NativeCall)]
         self._n_models = tasks[0].n_models
         self._scratch = max((each.scratch for each in tasks), key=lambda scratch: scratch.nbytes)
-        # How many tasks are done between two looks at signals, and seconds that one has taken.
-        self._n_together = len(tasks)
+        # Tasks of one model that are done between two looks at signals, and seconds that each has
+        # taken; the first tells how many that can be.
+        self._n_together = 1
         self._seconds = 0.0
         # Memory of other threads.
         self._others: list[np.ndarray] = []
@@ -76,8 +78,8 @@ class _Stretch:
         self._kept: list[Any] = [*tasks]
         counts = Counter(id(call) for call in calls)
         written: dict[int, _Written] = {}
-        # What is written, and which task it comes before.
-        self._writes: list[tuple[_Written, int]] = []
+        # What is written, in order, and which tasks it comes before.
+        self._writes: list[tuple[_Written, list[int]]] = []
         moved: dict[int, int] = {}
         rows: list[tuple[int, int]] = []
         for call in calls:
@@ -85,7 +87,7 @@ class _Stretch:
                 if id(call) not in written:
                     written[id(call)] = _Written(call, counts[id(call)])
                 each = written[id(call)]
-                self._writes.append((each, len(rows)))
+                self._note(each, len(rows))
                 moved |= each.add()
             elif isinstance(call, NativeCall):
                 places = call.places
@@ -99,32 +101,33 @@ class _Stretch:
         self._written = list(written.values())
 
     def __call__(self) -> None:
-        begun, n_tasks = time.perf_counter(), len(self._tasks)
-        first = n_written = 0
+        first, n_tasks = 0, len(self._tasks)
         while first < n_tasks:
-            last = min(first + self._n_together, n_tasks)
-            n_written = self._write(n_written, last)
-            self._run(first, last)
-            now = time.perf_counter()
-            self._seconds = (now - begun) / (last - first)
-            if now - begun > PATIENCE:
-                self._n_together = max(1, int(PATIENCE / self._seconds))
-            first, begun = last, now
-        self._write(n_written, n_tasks + 1)
+            last = min(first + max(1, self._n_together // self._n_models), n_tasks)
+            self._write(first, last)
+            model = 0
+            while model < self._n_models:
+                end = min(model + max(1, self._n_together // (last - first)), self._n_models)
+                begun = time.perf_counter()
+                self._run(first, last, model, end)
+                self._seconds = (time.perf_counter() - begun) / ((last - first) * (end - model))
+                self._n_together = int(PATIENCE / max(self._seconds, 1e-9))
+                model = end
+            first = last
+        self._write(n_tasks, n_tasks + 1)
         for each in self._written:
             each.end()
 
-    def _run(self, first: int, last: int) -> None:
-        """Do some tasks; models are shared out over threads where there are any."""
-        n_models = self._n_models
-        threads = None
-        if n_models > 1 and self._seconds * (last - first) > WORTH_A_THREAD:
+    def _run(self, first: int, last: int, model: int, end: int) -> None:
+        """Do some tasks for some models, which are shared out over threads where there are any."""
+        n_models, threads = end - model, None
+        if n_models > 1 and self._seconds * (last - first) * n_models > WORTH_A_THREAD:
             threads = helpers()
         if threads is None:
-            run(self._tasks, first, last, 0, n_models, self._scratch)
+            run(self._tasks, first, last, model, end, self._scratch)
             return
         n_parts = min(n_models, threads.number + 1)
-        edges = [n_models * i // n_parts for i in range(n_parts + 1)]
+        edges = [model + n_models * i // n_parts for i in range(n_parts + 1)]
         while len(self._others) < n_parts - 1:
             self._others.append(np.empty_like(self._scratch))
         others = [
@@ -132,38 +135,44 @@ class _Stretch:
             for part, scratch in zip(pairwise(edges[1:]), self._others, strict=False)
         ]
         try:
-            run(self._tasks, first, last, 0, edges[1], self._scratch)
+            run(self._tasks, first, last, model, edges[1], self._scratch)
         finally:
             # Nothing is written any more when this returns, whatever it returns with.
             wait(others)
         for each in others:
             each.result()
 
-    def _write(self, first: int, n_tasks: int) -> int:
-        """Write what comes before so many tasks; returns how much that is."""
-        while first < len(self._writes) and self._writes[first][1] < n_tasks:
-            self._writes[first][0].write()
-            first += 1
-        for each in self._written:
-            each.hand_over()
-        return first
+    def _note(self, written: _Written, place: int) -> None:
+        """See that something is written before a task, as many times at once as can be."""
+        alike = [each for each in self._writes if each[0].is_of_numbers is written.is_of_numbers]
+        # Numbers wait for nothing; others are written in their order.
+        for other, places in alike if written.is_of_numbers else alike[-1:]:
+            if other is written:
+                places.append(place)
+                return
+        self._writes.append((written, [place]))
+
+    def _write(self, first: int, last: int) -> None:
+        """Write what comes before these tasks."""
+        for written, places in self._writes:
+            n_times = bisect_left(places, last) - bisect_left(places, first)
+            if n_times:
+                written.write(n_times)
 
 
 class _Written:
     """What the host writes again and again, in a table with a row for each time."""
 
     def __init__(self, call: HostWrites, n_times: int):
-        self._call = call
+        self.call = call
+        self.is_of_numbers = isinstance(call, HostNumbers)
         self._tables = [np.empty((n_times, *each.shape), each.dtype) for each in call.arrays]
         # Where an array is; and the table that stands for it, and how far its rows are apart.
         self._addresses = [
             (address(array), address(table), table.strides[0])
             for array, table in zip(call.arrays, self._tables, strict=True)
         ]
-        self._n_added = 0
-        self._is_of_numbers = isinstance(call, HostNumbers)
-        # The next row, and how many are asked for that are not in the tables yet.
-        self._row = self._n_missing = 0
+        self._n_added = self._row = 0
 
     def add(self) -> dict[int, int]:
         """One more time; returns where what was at an address is then."""
@@ -171,24 +180,13 @@ class _Written:
         self._n_added += 1
         return {before: now + row * apart for before, now, apart in self._addresses}
 
-    def write(self) -> None:
-        if self._is_of_numbers:
-            self._n_missing += 1
-        else:
-            self._call.write(*(table[self._row] for table in self._tables))
-            self._row += 1
-
-    def hand_over(self) -> None:
-        """Put numbers into the tables, all at once."""
-        if self._n_missing:
-            stop = self._row + self._n_missing
-            steps = self._call.numbers(self._n_missing)  # type: ignore[attr-defined]
-            for table, values in zip(self._tables, zip(*steps, strict=True), strict=True):
-                table[self._row : stop] = values
-            self._row, self._n_missing = stop, 0
+    def write(self, n_times: int) -> None:
+        """Write the next rows."""
+        first, self._row = self._row, self._row + n_times
+        self.call.write(n_times, *(table[first : self._row] for table in self._tables))
 
     def end(self) -> None:
         """Leave what was written last to others who read it, and begin anew."""
-        for array, table in zip(self._call.arrays, self._tables, strict=True):
-            array[...] = table[self._row - 1]
+        for array, table in zip(self.call.arrays, self._tables, strict=True):
+            array[...] = table[-1]
         self._row = 0
