@@ -214,17 +214,13 @@ class Leaderboard:
             picks[best][1],
         )
 
-    def curve(self, optimizer: str) -> tuple[list[float], list[float]]:
-        """Steps, and the mean score of the tuned runs that were sound after so many."""
-        rows = [row for row in _in_order(self.rows, "tuned", optimizer) if row["curve"]]
-        if not rows:
-            return [], []
-        n = max(len(row["curve"]) for row in rows)
+    def curve(self, optimizer: str) -> list[float]:
+        """The mean score after each epoch, of the tuned runs that did not fail."""
+        curves = [row["curve"] for row in _in_order(self.rows, "tuned", optimizer) if row["curve"]]
+        n = max(map(len, curves), default=0)
         # A method that ended early stays where it ended.
-        padded = [row["curve"] + row["curve"][-1:] * (n - len(row["curve"])) for row in rows]
-        per_epoch = float(np.mean([row["steps"] / row["epochs"] for row in rows]))
-        steps = [per_epoch * (epoch + 1) for epoch in range(n)]
-        return steps, [float(score) for score in np.mean(padded, axis=0)]
+        padded = [curve + curve[-1:] * (n - len(curve)) for curve in curves]
+        return [float(score) for score in np.mean(padded, axis=0)] if padded else []
 
     def _reached(self, label: str, target: float, seconds_per_step: float) -> Reached:
         steps = []
