@@ -8,14 +8,21 @@ from typing import Any
 import click
 
 from skopt_dl import __version__
-from skopt_dl.cli import journals, lab, plugins
+from skopt_dl.cli import comparing, journals, lab, plugins
+from skopt_dl.comparing import Plan
+from skopt_dl.comparing.data import TASKS
 
 
 def group() -> click.Group:
     """The command ``skopt-dl``, with all that is below it."""
     whole = click.Group(
         help="scikit-learn MLPs whose optimizer is a plugin.",
-        commands={"plugins": _plugins(), "journal": _journal(), "lab": _lab()},
+        commands={
+            "plugins": _plugins(),
+            "journal": _journal(),
+            "lab": _lab(),
+            "compare": _compare(),
+        },
     )
     return click.version_option(__version__)(whole)
 
@@ -68,5 +75,56 @@ def _lab() -> click.Command:
             ["--port"],
             type=click.IntRange(1, 65535),
             help="Where to serve; without it, the system chooses a free port.",
+        ),
+    )
+
+
+def _compare() -> click.Command:
+    whole, share = click.IntRange(min=1), click.FloatRange(0, 1, min_open=True, max_open=True)
+    default = Plan()
+    plan = {
+        "budget": (whole, "Settings that each optimizer tries in each repetition."),
+        "seeds": (whole, "Repetitions, each with a split, draws, tuning and a test of its own."),
+        "folds": (click.IntRange(min=2), "Of the cross-validation that settings are chosen by."),
+        "epochs": (whole, "Of every training."),
+        "batch_size": (whole, "Samples in a step."),
+        "test_size": (share, "The share of samples that only the test sees."),
+        "scoring": (str, "A scorer of scikit-learn; without it, accuracy or R²."),
+    }
+    options = [
+        click.Option(
+            [f"--{name.replace('_', '-')}"],
+            type=type_,
+            default=getattr(default, name),
+            show_default=True,
+            help=text,
+        )
+        for name, (type_, text) in plan.items()
+    ]
+    return _command(
+        comparing.compare,
+        click.Argument(["data"]),
+        click.Option(["--target"], metavar="COLUMN", help="The column of a file to predict."),
+        click.Option(["--task"], type=click.Choice(TASKS), help="What kind of target it is."),
+        click.Option(
+            ["--optimizers"],
+            default="all",
+            show_default=True,
+            metavar="NAMES",
+            help="Names with commas between; adamw takes part always.",
+        ),
+        *options,
+        click.Option(
+            ["--hidden"],
+            default=",".join(map(str, default.hidden_layer_sizes)),
+            show_default=True,
+            metavar="UNITS",
+            help="Units of the hidden layers, with commas between.",
+        ),
+        click.Option(
+            ["--to"],
+            type=click.Path(file_okay=False),
+            metavar="FOLDER",
+            help="Where to write; without it, compare- and the name of the data.",
         ),
     )

@@ -137,7 +137,8 @@ def _lines(
             f'<g class="{kinds[name]}"><title>{escape(name)}: {number(shown[name][-1][1])} at the '
             f'end</title><polyline points="{path}"/>'
             f"{_line(end_x + 2, end_y, WIDTH - right + 16, ends[name], 'leader')}"
-            f'<text x="{WIDTH - right + 20}" y="{ends[name] + 4:.1f}">{escape(_short(name))}</text></g>'
+            f'<text x="{WIDTH - right + 20}" y="{ends[name] + 4:.1f}">'
+            f"{escape(_short(name))}</text></g>"
         )
     return _svg(height, title, parts)
 

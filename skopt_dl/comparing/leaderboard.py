@@ -247,8 +247,21 @@ class Leaderboard:
             found[1.0] = float(np.mean(self.scores("tuned", label)))
         return dict(sorted(found.items()))
 
+    def as_csv(self) -> str:
+        """The raw rows as CSV, after a first line that says what they are about, as JSON."""
+        text = io.StringIO()
+        text.write(f"# {json.dumps(self.about)}\n")
+        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        for row in self.rows:
+            structured = {
+                name: json.dumps(row[name], default=repr) for name in _STRUCTURED if name in row
+            }
+            writer.writerow({**row, **structured})
+        return text.getvalue()
+
     def write_rows(self, path: str | Path) -> int:
-        """Write the raw rows as CSV, and what they are about in its first line, as a comment.
+        """Write what `as_csv` returns; `read_rows` reads it.
 
         Parameters
         ----------
@@ -259,16 +272,7 @@ class Leaderboard:
         -------
         n_bytes : int
         """
-        text = io.StringIO()
-        text.write(f"# {json.dumps(self.about)}\n")
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        for row in self.rows:
-            structured = {
-                name: json.dumps(row[name], default=repr) for name in _STRUCTURED if name in row
-            }
-            writer.writerow({**row, **structured})
-        data = text.getvalue().encode()
+        data = self.as_csv().encode()
         write_whole(replaceable(Path(path)), lambda file: file.write(data))
         return len(data)
 

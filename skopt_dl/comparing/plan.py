@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+from sklearn.metrics import get_scorer_names
 from sklearn.model_selection import (
     KFold,
     ParameterGrid,
@@ -15,7 +16,7 @@ from sklearn.model_selection import (
     train_test_split,
 )
 
-from skopt_dl._params import COUNT, Constraint, Interval
+from skopt_dl._params import COUNT, Constraint, Interval, did_you_mean
 from skopt_dl.comparing.data import Data, TableError
 from skopt_dl.optimizers import Choice, space_of
 
@@ -75,6 +76,17 @@ class Plan:
             value, allowed = getattr(self, field.name), self.constraints.get(field.name)
             if allowed is not None and not allowed.accepts(value):
                 raise ValueError(f"{field.name} must be {allowed}; got {value!r}.")
+        sizes = self.hidden_layer_sizes
+        if not isinstance(sizes, tuple) or not sizes or not all(map(COUNT.accepts, sizes)):
+            raise ValueError(
+                f"hidden_layer_sizes must be a tuple of ints, at least 1; got {sizes!r}."
+            )
+        scorers = get_scorer_names()
+        if self.scoring is not None and self.scoring not in scorers:
+            raise ValueError(
+                f"Unknown scoring {self.scoring!r}.{did_you_mean(str(self.scoring), scorers)} "
+                "sklearn.metrics.get_scorer_names() lists them."
+            )
 
     @property
     def ratio(self) -> float:

@@ -196,6 +196,7 @@ def _value(value: Any) -> str:
 
 def _method(board: Leaderboard) -> str:
     plan = board.about["plan"]
+    rows = base64.b64encode(board.as_csv().encode()).decode("ascii")
     return _section(
         "How it was done",
         f"Each of {plan['seeds']} repetitions holds out {plan['test_size']:.0%} of the samples. "
@@ -207,8 +208,10 @@ def _method(board: Leaderboard) -> str:
         "<p>Intervals and tests allow for the overlap of the repetitions' samples (Nadeau and "
         "Bengio, 2003: the corrected resampled t-test) and for the number of comparisons (Holm, "
         "1979). They are about this table and this network. What studies of optimizers found, "
-        "namely that rankings change with the budget and that a tuned baseline takes away most "
-        "gains (Schmidt et al., 2021, arXiv:2007.01547), holds here too.</p>",
+        "that rankings change with the budget, and that tuning matters as much as the choice of a "
+        "method (Schmidt et al., 2021, arXiv:2007.01547), holds here too.</p>",
+        f'<p><a download="trials.csv" href="data:text/csv;base64,{rows}">All {len(board.rows):,} '
+        "trainings as CSV</a>: each with its setting, outcome, scores and steps.</p>",
     )
 
 

@@ -136,14 +136,15 @@ def _row(fit: Fit, optimizer: Any, parts: Parts, plan: Plan) -> Row:
         try:
             model = network(_made(optimizer, fit), parts, plan, fit.seed)
             model.fit(parts.X, parts.y, **watched)
+            found = _scored(model, parts, plan)
         except Exception as error:
             return {**row, "outcome": "failed", "message": f"{type(error).__name__}: {error}"}
-        row |= {"steps": model.n_steps_, "epochs": model.n_iter_}
-        losses = model.loss_curve_
-        if not np.isfinite(losses[-1]) or losses[-1] > EXPLOSION * abs(losses[0]) > 0:
-            what = f"the loss went from {losses[0]:.3g} to {losses[-1]:.3g}"
-            return {**row, "outcome": "diverged", "message": what}
-        row |= _scored(model, parts, plan)
+    row |= {"steps": model.n_steps_, "epochs": model.n_iter_}
+    losses = model.loss_curve_
+    if not np.isfinite(losses[-1]) or losses[-1] > EXPLOSION * abs(losses[0]) > 0:
+        what = f"the loss went from {losses[0]:.3g} to {losses[-1]:.3g}"
+        return {**row, "outcome": "diverged", "message": what}
+    row |= found
     if for_test:
         row["curve"] = [float(score) for score in model.validation_scores_]
     return row
