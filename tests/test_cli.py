@@ -9,6 +9,7 @@ import pytest
 
 import skopt_dl
 from skopt_dl import cli
+from skopt_dl.cli import plugins
 from skopt_dl.jobs import Journal
 from skopt_dl.jobs.journal import OUTCOME, Record
 from skopt_dl.plugins import PluginWarning, Problem
@@ -42,8 +43,8 @@ def knows(monkeypatch):
     """Call to replace what there is to print."""
 
     def replace(diagnoses=(), rows=()):
-        monkeypatch.setattr(cli, "diagnose", lambda: list(diagnoses))
-        monkeypatch.setattr(cli, "list_names", lambda: list(rows))
+        monkeypatch.setattr(plugins, "diagnose", lambda: list(diagnoses))
+        monkeypatch.setattr(plugins, "list_names", lambda: list(rows))
 
     return replace
 
@@ -83,7 +84,7 @@ def test_list_points_to_the_doctor_when_a_plugin_has_problems(run, monkeypatch):
         warnings.warn("broken", PluginWarning, stacklevel=1)
         return ROWS
 
-    monkeypatch.setattr(cli, "list_names", warn)
+    monkeypatch.setattr(plugins, "list_names", warn)
     code, output, errors = run("plugins", "list")
     assert (code, "adam" in output) == (0, True)
     assert "skopt-dl plugins doctor" in errors

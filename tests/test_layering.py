@@ -29,6 +29,7 @@ LAYERS = [
     {"estimators"},
     {"lab"},
     {"displays"},
+    {"comparing"},
     {"callbacks", "cli", "learning_rates", "testing"},
 ]
 FORBIDDEN = {"torch", "jax", "tensorflow", "keras", "flax", "mlx"}
