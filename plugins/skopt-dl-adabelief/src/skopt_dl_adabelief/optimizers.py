@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skopt_dl.optimizers import Optimizer, Step
+from skopt_dl.optimizers import LogUniform, LogUniformBelowOne, Optimizer, Step
 from skopt_dl.plugins.constraints import BOOLEAN, FRACTION, LEARNING_RATE, NOT_NEGATIVE
 from skopt_dl.schedules import Schedule
 
@@ -19,6 +19,11 @@ _ADAM: dict[str, Any] = {
     "beta_2": FRACTION,
     "epsilon": NOT_NEGATIVE,
     "weight_decay": NOT_NEGATIVE,
+}
+_SPACE = {
+    "learning_rate": LogUniform(1e-4, 1e-1),
+    "beta_2": LogUniformBelowOne(0.9, 0.999),
+    "weight_decay": LogUniform(1e-4, 1.0),
 }
 _BETAS = {"betas": "two parameters, beta_1 and beta_2"}
 
@@ -54,6 +59,7 @@ class AdaBelief(Optimizer):
 
     slots = ("mean", "variance")
     constraints = {**_ADAM, "rectify": BOOLEAN}
+    search_space = _SPACE
     elsewhere = {
         **_BETAS,
         "amsgrad": "not offered; the authors advise against it",
@@ -124,6 +130,7 @@ class RAdam(Optimizer):
 
     slots = ("mean", "squares")
     constraints = _ADAM
+    search_space = _SPACE
     elsewhere = {
         **_BETAS,
         "decoupled_weight_decay": "always so; the model's alpha is the coupled penalty",

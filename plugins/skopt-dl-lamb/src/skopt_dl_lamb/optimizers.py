@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from skopt_dl.objectives import Layout
-from skopt_dl.optimizers import Optimizer, Step
+from skopt_dl.optimizers import LogUniform, LogUniformBelowOne, Optimizer, Step
 from skopt_dl.plugins.constraints import (
     BOOLEAN,
     FRACTION,
@@ -58,6 +58,7 @@ class LAMB(Optimizer):
         "epsilon": NOT_NEGATIVE,
         "weight_decay": NOT_NEGATIVE,
     }
+    search_space = {"learning_rate": LogUniform(1e-4, 1e-1), "weight_decay": LogUniform(1e-4, 1.0)}
     elsewhere = {
         "betas": "two parameters, beta_1 and beta_2",
         "max_grad_norm": "the model's max_grad_norm",
@@ -133,6 +134,10 @@ class LARS(Optimizer):
         "trust": POSITIVE,
         "weight_decay": NOT_NEGATIVE,
         "nesterov": BOOLEAN,
+    }
+    search_space = {
+        "learning_rate": LogUniform(3e-2, 3e1),
+        "momentum": LogUniformBelowOne(0.5, 0.99),
     }
     elsewhere = {"trust_coefficient": "trust", "eeta": "trust"}
 

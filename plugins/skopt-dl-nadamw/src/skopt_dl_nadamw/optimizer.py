@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from skopt_dl.optimizers import Step, rule
+from skopt_dl.optimizers import LogUniform, LogUniformBelowOne, Step, rule
 from skopt_dl.optimizers.formula import Formula
 from skopt_dl.plugins.constraints import FRACTION, LEARNING_RATE, NOT_NEGATIVE, Options
 from skopt_dl.schedules import Schedule
@@ -97,6 +97,11 @@ class NAdamW(rule.TwoSlotOptimizer):
         "weight_decay": NOT_NEGATIVE,
         "form": Options(tuple(FORMS)),
         "momentum_decay": NOT_NEGATIVE,
+    }
+    search_space = {
+        "learning_rate": LogUniform(1e-4, 1e-1),
+        "beta_1": LogUniformBelowOne(0.9, 0.996),
+        "weight_decay": LogUniform(5e-3, 1.0),
     }
     elsewhere = {
         "betas": "two parameters, beta_1 and beta_2",
