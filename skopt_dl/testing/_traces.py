@@ -64,12 +64,13 @@ class GoldenTrace(NamedTuple):
         Returns
         -------
         path : ndarray of shape (n_steps, K, P)
-            Parameters to predict with, after each step.
+            Parameters to predict with, after each step; NaN from where one is not finite.
         """
-        path: list[np.ndarray] = []
+        path = np.full((len(self.gradients), len(optimizers), len(self.start)), np.nan)
+        numbers = iter(range(len(path)))
 
         def keep(params: np.ndarray, models: Any) -> dict[str, Any]:
-            path.append(params.copy())
+            path[next(numbers), models] = params
             return {}
 
         minimise(
@@ -79,7 +80,7 @@ class GoldenTrace(NamedTuple):
             max_epochs=len(self.gradients),
             validate=keep,
         )
-        return np.array(path)
+        return path
 
     def check(self, optimizer: Optimizer, tolerance: float = 1e-12) -> None:
         """Compare the parameters of an optimizer with these.
@@ -162,6 +163,8 @@ def golden_traces(file: str | PathLike[str]) -> list[GoldenTrace]:
     file = Path(file)
     content = json.loads(file.read_text())
     _check_fields(file, "the file", content)
+    if not content["cases"]:
+        raise ValueError(f"{file.name} holds no golden traces: there are no cases.")
     start, gradients = (np.array(content[name], dtype=float) for name in ("start", "gradients"))
     steps = np.array(content["steps"], dtype=int)
     tensors = content.get("tensors", [("params", "hidden", (1, len(start)))])

@@ -22,9 +22,7 @@ X = scale(X)
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
-@parametrize_with_optimizer_checks(
-    [AdaBelief(weight_decay=0.1), AdaBelief(rectify=False), RAdam(beta_2=0.98, weight_decay=0.1)]
-)
+@parametrize_with_optimizer_checks([AdaBelief(), RAdam(beta_2=0.98, weight_decay=0.1)])
 def test_rules_for_optimizers(optimizer, check):
     said = check(optimizer)
     assert check.name != "check_program" or said.startswith("traced")

@@ -29,7 +29,7 @@ def tensors(row):
     return {each.name: each.array[0] for each in TRACE.layout.tensors(row[None])}
 
 
-@parametrize_with_optimizer_checks([LAMB(), LARS(weight_decay=0.1), LARS(nesterov=True)])
+@parametrize_with_optimizer_checks([LAMB(), LARS(weight_decay=0.1, nesterov=True)])
 def test_rules_for_optimizers(optimizer, check):
     said = check(optimizer)
     assert check.name != "check_program" or said.startswith("traced")
