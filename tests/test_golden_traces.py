@@ -100,5 +100,5 @@ def test_file_that_does_not_fit_is_refused(read, changes, message):
 
 
 def test_file_without_what_it_needs_is_refused(read):
-    with pytest.raises(ValueError, match="the file needs start, .*; got cases. Add start, grad"):
+    with pytest.raises(ValueError, match=r"the file needs start, .*; got cases. Add start, grad"):
         read({"cases": []})
