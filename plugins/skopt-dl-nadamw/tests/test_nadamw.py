@@ -85,6 +85,7 @@ def test_classifier_searches_over_its_hyperparameters_by_name():
         ({"form": "keras"}, "form of NAdamW must be 'algoperf' or 'optax' or 'torch'; got 'keras'"),
         ({"form": ["torch"]}, "form of NAdamW must be"),
         ({"weight_decay": -1.0}, "weight_decay of NAdamW must be"),
+        ({"momentum_decay": 0.1}, "momentum_decay of NAdamW is for the form 'torch' only; got 0.1"),
     ],
 )
 def test_bad_hyperparameter_is_refused_by_name(params, message):

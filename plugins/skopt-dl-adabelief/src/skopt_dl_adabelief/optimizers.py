@@ -62,8 +62,8 @@ class AdaBelief(Optimizer):
     search_space = _SPACE
     elsewhere = {
         **_BETAS,
-        "amsgrad": "not offered; the authors advise against it",
-        "weight_decouple": "always so; the model's alpha is the coupled penalty",
+        "amsgrad": "not offered; of Adam there is AMSGrad(0.001)",
+        "weight_decouple": "always decoupled; the coupled penalty is the model's alpha",
     }
 
     def __init__(
@@ -133,7 +133,7 @@ class RAdam(Optimizer):
     search_space = _SPACE
     elsewhere = {
         **_BETAS,
-        "decoupled_weight_decay": "always so; the model's alpha is the coupled penalty",
+        "decoupled_weight_decay": "always decoupled; the coupled penalty is the model's alpha",
         "degenerated_to_sgd": "always so: the first steps are momentum's",
     }
 

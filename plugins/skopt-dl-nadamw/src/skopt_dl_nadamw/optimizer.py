@@ -56,6 +56,10 @@ FORMS = {
 }
 
 
+# torch's, and Dozat's.
+MOMENTUM_DECAY = 0.004
+
+
 class NAdamW(rule.TwoSlotOptimizer):
     """AdamW with Nesterov's momentum (Dozat, 2016; Dahl et al., 2023).
 
@@ -78,7 +82,7 @@ class NAdamW(rule.TwoSlotOptimizer):
         Whose: bias corrections of the look ahead differ, and in torch's the momentum grows from
         half of `beta_1`.
     momentum_decay : float, default=0.004
-        How fast it grows; of the form "torch" only.
+        How fast it grows; for the form "torch" only.
 
     Examples
     --------
@@ -106,7 +110,7 @@ class NAdamW(rule.TwoSlotOptimizer):
     elsewhere = {
         "betas": "two parameters, beta_1 and beta_2",
         "one_minus_beta1": "beta_1, one less that",
-        "decoupled_weight_decay": "always so; the model's alpha is the coupled penalty",
+        "decoupled_weight_decay": "always decoupled; the coupled penalty is the model's alpha",
     }
 
     def __init__(
@@ -117,7 +121,7 @@ class NAdamW(rule.TwoSlotOptimizer):
         epsilon: float = 1e-8,
         weight_decay: float = 0.01,
         form: str = "algoperf",
-        momentum_decay: float = 0.004,
+        momentum_decay: float = MOMENTUM_DECAY,
     ):
         self.learning_rate = learning_rate
         self.beta_1 = beta_1
@@ -126,6 +130,16 @@ class NAdamW(rule.TwoSlotOptimizer):
         self.weight_decay = weight_decay
         self.form = form
         self.momentum_decay = momentum_decay
+
+    def check_params(self) -> None:
+        """Check every parameter, and that the form has a use for `momentum_decay`."""
+        super().check_params()
+        if self.form != "torch" and self.momentum_decay != MOMENTUM_DECAY:
+            raise ValueError(
+                f"momentum_decay of NAdamW is for the form 'torch' only; got "
+                f"{self.momentum_decay!r} with {self.form!r}. Set form='torch', or leave "
+                f"momentum_decay at {MOMENTUM_DECAY}."
+            )
 
     @property
     def direction(self) -> rule.Direction:  # type: ignore[override]
