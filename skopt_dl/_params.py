@@ -281,6 +281,9 @@ class Configurable(BaseEstimator, _KnowsItsKeywords):
         """What to write in the place of a parameter that there is not."""
         if name in cls.elsewhere:
             return f" Here it is {cls.elsewhere[name]}."
+        root, _, inner = name.partition("__")
+        if inner and root in known:
+            return f" Set it afterwards, by set_params({name}=...), or in a grid."
         return did_you_mean(name, known)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -100,6 +100,14 @@ def test_names_of_other_libraries_are_answered_with_ours(cls, name, words):
     check_answer(cls(), "set_params", f"Invalid parameter {name!r} … {words}", **{name: 1})
 
 
+@pytest.mark.parametrize("name", ["optimizer__learning_rate", "optimizer__rho"])
+def test_parameter_of_a_parameter_is_answered_with_where_it_is_set(name):
+    with pytest.raises(TypeError, match=rf"'{name}'\. Set it afterwards, by set_params\({name}="):
+        MLPClassifier(optimizer="adam", **{name: 0.1})
+    with pytest.raises(TypeError, match="Did you mean 'optimizer'"):
+        MLPClassifier(**{"optimiser__rho": 0.1})
+
+
 def test_grid_over_a_name_of_scikit_learn_says_how_to_write_it():
     model = make_pipeline(StandardScaler(), classifier())
     search = GridSearchCV(model, {"mlpclassifier__learning_rate_init": [0.1]}, cv=2)

@@ -7,11 +7,14 @@ from skopt_dl.testing._check import (
     parametrize_with_optimizer_checks,
 )
 from skopt_dl.testing._checks import Check, optimizer_checks
+from skopt_dl.testing._traces import GoldenTrace, golden_traces
 
 __all__ = [
     "Check",
     "CheckResult",
+    "GoldenTrace",
     "check_optimizer",
+    "golden_traces",
     "optimizer_check_results",
     "optimizer_checks",
     "parametrize_with_optimizer_checks",

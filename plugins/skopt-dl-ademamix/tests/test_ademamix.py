@@ -1,6 +1,5 @@
 """AdEMAMix: its rules, its authors' values, and its name at work in skopt_dl."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +10,10 @@ from sklearn.preprocessing import scale
 from skopt_dl_ademamix.optimizer import AdEMAMix, decay_between
 
 from skopt_dl import MLPClassifier, make_optimizer
-from skopt_dl.objectives import GivenGradients
 from skopt_dl.optimizers import AdamW
-from skopt_dl.testing import check_optimizer
-from skopt_dl.training import minimise
+from skopt_dl.testing import check_optimizer, golden_traces
 
-REFERENCES = json.loads((Path(__file__).parent / "ademamix_references.json").read_text())
-START = np.array(REFERENCES["start"])
-GRADIENTS = np.array(REFERENCES["gradients"])
+TRACES = golden_traces(Path(__file__).parent / "ademamix_references.json")
 X, y = load_iris(return_X_y=True)
 X = scale(X)
 
@@ -26,44 +21,30 @@ X = scale(X)
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
-def path_of(*optimizers):
-    """Parameters after each step, of each model."""
-    path = []
-    minimise(
-        GivenGradients(GRADIENTS),
-        list(optimizers),
-        np.stack([START] * len(optimizers)),
-        max_epochs=len(GRADIENTS),
-        validate=lambda params, models: path.append(params.copy()) or {},
-    )
-    return np.array(path)
-
-
 def test_ademamix_keeps_the_rules_for_optimizers_and_is_traced():
     optimizer = AdEMAMix(0.01, weight_decay=0.01, mixing_steps=20, beta_3_steps=20)
     assert check_optimizer(optimizer) == "traced"
 
 
-@pytest.mark.parametrize("case", REFERENCES["cases"], ids=lambda case: case["name"])
-def test_parameters_follow_the_authors_code(case):
-    path = path_of(AdEMAMix(**case["params"]))[np.array(REFERENCES["steps"]) - 1, 0]
-    # Relative to each coordinate's largest value: an absolute tolerance would hide small ones.
-    size = np.abs(case["path"]).max(axis=0)
-    assert (np.abs(path - case["path"]) <= 1e-12 * size).all()
+@pytest.mark.parametrize("trace", TRACES, ids=str)
+def test_parameters_follow_the_authors_code(trace):
+    trace.check(AdEMAMix(**trace.params))
 
 
 def test_without_the_slow_average_it_is_adamw():
-    ours, theirs = path_of(
-        AdEMAMix(0.01, mixing=0.0, weight_decay=0.1), AdamW(0.01, weight_decay=0.1)
-    ).swapaxes(0, 1)
+    ours, theirs = (
+        TRACES[0]
+        .follow(AdEMAMix(0.01, mixing=0.0, weight_decay=0.1), AdamW(0.01, weight_decay=0.1))
+        .swapaxes(0, 1)
+    )
     np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-14)
 
 
 def test_models_with_decays_of_their_own_warm_up_with_the_bits_of_one():
     optimizers = [AdEMAMix(0.01, beta_3=beta, beta_3_steps=30) for beta in (0.99, 0.9997, 0.0)]
-    together = path_of(*optimizers)
+    together = TRACES[0].follow(*optimizers)
     for k, optimizer in enumerate(optimizers):
-        np.testing.assert_array_equal(together[:, k], path_of(optimizer)[:, 0])
+        np.testing.assert_array_equal(together[:, k], TRACES[0].follow(optimizer)[:, 0])
 
 
 def test_half_life_grows_in_equal_parts():

@@ -110,6 +110,11 @@ def test_bad_hyperparameter_is_refused_by_name(params, message):
         MLPClassifier(optimizer=Lion(**params)).fit(X, y)
 
 
+def test_name_of_the_authors_is_answered_with_ours():
+    with pytest.raises(TypeError, match="Here it is two parameters, beta_1 and beta_2"):
+        Lion(betas=(0.9, 0.99))
+
+
 def test_hook_module_is_light():
     code = "import skopt_dl_lion, sys; print(*sys.modules)"
     modules = subprocess.run(

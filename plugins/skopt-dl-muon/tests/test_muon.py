@@ -1,6 +1,5 @@
 """Muon: its rules, its author's values, and its name at work in skopt_dl."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +10,10 @@ from sklearn.preprocessing import scale
 from skopt_dl_muon.optimizer import Muon
 
 from skopt_dl import MLPClassifier, available_optimizers, make_optimizer
-from skopt_dl.objectives import GivenGradients, Layout
-from skopt_dl.testing import check_optimizer
-from skopt_dl.training import minimise
+from skopt_dl.testing import check_optimizer, golden_traces
 
-REFERENCES = json.loads((Path(__file__).parent / "muon_references.json").read_text())
-LAYOUT = Layout.from_shapes([(n, role, tuple(s)) for n, role, s in REFERENCES["tensors"]])
-START = np.array(REFERENCES["start"])
-GRADIENTS = np.array(REFERENCES["gradients"])
+TRACES = golden_traces(Path(__file__).parent / "muon_references.json")
+LAYOUT = TRACES[0].layout
 X, y = load_iris(return_X_y=True)
 X = scale(X)
 
@@ -26,32 +21,18 @@ X = scale(X)
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
-def path_of(optimizer):
-    """Parameters after each step."""
-    path = []
-    minimise(
-        GivenGradients(GRADIENTS, LAYOUT),
-        optimizer,
-        START[None].copy(),
-        max_epochs=len(GRADIENTS),
-        validate=lambda params, models: path.append(params[0].copy()) or {},
-    )
-    return np.array(path)
-
-
 def test_muon_keeps_the_rules_for_optimizers_and_is_traced():
     assert check_optimizer(Muon(matrices="all", weight_decay=0.1)) == "traced"
 
 
-@pytest.mark.parametrize("case", REFERENCES["cases"], ids=lambda case: case["name"])
-def test_parameters_follow_the_authors_code(case):
-    path = path_of(Muon(**case["params"]))[np.array(REFERENCES["steps"]) - 1]
-    np.testing.assert_allclose(path, case["path"], rtol=1e-10, atol=1e-11)
+@pytest.mark.parametrize("trace", TRACES, ids=str)
+def test_parameters_follow_the_authors_code(trace):
+    trace.check(Muon(**trace.params), tolerance=1e-10)
 
 
 def test_steps_without_decay_have_singular_values_near_the_learning_rate():
-    path = path_of(Muon(0.1, n_iterations=12))
-    wide = LAYOUT.tensors(path[-1:] - path[-2:-1])[2].array[0]
+    path = TRACES[0].follow(Muon(0.1, n_iterations=12))
+    wide = LAYOUT.tensors(path[-1] - path[-2])[2].array[0]
     # The momentum's smallest singular values need more iterations than 5.
     values = np.linalg.svd(wide, compute_uv=False) / (0.1 * (5 / 3) ** 0.5)
     assert ((values > 0.6) & (values < 1.25)).all()

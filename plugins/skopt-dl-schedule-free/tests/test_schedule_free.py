@@ -1,6 +1,5 @@
 """Schedule-Free methods: their rules, their authors' values, and their names at work."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +13,11 @@ from skopt_dl_schedule_free.optimizer import ScheduleFreeAdamW, ScheduleFreeSGD
 from skopt_dl import MLPClassifier, make_optimizer
 from skopt_dl.objectives import GivenGradients
 from skopt_dl.schedules import Cosine, WarmUp
-from skopt_dl.testing import check_optimizer
+from skopt_dl.testing import check_optimizer, golden_traces
 from skopt_dl.training import minimise
 
-REFERENCES = json.loads((Path(__file__).parent / "schedule_free_references.json").read_text())
-START = np.array(REFERENCES["start"])
-GRADIENTS = np.array(REFERENCES["gradients"])
+TRACES = golden_traces(Path(__file__).parent / "schedule_free_references.json")
+TRACE = TRACES[0]
 X, y = load_iris(return_X_y=True)
 X = scale(X)
 
@@ -27,48 +25,34 @@ X = scale(X)
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
-def run_of(optimizer, gradients=GRADIENTS):
-    """The average after each step, and how the training ended."""
-    path = []
-    (run,) = minimise(
-        GivenGradients(gradients),
-        optimizer,
-        START[None].copy(),
-        max_epochs=len(gradients),
-        validate=lambda params, models: path.append(params[0].copy()) or {},
-    )
-    return np.array(path), run
-
-
 @pytest.mark.parametrize("cls", [ScheduleFreeAdamW, ScheduleFreeSGD])
 def test_method_keeps_the_rules_for_optimizers_and_is_traced(cls):
     assert check_optimizer(cls(weight_decay=0.01, average_power=0.5)) == "traced"
 
 
-@pytest.mark.parametrize("case", REFERENCES["cases"], ids=lambda case: case["name"])
-def test_averages_follow_the_authors_code(case):
-    params = dict(case["params"])
+@pytest.mark.parametrize("trace", TRACES, ids=str)
+def test_averages_follow_the_authors_code(trace):
+    params = dict(trace.params)
     n_steps = params.pop("warm_up", None)
-    optimizer = getattr(package, case["method"])(**params)
+    optimizer = getattr(package, trace.method)(**params)
     if n_steps:
         optimizer.set_params(learning_rate=WarmUp(optimizer.learning_rate, n_steps))
-    path = run_of(optimizer)[0][np.array(REFERENCES["steps"]) - 1]
-    # Relative to each coordinate's largest value: an absolute tolerance would hide small ones.
-    size = np.abs(case["path"]).max(axis=0)
-    assert (np.abs(path - case["path"]) <= 1e-11 * size).all()
+    trace.check(optimizer, tolerance=1e-11)
 
 
 @pytest.mark.parametrize("cls", [ScheduleFreeAdamW, ScheduleFreeSGD])
 def test_falling_rate_keeps_the_weight_of_its_largest_value(cls):
-    _, run = run_of(cls(learning_rate=Cosine(0.1)))
+    objective, n_steps = GivenGradients(TRACE.gradients), len(TRACE.gradients)
+    optimizer, start = cls(learning_rate=Cosine(0.1)), TRACE.start[None].copy()
+    (run,) = minimise(objective, optimizer, start, max_epochs=n_steps)
     assert run.state["slots"]["largest_rate"] == 0.1
-    assert run.state["slots"]["weight_sum"] == pytest.approx(len(GRADIENTS) * 0.1**2)
+    assert run.state["slots"]["weight_sum"] == pytest.approx(n_steps * 0.1**2)
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_sgd_is_the_mean_of_the_points_that_steps_are_taken_from(momentum):
-    path, _ = run_of(ScheduleFreeSGD(0.1, momentum))
-    bases = START - 0.1 * np.cumsum(GRADIENTS, axis=0)
+    path = TRACE.follow(ScheduleFreeSGD(0.1, momentum))[:, 0]
+    bases = TRACE.start - 0.1 * np.cumsum(TRACE.gradients, axis=0)
     means = np.cumsum(bases, axis=0) / np.arange(1, len(bases) + 1)[:, None]
     np.testing.assert_allclose(path, means, rtol=1e-11, atol=1e-12)
 

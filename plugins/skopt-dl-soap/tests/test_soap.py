@@ -1,6 +1,5 @@
 """SOAP: its rules, its authors' values, and its name at work in skopt_dl."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +10,12 @@ from sklearn.preprocessing import scale
 from skopt_dl_soap.optimizer import SOAP
 
 from skopt_dl import MLPClassifier, make_optimizer
-from skopt_dl.objectives import GivenGradients, Layout
-from skopt_dl.testing import check_optimizer
+from skopt_dl.objectives import GivenGradients
+from skopt_dl.testing import check_optimizer, golden_traces
 from skopt_dl.training import minimise
 
-REFERENCES = json.loads((Path(__file__).parent / "soap_references.json").read_text())
-LAYOUT = Layout.from_shapes([(n, role, tuple(s)) for n, role, s in REFERENCES["tensors"]])
-START = np.array(REFERENCES["start"])
-GRADIENTS = np.array(REFERENCES["gradients"])
+TRACES = golden_traces(Path(__file__).parent / "soap_references.json")
+TRACE = TRACES[0]
 X, y = load_iris(return_X_y=True)
 X = scale(X)
 
@@ -26,38 +23,25 @@ X = scale(X)
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
-def run_of(optimizer):
-    """Parameters after each step, and how the training ended."""
-    path = []
-    (run,) = minimise(
-        GivenGradients(GRADIENTS, LAYOUT),
-        optimizer,
-        START[None].copy(),
-        max_epochs=len(GRADIENTS),
-        validate=lambda params, models: path.append(params[0].copy()) or {},
-    )
-    return np.array(path), run
-
-
 def test_soap_keeps_the_rules_for_optimizers():
     said = check_optimizer(SOAP(frequency=4, max_side=4))
     assert said.startswith("not traced: it asks for the number of the step")
 
 
-@pytest.mark.parametrize("case", REFERENCES["cases"], ids=lambda case: case["name"])
-def test_parameters_follow_the_authors_code(case):
-    path = run_of(SOAP(**case["params"]))[0][np.array(REFERENCES["steps"]) - 1]
-    np.testing.assert_allclose(path, case["path"], rtol=1e-10, atol=1e-10)
+@pytest.mark.parametrize("trace", TRACES, ids=str)
+def test_parameters_follow_the_authors_code(trace):
+    trace.check(SOAP(**trace.params), tolerance=1e-10)
 
 
 def test_first_gradient_makes_a_basis_and_no_step():
-    path, _ = run_of(SOAP())
-    np.testing.assert_array_equal(path[0], START)
-    assert (path[1] != START).all()
+    path = TRACE.follow(SOAP())[:, 0]
+    np.testing.assert_array_equal(path[0], TRACE.start)
+    assert (path[1] != TRACE.start).all()
 
 
 def test_bases_are_orthogonal_and_belong_to_the_sides_that_are_short_enough():
-    _, run = run_of(SOAP(max_side=3))
+    objective, n_steps = GivenGradients(TRACE.gradients, TRACE.layout), len(TRACE.gradients)
+    (run,) = minimise(objective, SOAP(max_side=3), TRACE.start[None].copy(), max_epochs=n_steps)
     # Of the tall and the wide matrix one side each, of the square one both.
     bases = run.state["slots"]["bases"].reshape(4, 3, 3)
     np.testing.assert_allclose(bases.mT @ bases, np.broadcast_to(np.eye(3), (4, 3, 3)), atol=1e-12)

@@ -42,6 +42,7 @@ class Lion(Optimizer):
         "beta_2": FRACTION,
         "weight_decay": NOT_NEGATIVE,
     }
+    elsewhere = {"betas": "two parameters, beta_1 and beta_2"}
     # Three to ten times smaller rates than Adam's, and as much larger decays.
     search_space = {
         "learning_rate": LogUniform(1e-5, 1e-2),
