@@ -9,14 +9,15 @@ from typing import NamedTuple
 from skopt_dl._params import did_you_mean
 from skopt_dl.plugins.hookspecs import KINDS
 from skopt_dl.plugins.lookup import resolve, usable_names
-from skopt_dl.plugins.manager import (
-    BUILTIN,
-    DISABLE_VARIABLE,
-    disabled_names,
-    manager,
-    names_to_disable,
-)
+from skopt_dl.plugins.manager import BUILTIN, manager
 from skopt_dl.plugins.records import Plugin, Problem
+from skopt_dl.plugins.switches import (
+    ALLOW_VARIABLE,
+    DISABLE_VARIABLE,
+    names_to_allow,
+    names_to_disable,
+    written_names,
+)
 
 
 class NamedClass(NamedTuple):
@@ -80,9 +81,17 @@ def diagnose() -> list[Diagnosis]:
         )
         for plugin in manager.plugins
     ]
-    misspelled = tuple(_misspelled())
-    if misspelled:
-        diagnoses.append(Diagnosis(DISABLE_VARIABLE, "", "set", (), misspelled))
+    plugins = manager.plugins
+    known = {
+        DISABLE_VARIABLE: [
+            names_to_disable(each.distribution, each.entry_point) for each in plugins
+        ],
+        ALLOW_VARIABLE: [names_to_allow(each.distribution) for each in plugins],
+    }
+    for variable, names in known.items():
+        misspelled = tuple(_misspelled(variable, {"all"}.union(*names)))
+        if misspelled:
+            diagnoses.append(Diagnosis(variable, "", "set", (), misspelled))
     return diagnoses
 
 
@@ -110,9 +119,8 @@ def _clashes(plugin: Plugin) -> Iterator[Problem]:
             )
 
 
-def _misspelled() -> Iterator[Problem]:
-    known = {"all"}.union(*map(names_to_disable, manager.plugins))
-    for name, written in disabled_names().items():
+def _misspelled(variable: str, known: set[str]) -> Iterator[Problem]:
+    for name, written in written_names(variable).items():
         if name not in known:
             yield Problem(
                 f"It names {written!r}, which is not installed.{did_you_mean(name, known)}",
