@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from skopt_dl._entry_points import canonical
 from skopt_dl._params import did_you_mean
 from skopt_dl.plugins.hookspecs import KINDS
 from skopt_dl.plugins.lookup import resolve, usable_names
@@ -122,7 +123,9 @@ def _clashes(plugin: Plugin) -> Iterator[Problem]:
 def _misspelled(variable: str, known: set[str]) -> Iterator[Problem]:
     for name, written in written_names(variable).items():
         if name not in known:
+            packages = [p.distribution for p in manager.plugins if canonical(p.entry_point) == name]
+            hint = f" Did you mean {packages[0]!r}?" if packages else did_you_mean(name, known)
             yield Problem(
-                f"It names {written!r}, which is not installed.{did_you_mean(name, known)}",
+                f"It names {written!r}, a package that is not installed.{hint}",
                 "Correct or remove the name.",
             )

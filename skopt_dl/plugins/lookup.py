@@ -180,7 +180,7 @@ def _import(target: str, distribution: str = BUILTIN) -> Any:
     doing = f"importing {target!r}"
     found, error, printed = watch(lambda: _load(target), doing, distribution)
     if printed:
-        problem = printing(f"{doing.capitalize()} of {distribution}", printed)
+        problem = printing(f"Importing {target!r} of {distribution}", printed)
         warnings.warn(str(problem), PluginWarning, stacklevel=2)
     if error is not None:
         raise ImportError(f"{doing} failed with {describe(error)}") from error

@@ -53,7 +53,7 @@ def watch(function: Callable[[], Any], doing: str, distribution: str) -> Watched
         If the user interrupts it; a note says what was interrupted.
     """
     way_out = f"{DISABLE_VARIABLE}={distribution} keeps it from being loaded."
-    with _impatient(f"skopt_dl is still {doing} of {distribution}. {way_out}"), _Catcher() as out:
+    with _impatient(f"skopt_dl is still {doing} of {distribution}. {way_out}"), Catcher() as out:
         try:
             value, error = function(), None
         except BaseException as raised:
@@ -62,7 +62,7 @@ def watch(function: Callable[[], Any], doing: str, distribution: str) -> Watched
                 raised.add_note(f"skopt_dl was {doing} of {distribution}. {way_out}")
                 raise
             value, error = None, raised
-    return Watched(value, error, "".join(out.texts))
+    return Watched(value, error, out.printed)
 
 
 def describe(error: BaseException) -> str:
@@ -93,28 +93,34 @@ def _impatient(line: str) -> Iterator[None]:
         timer.join()
 
 
-class _Catcher:
+class Catcher:
     """Stands in for ``sys.stdout``, and keeps what this thread prints; other threads' passes."""
 
     def __init__(self) -> None:
-        self.texts: list[str] = []
+        self._texts: list[str] = []
         self._thread: int | None = threading.get_ident()
         self._stdout = sys.stdout
 
-    def __enter__(self) -> _Catcher:
-        sys.stdout = self  # type: ignore[assignment]
+    @property
+    def printed(self) -> str:
+        """All that was kept."""
+        return "".join(self._texts)
+
+    def __enter__(self) -> Catcher:
+        sys.stdout = self
         return self
 
     def __exit__(self, *_: Any) -> None:
         # What has wrapped this meanwhile goes on to write to it.
         self._thread = None
-        if sys.stdout is self:  # type: ignore[comparison-overlap]
+        if sys.stdout is self:
             sys.stdout = self._stdout
 
     def write(self, text: str) -> int:
+        """Keep a text, or pass it on."""
         if threading.get_ident() != self._thread:
             return self._stdout.write(text)
-        self.texts.append(text)
+        self._texts.append(text)
         return len(text)
 
     def __getattr__(self, name: str) -> Any:
