@@ -17,6 +17,7 @@ class InstalledPlugin:
     distribution: str
     version: str
     entry_point: EntryPoint
+    summary: str = ""
 
     @property
     def module(self) -> str:
@@ -45,8 +46,9 @@ def installed_plugins() -> list[InstalledPlugin]:
 def _plugins_of(distribution: Distribution) -> Iterator[InstalledPlugin]:
     for entry_point in distribution.entry_points:
         if entry_point.group == GROUP:
-            name = distribution.metadata["Name"] or entry_point.name
-            yield InstalledPlugin(name, distribution.metadata["Version"] or "", entry_point)
+            metadata = distribution.metadata
+            name, version = metadata["Name"] or entry_point.name, metadata["Version"] or ""
+            yield InstalledPlugin(name, version, entry_point, metadata["Summary"] or "")
 
 
 def canonical(distribution: str) -> str:

@@ -9,6 +9,7 @@ import click
 
 from skopt_dl import __version__
 from skopt_dl.cli import journals, lab, plugins
+from skopt_dl.plugins.hookspecs import KINDS
 
 
 def group() -> click.Group:
@@ -25,11 +26,34 @@ def _command(function: Callable[..., Any], *params: click.Parameter) -> click.Co
 
 
 def _plugins() -> click.Group:
+    as_json = click.Option(["--json", "as_json"], is_flag=True, help="Print JSON.")
     return click.Group(
-        help="What plugins are installed.",
+        help="What plugins are installed, and how to make one.",
         commands={
-            "list": _command(plugins.print_names),
-            "doctor": _command(plugins.print_diagnoses),
+            "list": _command(
+                plugins.print_names,
+                click.Argument(["text"], required=False),
+                click.Option(["--kind"], type=click.Choice(list(KINDS)), help="One kind only."),
+                click.Option(["--distribution"], metavar="NAME", help="One package's names only."),
+                click.Option(
+                    ["--no-import"],
+                    is_flag=True,
+                    help="List packages from their metadata: no code of a plugin is run.",
+                ),
+                as_json,
+            ),
+            "check": _command(plugins.print_checks, click.Argument(["name"]), as_json),
+            "doctor": _command(
+                plugins.print_diagnoses,
+                click.Option(["--check"], is_flag=True, help="Make all checks of the kit, too."),
+                click.Option(
+                    ["--limit"],
+                    type=click.FloatRange(min=0, min_open=True),
+                    metavar="SECONDS",
+                    help="For an import or a check; by default 20, with --check 120.",
+                ),
+                as_json,
+            ),
         },
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -10,8 +11,9 @@ from skopt_dl._entry_points import canonical
 from skopt_dl._params import did_you_mean
 from skopt_dl.plugins.hookspecs import KINDS
 from skopt_dl.plugins.lookup import resolve, usable_names
-from skopt_dl.plugins.manager import BUILTIN, manager
-from skopt_dl.plugins.records import Plugin, Problem
+from skopt_dl.plugins.manager import BUILTIN, PluginWarning, manager
+from skopt_dl.plugins.papers import method_of, paper_of
+from skopt_dl.plugins.records import Entry, Plugin, Problem
 from skopt_dl.plugins.switches import (
     ALLOW_VARIABLE,
     DISABLE_VARIABLE,
@@ -22,13 +24,25 @@ from skopt_dl.plugins.switches import (
 
 
 class NamedClass(NamedTuple):
-    """A name that can be used here, and where it comes from."""
+    """A name that can be used here, and where it comes from.
+
+    Attributes
+    ----------
+    kind, name, distribution, version, class_path : str
+    method, paper : str
+        What the docstring says it is, and where it was published.
+    problem : str
+        Why the class cannot be used; empty where it can.
+    """
 
     kind: str
     name: str
     distribution: str
     version: str
     class_path: str
+    method: str = ""
+    paper: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,19 +68,37 @@ class Diagnosis:
     problems: tuple[Problem, ...]
 
 
-def list_names() -> list[NamedClass]:
-    """List everything that has a name, kind by kind; loads the plugins."""
+def list_names(
+    kind: str | None = None, distribution: str | None = None, text: str | None = None
+) -> list[NamedClass]:
+    """List what has a name, kind by kind; loads the plugins, and imports what they name.
+
+    Parameters
+    ----------
+    kind, distribution : str, default=None
+        Whose names to list.
+    text : str, default=None
+        What a name, its class, method or paper has in it, in capitals or not.
+    """
     from skopt_dl import __version__
 
     rows = []
-    for kind in KINDS:
-        entries = manager.entries(kind)
+    for each in KINDS if kind is None else (kind,):
+        entries = manager.entries(each)
         versions = {BUILTIN: __version__} | {p.distribution: p.version for p in manager.plugins}
         for entry, name in usable_names(entries).items():
-            distribution = entry.distribution
-            version = versions[distribution]
-            rows.append(NamedClass(kind, name, distribution, version, entry.class_path))
-    return rows
+            if distribution is None or canonical(entry.distribution) == canonical(distribution):
+                rows.append(_named(entry, name, versions[entry.distribution]))
+    return [row for row in rows if text is None or text.lower() in " ".join(row).lower()]
+
+
+def _named(entry: Entry, name: str, version: str) -> NamedClass:
+    row = NamedClass(entry.kind, name, entry.distribution, version, entry.class_path)
+    try:
+        cls = resolve(entry)
+    except (ImportError, TypeError) as error:
+        return row._replace(problem=" ".join(str(error).split()))
+    return row._replace(method=method_of(cls), paper=str(paper_of(cls)))
 
 
 def diagnose() -> list[Diagnosis]:
@@ -98,10 +130,17 @@ def diagnose() -> list[Diagnosis]:
 
 def _unusable(plugin: Plugin) -> Iterator[Problem]:
     for entry in plugin.entries:
-        try:
-            resolve(entry)
-        except (ImportError, TypeError) as error:
-            yield Problem(" ".join(str(error).split()), "Upgrade the package, or tell its authors.")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", PluginWarning)
+            try:
+                resolve(entry)
+            except (ImportError, TypeError) as error:
+                yield Problem(
+                    " ".join(str(error).split()), "Upgrade the package, or tell its authors."
+                )
+        for each in caught:
+            if isinstance(each.message, PluginWarning):
+                yield Problem(str(each.message), "")
 
 
 def _clashes(plugin: Plugin) -> Iterator[Problem]:

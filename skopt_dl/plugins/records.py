@@ -13,7 +13,7 @@ class Problem(NamedTuple):
     remedy: str
 
     def __str__(self) -> str:
-        return f"{self.what} {self.remedy}"
+        return f"{self.what} {self.remedy}".rstrip()
 
 
 @dataclass(frozen=True)

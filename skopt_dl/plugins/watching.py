@@ -13,6 +13,9 @@ from skopt_dl.plugins.switches import DISABLE_VARIABLE
 # After so many seconds, a line says what everything waits for.
 PATIENCE = 10.0
 
+# Called with the distribution, and what its code is about to do.
+listeners: list[Callable[[str, str], None]] = []
+
 
 class Watched(NamedTuple):
     """What became of a call of a plugin's code.
@@ -52,6 +55,8 @@ def watch(function: Callable[[], Any], doing: str, distribution: str) -> Watched
     KeyboardInterrupt
         If the user interrupts it; a note says what was interrupted.
     """
+    for listener in listeners:
+        listener(distribution, doing)
     way_out = f"{DISABLE_VARIABLE}={distribution} keeps it from being loaded."
     with _impatient(f"skopt_dl is still {doing} of {distribution}. {way_out}"), Catcher() as out:
         try:
