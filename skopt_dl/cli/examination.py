@@ -22,6 +22,8 @@ from skopt_dl.plugins.switches import DISABLE_VARIABLE
 from skopt_dl.programs import chosen_engine
 
 _CODE = "from skopt_dl.cli.examination import report; report({with_checks})"
+# Seconds until the other process has begun.
+_START = 600.0
 
 
 def examine(with_checks: bool, limit: float) -> list[Diagnosis]:
@@ -77,7 +79,7 @@ def _ask(
     threading.Thread(target=_pass_on, args=(process, lines), daemon=True).start()
     asked = ("", "")
     try:
-        while line := lines.get(timeout=limit):
+        while line := lines.get(timeout=limit if asked[0] else _START):
             said = json.loads(line)
             if "found" in said:
                 return asked, [_read(each) for each in said["found"]], ""
