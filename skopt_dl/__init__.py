@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         from_sklearn,
     )
     from skopt_dl.learning_rates import learning_rate_range
+    from skopt_dl.optimizers.searching import search_space
     from skopt_dl.plugins import available_optimizers, hookimpl, make_optimizer
     from skopt_dl.search.many import fit_many
 
@@ -40,6 +41,7 @@ __all__ = [
     "hookimpl",
     "learning_rate_range",
     "make_optimizer",
+    "search_space",
 ]
 
 # Imported when first used, so that `import skopt_dl` costs next to nothing.
@@ -54,6 +56,7 @@ _HOMES = {
     "hookimpl": "skopt_dl.plugins.hookspecs",
     "learning_rate_range": "skopt_dl.learning_rates",
     "make_optimizer": "skopt_dl.plugins",
+    "search_space": "skopt_dl.optimizers.searching",
 }
 
 

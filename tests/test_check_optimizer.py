@@ -17,6 +17,7 @@ from skopt_dl.optimizers import (
     Optimizer,
     RMSProp,
     Target,
+    Uniform,
 )
 from skopt_dl.plugins.constraints import FRACTION, LEARNING_RATE, Interval
 from skopt_dl.programs import installed_engines
@@ -194,6 +195,21 @@ class InitTakesAnything(Sound):
 @breaks("check_constraints", "check_params accepts the parameters of the object")
 class DefaultBreaksConstraint(Sound):
     constraints = {"momentum": Interval(0, 0.5)}
+
+
+@breaks("check_search_space", "Seen: 'momentums'")
+class SearchesAnUnknownParameter(Sound):
+    search_space = {"momentums": Uniform(0, 0.9)}
+
+
+@breaks("check_search_space", "momentum of SearchesWhatIsRefused must be a float in [0, 1)")
+class SearchesWhatIsRefused(Sound):
+    search_space = {"momentum": Uniform(0.5, 1.0)}
+
+
+@breaks("check_search_space", "Seen: 'momentum': [0.5, 0.9]")
+class SearchesAList(Sound):
+    search_space = {"momentum": [0.5, 0.9]}
 
 
 @breaks("check_copies", "pickle gives an optimizer with the same parameters")

@@ -18,6 +18,8 @@ from skopt_dl.optimizers.formula import Formula
 from skopt_dl.optimizers.lbfgs import LBFGS
 from skopt_dl.optimizers.partial import PartialOptimizer
 from skopt_dl.optimizers.rule import Direction, Scale, TwoSlotOptimizer
+from skopt_dl.optimizers.searching import search_space, space_of
+from skopt_dl.optimizers.spaces import Choice, LogUniform, LogUniformBelowOne, Space, Uniform
 
 __all__ = [
     "LBFGS",
@@ -28,8 +30,11 @@ __all__ = [
     "AdaMax",
     "Adam",
     "AdamW",
+    "Choice",
     "Direction",
     "Formula",
+    "LogUniform",
+    "LogUniformBelowOne",
     "Minimizer",
     "MinimizerResult",
     "Momentum",
@@ -39,7 +44,11 @@ __all__ = [
     "PartialOptimizer",
     "RMSProp",
     "Scale",
+    "Space",
     "Step",
     "Target",
     "TwoSlotOptimizer",
+    "Uniform",
+    "search_space",
+    "space_of",
 ]

@@ -13,6 +13,7 @@ import numpy as np
 
 from skopt_dl._params import POSITIVE, Configurable, InstanceOf
 from skopt_dl.optimizers.formula import Formula
+from skopt_dl.optimizers.spaces import Space
 from skopt_dl.plugins import available, find
 from skopt_dl.schedules import Schedule, as_schedule
 
@@ -146,6 +147,9 @@ class Optimizer(Configurable):
         nothing; any other is answered with a warning.
     targets : tuple of Target
         What it is known to reach; `skopt_dl.testing` sees that it does.
+    search_space : dict of str to LogUniform, LogUniformBelowOne, Uniform or Choice
+        Where to look for its hyperparameters, for `skopt_dl.search_space`. Without one, that looks
+        around the default rate.
 
     See Also
     --------
@@ -170,6 +174,7 @@ class Optimizer(Configurable):
     dtype: ClassVar[str | None] = None
     unused: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
     targets: ClassVar[tuple[Target, ...]] = ()
+    search_space: ClassVar[Mapping[str, Space]] = {}
     learning_rate: float | str | Schedule
 
     @property
@@ -365,6 +370,7 @@ class Minimizer(Configurable):
         "max_grad_norm": (None,),
         "ema_decay": (None,),
     }
+    search_space: ClassVar[Mapping[str, Space]] = {}
 
     def minimize(
         self,

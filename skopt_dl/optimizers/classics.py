@@ -10,6 +10,7 @@ from skopt_dl.optimizers import rule
 from skopt_dl.optimizers.base import LEARNING_RATE, Column, Step
 from skopt_dl.optimizers.formula import Formula
 from skopt_dl.optimizers.rule import TwoSlotOptimizer
+from skopt_dl.optimizers.spaces import LogUniform, LogUniformBelowOne
 from skopt_dl.schedules import Schedule
 
 Array = Any
@@ -29,6 +30,15 @@ _BETAS: Constraints = {
     "epsilon": NOT_NEGATIVE,
 }
 
+# Rates within three factors of ten for everyone, around what is common for the method; besides,
+# one or two hyperparameters that tuning has been found to need.
+_RATES_OF_ADAM = LogUniform(1e-4, 1e-1)
+_OF_MOMENTUM = {
+    "learning_rate": LogUniform(3e-4, 3e-1),
+    "momentum": LogUniformBelowOne(0.5, 0.99),
+}
+_OF_ADAM = {"learning_rate": _RATES_OF_ADAM, "beta_2": LogUniformBelowOne(0.9, 0.999)}
+
 
 class SGD(TwoSlotOptimizer):
     """Stochastic gradient descent (Robbins & Monro, 1951).
@@ -44,6 +54,7 @@ class SGD(TwoSlotOptimizer):
         "nesterov": "another class, Nesterov(0.01, momentum=0.9)",
         "weight_decay": "the model's alpha, or AdamW(weight_decay=0.01)",
     }
+    search_space = {"learning_rate": LogUniform(1e-3, 1.0)}
 
     def __init__(self, learning_rate: Rate = 0.01):
         self.learning_rate = learning_rate
@@ -63,6 +74,7 @@ class Momentum(TwoSlotOptimizer):
 
     direction = rule.HeavyBall()
     constraints = _MOMENTUM
+    search_space = _OF_MOMENTUM
 
     def __init__(self, learning_rate: Rate = 0.01, momentum: float = 0.9):
         self.learning_rate = learning_rate
@@ -83,6 +95,7 @@ class Nesterov(TwoSlotOptimizer):
 
     direction = rule.NesterovMomentum()
     constraints = _MOMENTUM
+    search_space = _OF_MOMENTUM
 
     def __init__(self, learning_rate: Rate = 0.01, momentum: float = 0.9):
         self.learning_rate = learning_rate
@@ -104,6 +117,7 @@ class AdaGrad(TwoSlotOptimizer):
 
     scale = rule.SumOfSquares()
     constraints = _SQUARES
+    search_space = {"learning_rate": LogUniform(1e-3, 1.0)}
 
     def __init__(
         self,
@@ -138,6 +152,7 @@ class RMSProp(TwoSlotOptimizer):
     """
 
     constraints = _SQUARES | {"rho": FRACTION, "momentum": FRACTION, "centered": BOOLEAN}
+    search_space = {"learning_rate": _RATES_OF_ADAM, "rho": LogUniformBelowOne(0.9, 0.999)}
 
     def __init__(
         self,
@@ -201,6 +216,7 @@ class AdaDelta(TwoSlotOptimizer):
 
     scale = rule.UpdateRatio()
     constraints = {"learning_rate": LEARNING_RATE, "rho": FRACTION, "epsilon": NOT_NEGATIVE}
+    search_space = {"learning_rate": LogUniform(0.1, 100.0), "rho": LogUniformBelowOne(0.9, 0.999)}
 
     def __init__(self, learning_rate: Rate = 1.0, rho: float = 0.95, epsilon: float = 1e-6):
         self.learning_rate = learning_rate
@@ -231,6 +247,7 @@ class Adam(TwoSlotOptimizer):
         "betas": "two parameters, beta_1 and beta_2",
         "weight_decay": "the model's alpha, or AdamW(weight_decay=0.01)",
     }
+    search_space = _OF_ADAM
 
     def __init__(
         self,
@@ -292,6 +309,7 @@ class AdaMax(TwoSlotOptimizer):
     direction = rule.MovingAverage()
     scale = rule.InfinityNorm()
     constraints = _BETAS
+    search_space = _OF_ADAM
 
     def __init__(
         self,
@@ -322,6 +340,7 @@ class NAdam(TwoSlotOptimizer):
     scale = rule.CorrectedAverageOfSquares()
     epsilon_hat = False
     constraints = _BETAS | {"momentum_decay": NOT_NEGATIVE}
+    search_space = _OF_ADAM
 
     def __init__(
         self,
@@ -354,6 +373,7 @@ class AdamW(Adam):
 
     constraints = _BETAS | {"weight_decay": NOT_NEGATIVE}
     epsilon_hat = False
+    search_space = {**_OF_ADAM, "weight_decay": LogUniform(1e-4, 1.0)}
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ import numpy as np
 
 from skopt_dl._params import COUNT
 from skopt_dl.optimizers.base import Minimizer, MinimizerResult
+from skopt_dl.optimizers.spaces import Choice
 
 
 class LBFGS(Minimizer):
@@ -29,6 +30,7 @@ class LBFGS(Minimizer):
         "memory": COUNT,
         "max_fun": COUNT,
     }
+    search_space = {"memory": Choice(5, 10, 20)}
 
     def __init__(self, memory: int = 10, max_fun: int = 15000):
         self.memory = memory

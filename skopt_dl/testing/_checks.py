@@ -31,6 +31,7 @@ _CONFIGURATION = (
     _configuration.check_declarations,
     _configuration.check_arguments_of_update,
     _configuration.check_constraints,
+    _configuration.check_search_space,
     _configuration.check_copies,
 )
 _OF_MINIMIZERS = {

@@ -13,7 +13,7 @@ from sklearn.base import clone
 
 from skopt_dl._params import did_you_mean
 from skopt_dl.objectives import FUNCTIONS
-from skopt_dl.optimizers import Optimizer, Target
+from skopt_dl.optimizers import Optimizer, Space, Target
 from skopt_dl.optimizers.base import NEEDS
 from skopt_dl.testing._bench import LAYOUT
 from skopt_dl.testing._rules import broken, expecting
@@ -57,6 +57,28 @@ def check_constraints(optimizer: Any) -> None:
         "Pass other parameters to check_optimizer, or correct `constraints`.",
     ):
         optimizer.check_params()
+
+
+def check_search_space(optimizer: Any) -> None:
+    """``search_space`` names parameters, and has values that are allowed."""
+    rule = "`search_space` maps names of parameters to where their values lie."
+    space, known = optimizer.search_space, optimizer._get_param_names()
+    example = "Write search_space = {'learning_rate': LogUniform(1e-4, 1e-1)}."
+    if not isinstance(space, Mapping):
+        raise broken(optimizer, rule, f"{space!r}", example)
+    for name, values in space.items():
+        if name not in known:
+            fix = f"Parameters: {', '.join(known) or 'none'}.{did_you_mean(str(name), known)}"
+            raise broken(optimizer, rule, f"{name!r}", fix)
+        if not isinstance(values, Space):
+            raise broken(optimizer, rule, f"{name!r}: {values!r}", example)
+        for value in values.grid(5):
+            with expecting(
+                optimizer,
+                "check_params accepts the values of `search_space`.",
+                f"Correct `constraints`, or search_space[{name!r}].",
+            ):
+                clone(optimizer).set_params(**{name: value}).check_params()
 
 
 def check_copies(optimizer: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from skopt_dl.optimizers import Optimizer, Step
+from skopt_dl.optimizers import LogUniform, LogUniformBelowOne, Optimizer, Step
 from skopt_dl.plugins.constraints import FRACTION, LEARNING_RATE, NOT_NEGATIVE, Interval, Options
 from skopt_dl.schedules import Schedule
 
@@ -62,6 +62,13 @@ class AdEMAMix(Optimizer):
         "weight_decay": NOT_NEGATIVE,
         "mixing_steps": WARM_UP,
         "beta_3_steps": WARM_UP,
+    }
+    # The slow average has to be as long as the training, which may be short.
+    search_space = {
+        "learning_rate": LogUniform(1e-4, 1e-1),
+        "beta_3": LogUniformBelowOne(0.99, 0.9999),
+        "mixing": LogUniform(0.5, 8.0),
+        "weight_decay": LogUniform(1e-4, 1.0),
     }
     elsewhere = {
         "betas": "three parameters, beta_1, beta_2 and beta_3",

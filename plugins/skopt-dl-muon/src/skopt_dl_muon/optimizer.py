@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from skopt_dl.objectives.layout import TensorSpec
-from skopt_dl.optimizers import AdamW, PartialOptimizer, Step
+from skopt_dl.optimizers import AdamW, Choice, LogUniform, PartialOptimizer, Step
 from skopt_dl.plugins.constraints import (
     BOOLEAN,
     FRACTION,
@@ -71,6 +71,11 @@ class Muon(PartialOptimizer):
         "beta_1": FRACTION,
         "beta_2": FRACTION,
         "epsilon": NOT_NEGATIVE,
+    }
+    search_space = {
+        "learning_rate": LogUniform(1e-3, 1.0),
+        "matrices": Choice(*ROLES),
+        "weight_decay": LogUniform(1e-4, 1.0),
     }
     elsewhere = {"ns_steps": "n_iterations", "betas": "two parameters, beta_1 and beta_2"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from skopt_dl.optimizers import Optimizer, Step
+from skopt_dl.optimizers import LogUniform, Optimizer, Step
 from skopt_dl.plugins.constraints import (
     BOOLEAN,
     FRACTION,
@@ -73,6 +73,11 @@ class Prodigy(Optimizer):
         "growth": POSITIVE,
         "bias_correction": BOOLEAN,
         "safeguard_warm_up": BOOLEAN,
+    }
+    # It finds the rate itself: a factor of ten up and down.
+    search_space = {
+        "learning_rate": LogUniform(0.1, 10.0),
+        "weight_decay": LogUniform(1e-4, 1.0),
     }
     elsewhere = {
         "betas": "two parameters, beta_1 and beta_2",

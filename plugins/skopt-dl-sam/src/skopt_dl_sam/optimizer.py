@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from skopt_dl.optimizers import Momentum, Optimizer, Step
+from skopt_dl.optimizers import LogUniform, Momentum, Optimizer, Space, Step, space_of
 from skopt_dl.optimizers.base import fill_state
 from skopt_dl.plugins.constraints import (
     BOOLEAN,
@@ -84,6 +84,12 @@ class SAM(Optimizer):
             named.learning_rate = self.learning_rate
             return named.learning_rate_schedule
         return super().learning_rate_schedule
+
+    @property
+    def search_space(self) -> dict[str, Space]:  # type: ignore[override]
+        """The wrapped optimizer's rates, and how far uphill."""
+        rates = {k: v for k, v in space_of(self.wrapped).items() if k == "learning_rate"}
+        return {**rates, "rho": LogUniform(0.005, 0.5)}
 
     # State, and what is needed besides, are the wrapped optimizer's.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from skopt_dl.optimizers import Optimizer, Step
+from skopt_dl.optimizers import LogUniform, LogUniformBelowOne, Optimizer, Step
 from skopt_dl.plugins.constraints import FRACTION, LEARNING_RATE, NOT_NEGATIVE
 from skopt_dl.schedules import Schedule
 
@@ -112,6 +112,11 @@ class ScheduleFreeAdamW(_ScheduleFree):
         "epsilon": NOT_NEGATIVE,
     }
     elsewhere = {**_ScheduleFree.elsewhere, "betas": "two parameters, beta_1 and beta_2"}
+    search_space = {
+        "learning_rate": LogUniform(3e-4, 3e-1),
+        "beta_1": LogUniformBelowOne(0.9, 0.99),
+        "weight_decay": LogUniform(1e-4, 1.0),
+    }
 
     def __init__(
         self,
@@ -179,6 +184,10 @@ class ScheduleFreeSGD(_ScheduleFree):
         "weight_sum": "scalar",
     }
     constraints = {**_ScheduleFree.constraints, "momentum": FRACTION}
+    search_space = {
+        "learning_rate": LogUniform(1e-2, 1e1),
+        "momentum": LogUniformBelowOne(0.8, 0.99),
+    }
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ from typing import Any
 
 from skopt_dl.objectives import Layout
 from skopt_dl.objectives.layout import TensorSpec
-from skopt_dl.optimizers import Optimizer, Step
+from skopt_dl.optimizers import LogUniform, LogUniformBelowOne, Optimizer, Step
 from skopt_dl.plugins.constraints import FRACTION, LEARNING_RATE, NOT_NEGATIVE, Interval
 from skopt_dl.schedules import Schedule
 
@@ -55,6 +55,11 @@ class SOAP(Optimizer):
         "weight_decay": NOT_NEGATIVE,
         "frequency": COUNT,
         "max_side": COUNT,
+    }
+    search_space = {
+        "learning_rate": LogUniform(1e-4, 1e-1),
+        "beta_2": LogUniformBelowOne(0.9, 0.999),
+        "weight_decay": LogUniform(1e-4, 1.0),
     }
     elsewhere = {
         "betas": "two parameters, beta_1 and beta_2",
