@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from skopt_dl import __version__
-from skopt_dl.cli import journals, lab, plugins
+from skopt_dl.cli import journals, lab, new, plugins
 from skopt_dl.plugins.hookspecs import KINDS
 
 
@@ -41,6 +41,20 @@ def _plugins() -> click.Group:
                     help="List packages from their metadata: no code of a plugin is run.",
                 ),
                 as_json,
+            ),
+            "new": _command(
+                new.print_new,
+                click.Argument(["name"]),
+                click.Option(
+                    ["--folder"],
+                    type=click.Path(),
+                    help="Where to write it; by default, skopt-dl-NAME.",
+                ),
+                click.Option(
+                    ["--class", "class_name"],
+                    help="Of the class; by default, the NAME in capitals.",
+                ),
+                click.Option(["--author"], help="Whom the licence names."),
             ),
             "check": _command(plugins.print_checks, click.Argument(["name"]), as_json),
             "doctor": _command(

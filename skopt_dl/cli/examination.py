@@ -147,10 +147,10 @@ def _failures(plugin: Plugin) -> Iterator[Problem]:
                 listener(plugin.distribution, f"{check} of {name!r}")
 
         for result in results_of(entry, begins):
-            if result["status"] == "failed":
-                seen = " ".join(result["message"].split())
+            if result.status == "failed":
+                seen = " ".join(result.message.split())
                 yield Problem(
-                    f"Its {entry.kind} {entry.name!r} fails {result['check_name']}: {seen}",
+                    f"Its {entry.kind} {entry.name!r} fails {result.check}: {seen}",
                     f"`skopt-dl plugins check {entry.qualified}` makes the checks again.",
                 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Any, NamedTuple
 from unittest import SkipTest
 
 from skopt_dl._entry_points import canonical
@@ -14,7 +14,7 @@ from skopt_dl.plugins.lookup import resolve
 from skopt_dl.plugins.manager import manager
 from skopt_dl.plugins.records import Entry
 from skopt_dl.plugins.watching import Catcher, describe, shortened, watch
-from skopt_dl.testing import Check, CheckResult, optimizer_checks
+from skopt_dl.testing import Check, optimizer_checks
 
 # The checks of each kind that has some.
 CHECKS: dict[str, Callable[[Any], list[Check]]] = {"optimizer": optimizer_checks}
@@ -54,7 +54,29 @@ def entries_of(name: str) -> list[Entry]:
     )
 
 
-def results_of(entry: Entry, begins: Callable[[str], object]) -> Iterator[CheckResult]:
+class Result(NamedTuple):
+    """What became of one check.
+
+    Attributes
+    ----------
+    kind, name : str
+        Of what is checked, ``distribution/name``.
+    checked : str
+        Its ``repr``.
+    check : str
+    status : {"passed", "failed", "skipped"}
+    message : str
+    """
+
+    kind: str
+    name: str
+    checked: str
+    check: str
+    status: str
+    message: str
+
+
+def results_of(entry: Entry, begins: Callable[[str], object]) -> Iterator[Result]:
     """Make all checks of what has a name, as it is without arguments.
 
     Parameters
@@ -66,22 +88,23 @@ def results_of(entry: Entry, begins: Callable[[str], object]) -> Iterator[CheckR
     begins("check_creation")
     checked, error, _ = watch(lambda: resolve(entry)(), "making an object", entry.distribution)
     if error is not None:
-        message = describe(error)
-        yield _result(entry.class_path, "check_creation", "configuration", "failed", message)
+        about = (entry.kind, entry.qualified, entry.class_path)
+        yield Result(*about, "check_creation", "failed", describe(error))
         return
-    yield _result(repr(checked), "check_creation", "configuration", "passed", "")
+    about = (entry.kind, entry.qualified, " ".join(repr(checked).split()))
+    yield Result(*about, "check_creation", "passed", "")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for check in CHECKS[entry.kind](checked):
             begins(check.name)
-            yield _made(check, checked)
+            yield Result(*about, check.name, *_made(check, checked))
 
 
-def _made(check: Check, checked: Any) -> CheckResult:
-    status: Literal["passed", "failed", "skipped"] = "passed"
+def _made(check: Check, checked: Any) -> tuple[str, str]:
+    """Make a check: its status and message."""
     with Catcher() as out:
         try:
-            message = check(checked)
+            status, message = "passed", check(checked)
         except SkipTest as skipped:
             status, message = "skipped", str(skipped)
         except BaseException as error:
@@ -89,24 +112,9 @@ def _made(check: Check, checked: Any) -> CheckResult:
                 raise
             told = isinstance(error, AssertionError)
             status, message = "failed", str(error) if told else describe(error)
-    if out.printed and status == "passed" and checked.traceable:
-        status = "failed"
-        message = (
+    if out.printed and status == "passed" and getattr(checked, "traceable", True):
+        return "failed", (
             f"It prints {shortened(out.printed)}. Remove that, or say traceable = False: what "
             "update does besides computing is else done once, not at every step."
         )
-    return _result(repr(checked), check.name, check.kind, status, message)
-
-
-def _result(
-    checked: str, name: str, kind: str, status: Literal["passed", "failed", "skipped"], message: str
-) -> CheckResult:
-    return CheckResult(
-        optimizer=checked,
-        check_name=name,
-        kind=kind,
-        status=status,
-        message=message,
-        expected_to_fail=False,
-        expected_to_fail_reason="",
-    )
+    return status, message

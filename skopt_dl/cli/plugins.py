@@ -125,12 +125,12 @@ def print_checks(name: str, as_json: bool) -> None:
         if not as_json:
             print(f"{entry.kind} {entry.qualified} ({entry.class_path})")
         for result in results_of(entry, lambda check: None if as_json else _print_begun(check)):
-            results.append({"kind_of_name": entry.kind, "name": entry.qualified, **result})
+            results.append(result)
             if not as_json:
-                _print_ended(result["status"], result["message"])
-    statuses = [result["status"] for result in results]
+                _print_ended(result.status, result.message)
+    statuses = [result.status for result in results]
     if as_json:
-        _print_json(results)
+        _print_json([result._asdict() for result in results])
     else:
         counts = {status: statuses.count(status) for status in ("passed", "skipped", "failed")}
         print(", ".join(f"{number} {status}" for status, number in counts.items()))
