@@ -15,8 +15,8 @@ Array = Any
 class Newcomer(Optimizer):
     """Gradient descent with a heavy ball (Polyak, 1964).
 
-    Your method takes its place; write authors, year and arXiv number as above, and `skopt-dl
-    plugins list` shows them.
+    Your method takes its place. Authors, year and arXiv number, written as above, are what
+    `skopt-dl plugins list` shows as its paper.
 
     Parameters
     ----------
