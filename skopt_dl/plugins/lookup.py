@@ -235,7 +235,8 @@ def remember_packages(packages: Mapping[tuple[str, str], str]) -> None:
 def origin(cls: type[Any]) -> tuple[Plugin, tuple[tuple[str, str], ...]] | None:
     """Return the installed plugin that a class comes from, and the names it gives the class.
 
-    A class without a name belongs to the plugin that has most of its module's dotted name.
+    A class without a name belongs to the plugin that has most of its module's dotted name, or to
+    the package that has its module, where that requires skopt_dl.
     """
     manager.load()
     installed = _installed()
@@ -245,7 +246,10 @@ def origin(cls: type[Any]) -> tuple[Plugin, tuple[tuple[str, str], ...]] | None:
             return plugin, tuple((entry.kind, entry.qualified) for entry in named)
     shared = [_n_shared(plugin.modules, cls.__module__) for plugin in installed]
     most = max(shared, default=0)
-    return (installed[shared.index(most)], ()) if most else None
+    if most:
+        return installed[shared.index(most)], ()
+    helper = manager.helper_package(cls.__module__)
+    return None if helper is None else (Plugin(*helper), ())
 
 
 def find_again(reference: Reference) -> type[Any]:
@@ -281,7 +285,10 @@ def find_again(reference: Reference) -> type[Any]:
 
 
 def _is_of_a_plugin(module: str) -> bool:
-    """Whether a module belongs to a plugin, be it one installed since plugins were loaded."""
+    """Whether a module belongs to a plugin, or to a package that requires skopt_dl, that is on.
+
+    Be it one installed since plugins were loaded.
+    """
     manager.load()
     modules = [
         each.module
@@ -290,7 +297,10 @@ def _is_of_a_plugin(module: str) -> bool:
     ]
     for plugin in _installed():
         modules += [] if plugin.switched_off_by else plugin.modules
-    return _n_shared(modules, module) > 0
+    if _n_shared(modules, module) > 0:
+        return True
+    helper = manager.helper_package(module)
+    return helper is not None and not switched_off_by(helper[0], "")
 
 
 def _installed() -> list[Plugin]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pluggy
 
-from skopt_dl._entry_points import InstalledPlugin, installed_plugins
+from skopt_dl._entry_points import InstalledPlugin, helper_package, installed_plugins
 from skopt_dl._params import did_you_mean
 from skopt_dl.plugins import builtin
 from skopt_dl.plugins.hookspecs import KIND_OF_HOOK, KINDS, PROJECT, HookSpecs
@@ -42,6 +42,7 @@ class PluginManager:
 
     def __init__(self) -> None:
         self.plugins: list[Plugin] = []
+        self._helpers: dict[str, tuple[str, str] | None] = {}
         self._lock = threading.RLock()
         self._loading = self._loaded = False
         self._pluggy = pluggy.PluginManager(PROJECT)
@@ -59,6 +60,13 @@ class PluginManager:
         self.load()
         from_plugins = [e for plugin in self.plugins for e in plugin.entries if e.kind == kind]
         return self.builtin_entries(kind) + from_plugins
+
+    def helper_package(self, module: str) -> tuple[str, str] | None:
+        """Return `skopt_dl._entry_points.helper_package`, looked for once."""
+        top = module.partition(".")[0]
+        if top not in self._helpers:
+            self._helpers[top] = helper_package(top)
+        return self._helpers[top]
 
     def register(self, plugin: object, name: str) -> None:
         """Register a module or an object that is not installed, in this process only.
