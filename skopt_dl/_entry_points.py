@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from email.message import Message
 from importlib.metadata import Distribution, EntryPoint, distributions
+from typing import cast
 
 GROUP = "skopt_dl"
 
@@ -17,6 +19,7 @@ class InstalledPlugin:
     distribution: str
     version: str
     entry_point: EntryPoint
+    summary: str = ""
 
     @property
     def module(self) -> str:
@@ -45,8 +48,34 @@ def installed_plugins() -> list[InstalledPlugin]:
 def _plugins_of(distribution: Distribution) -> Iterator[InstalledPlugin]:
     for entry_point in distribution.entry_points:
         if entry_point.group == GROUP:
-            name = distribution.metadata["Name"] or entry_point.name
-            yield InstalledPlugin(name, distribution.metadata["Version"] or "", entry_point)
+            # Some finders of distributions raise for what is missing, others return None.
+            get = cast(Message, distribution.metadata).get
+            name, version = get("Name") or entry_point.name, get("Version") or ""
+            yield InstalledPlugin(name, version, entry_point, get("Summary") or "")
+
+
+def helper_package(module: str) -> tuple[str, str] | None:
+    """Return name and version of the distribution that has a module, if it requires skopt_dl.
+
+    It may bring a schedule, say, that another package's optimizer has, and no plugin.
+    """
+    top = module.partition(".")[0]
+    for distribution in distributions():
+        try:
+            if _requires_us(distribution) and top in _modules_of(distribution):
+                return distribution.name, distribution.version
+        except Exception:
+            continue
+    return None
+
+
+def _requires_us(distribution: Distribution) -> bool:
+    names = [re.match(r"[\w.-]+", need) for need in distribution.requires or ()]
+    return any(name is not None and canonical(name.group()) == "skopt-dl" for name in names)
+
+
+def _modules_of(distribution: Distribution) -> set[str]:
+    return {file.parts[0].removesuffix(".py") for file in distribution.files or ()}
 
 
 def canonical(distribution: str) -> str:

@@ -47,6 +47,11 @@ class Reference(NamedTuple):
     version: str
     parameters: tuple[str, ...]
 
+    @property
+    def package(self) -> str:
+        """The distribution, in canonical form."""
+        return canonical(self.distribution)
+
 
 def _lookup() -> Any:
     # By name, as pickles themselves do it: look-ups lie above what is looked up.
@@ -172,7 +177,7 @@ class MissingPluginObject(BaseEstimator):
             f"{type(self).__name__} (module {reference.module}) comes from the package {package!r}"
         )
         for plugin in installed_plugins():
-            if canonical(plugin.distribution) == canonical(package):
+            if canonical(plugin.distribution) == reference.package:
                 return (
                     f"{what}, whose installed version {plugin.version} does not provide it "
                     f"({self._reason}). The model was saved with version {reference.version}: run "

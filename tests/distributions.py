@@ -48,7 +48,7 @@ class Site:
         self.folder = folder
         folder.mkdir()
 
-    def install(self, name, files, entry_points=None, version="1.0"):
+    def install(self, name, files, entry_points=None, version="1.0", requires=()):
         """Install a distribution; `entry_points` maps names to modules, by default its first."""
         for path, text in files.items():
             (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -66,6 +66,8 @@ class Site:
         }
         for file, text in metadata.items():
             (info / file).write_text(text)
+        with (info / "METADATA").open("a") as metadata_file:
+            metadata_file.writelines(f"Requires-Dist: {package}\n" for package in requires)
         records = [*files, *(f"{info.name}/{file}" for file in (*metadata, "RECORD"))]
         (info / "RECORD").write_text("".join(f"{record},,\n" for record in records))
         importlib.invalidate_caches()

@@ -1,5 +1,7 @@
 """The command: what it prints, and its exit codes. What it knows is tested in tests/plugins."""
 
+import json
+import re
 import shutil
 import subprocess
 import sys
@@ -9,15 +11,21 @@ import pytest
 
 import skopt_dl
 from skopt_dl import cli
-from skopt_dl.cli import plugins
+from skopt_dl.cli import examination, plugins
 from skopt_dl.jobs import Journal
 from skopt_dl.jobs.journal import OUTCOME, Record
+from skopt_dl.optimizers import SGD
 from skopt_dl.plugins import PluginWarning, Problem
 from skopt_dl.plugins.doctor import Diagnosis, NamedClass
+from skopt_dl.testing import optimizer_checks
 
 ROWS = [
-    NamedClass("optimizer", "adam", "skopt-dl", "0.1.0", "skopt_dl.optimizers.classics:Adam"),
+    NamedClass(
+        *("optimizer", "adam", "skopt-dl", "0.1.0", "a:Adam", "Moving averages"),
+        "Kingma & Ba, 2015, arXiv:1412.6980",
+    ),
     NamedClass("loss", "wide_loss", "zoo", "12.0", "zoo:Loss"),
+    NamedClass("loss", "lost", "zoo", "12.0", "zoo:Lost", problem="Gone."),
 ]
 HEALTHY = Diagnosis("zoo", "12.0", "loaded", ("loss wide_loss",), ())
 BROKEN = Diagnosis(
@@ -43,21 +51,31 @@ def knows(monkeypatch):
     """Call to replace what there is to print."""
 
     def replace(diagnoses=(), rows=()):
-        monkeypatch.setattr(plugins, "diagnose", lambda: list(diagnoses))
-        monkeypatch.setattr(plugins, "list_names", lambda: list(rows))
+        found = [*diagnoses, Diagnosis("engine", "", "numpy", (), ())]
+        monkeypatch.setattr(examination, "examine", lambda check, limit: found)
+        monkeypatch.setattr(plugins, "list_names", lambda *_: list(rows))
 
     return replace
 
 
 def test_list_prints_aligned_columns_to_a_pipe(run, knows):
     knows(rows=ROWS)
-    code, output, _ = run("plugins", "list")
+    code, output, errors = run("plugins", "list")
     assert code == 0
     assert output.splitlines() == [
-        "kind       name       distribution  version  class",
-        "optimizer  adam       skopt-dl      0.1.0    skopt_dl.optimizers.classics:Adam",
-        "loss       wide_loss  zoo           12.0     zoo:Loss",
+        "kind       name       distribution  version  paper                               class",
+        "optimizer  adam       skopt-dl      0.1.0    Kingma & Ba, 2015, arXiv:1412.6980  a:Adam",
+        "loss       wide_loss  zoo           12.0                                         zoo:Loss",
+        "loss       lost       zoo           12.0                                         ! Gone.",
     ]
+    assert errors == "\nSome plugins have problems: run `skopt-dl plugins doctor`.\n"
+
+
+def test_list_prints_json_with_all_that_is_known(run, knows):
+    knows(rows=ROWS)
+    rows = json.loads(run("plugins", "list", "--json")[1])
+    assert [row["problem"] for row in rows] == ["", "", "Gone."]
+    assert rows[0]["method"] == "Moving averages"
 
 
 def test_list_prints_a_table_on_a_terminal(run, knows, monkeypatch):
@@ -78,11 +96,11 @@ def test_list_does_without_rich(run, knows, monkeypatch):
 
 
 def test_list_points_to_the_doctor_when_a_plugin_has_problems(run, monkeypatch):
-    def warn():
+    def warn(*_):
         import warnings
 
         warnings.warn("broken", PluginWarning, stacklevel=1)
-        return ROWS
+        return ROWS[:1]
 
     monkeypatch.setattr(plugins, "list_names", warn)
     code, output, errors = run("plugins", "list")
@@ -90,19 +108,10 @@ def test_list_points_to_the_doctor_when_a_plugin_has_problems(run, monkeypatch):
     assert "skopt-dl plugins doctor" in errors
 
 
-@pytest.mark.usefixtures("numpy_engine")
 def test_doctor_exits_with_zero_when_all_is_well(run, knows):
     knows([HEALTHY])
     lines = "zoo 12.0: loaded\n  loss wide_loss\nengine: numpy\n"
     assert run("plugins", "doctor") == (0, lines, "")
-
-
-def test_doctor_says_that_an_engine_is_missing(run, knows, monkeypatch):
-    monkeypatch.setenv("SKOPT_DL_ENGINE", "steam")
-    knows([HEALTHY])
-    code, output, _ = run("plugins", "doctor")
-    assert code == 1
-    assert "engine: none\n  ! SKOPT_DL_ENGINE=steam: Unknown engine 'steam'." in output
 
 
 def test_doctor_prints_problems_and_remedies_and_exits_with_one(run, knows):
@@ -111,12 +120,34 @@ def test_doctor_prints_problems_and_remedies_and_exits_with_one(run, knows):
     assert code == 1
     assert "ruin 0.1: failed\n  ! Importing 'ruin' failed.\n    Upgrade it.\n" in output
     assert output.endswith("\n1 problem.\n")
+    code, output, _ = run("plugins", "doctor", "--json")
+    assert code == 1
+    problem = {"what": "Importing 'ruin' failed.", "remedy": "Upgrade it."}
+    assert json.loads(output)[1]["problems"] == [problem]
 
 
-@pytest.mark.usefixtures("numpy_engine")
 def test_doctor_says_when_there_are_no_plugins(run, knows):
     knows()
     assert run("plugins", "doctor") == (0, "No plugins are installed.\nengine: numpy\n", "")
+
+
+def test_check_prints_a_line_a_check_and_exits_with_zero_when_none_fails(run):
+    code, output, _ = run("plugins", "check", "sgd")
+    lines = output.splitlines()
+    assert code == 0
+    assert lines[0] == "optimizer skopt-dl/sgd (skopt_dl.optimizers.classics:SGD)"
+    names = [check.name for check in optimizer_checks(SGD())]
+    assert [line.split()[0] for line in lines[1:-1]] == ["check_creation", *names]
+    assert re.fullmatch(r"\d+ passed, \d+ skipped, 0 failed", lines[-1])
+
+
+def test_check_of_what_has_no_checks_says_what_has(run):
+    code, output, errors = run("plugins", "check", "sdg")
+    assert (code, output) == (2, "")
+    assert errors.startswith("Nothing is named 'sdg', and no plugin's package is. Did you mean 'sg")
+    code, _, errors = run("plugins", "check", "relu")
+    assert code == 2
+    assert "'relu' names only what has no checks (activation)" in errors
 
 
 def test_real_list_has_every_optimizer(run):

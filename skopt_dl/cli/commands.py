@@ -8,9 +8,10 @@ from typing import Any
 import click
 
 from skopt_dl import __version__
-from skopt_dl.cli import comparing, journals, lab, plugins
+from skopt_dl.cli import comparing, journals, lab, new, plugins
 from skopt_dl.comparing import Plan
 from skopt_dl.comparing.data import TASKS
+from skopt_dl.plugins.hookspecs import KINDS
 
 
 def group() -> click.Group:
@@ -32,11 +33,48 @@ def _command(function: Callable[..., Any], *params: click.Parameter) -> click.Co
 
 
 def _plugins() -> click.Group:
+    as_json = click.Option(["--json", "as_json"], is_flag=True, help="Print JSON.")
     return click.Group(
-        help="What plugins are installed.",
+        help="What plugins are installed, and how to make one.",
         commands={
-            "list": _command(plugins.print_names),
-            "doctor": _command(plugins.print_diagnoses),
+            "list": _command(
+                plugins.print_names,
+                click.Argument(["text"], required=False),
+                click.Option(["--kind"], type=click.Choice(list(KINDS)), help="One kind only."),
+                click.Option(["--distribution"], metavar="NAME", help="One package's names only."),
+                click.Option(
+                    ["--no-import"],
+                    is_flag=True,
+                    help="List packages from their metadata: no code of a plugin is run.",
+                ),
+                as_json,
+            ),
+            "new": _command(
+                new.print_new,
+                click.Argument(["name"]),
+                click.Option(
+                    ["--folder"],
+                    type=click.Path(),
+                    help="Where to write it; by default, skopt-dl-NAME.",
+                ),
+                click.Option(
+                    ["--class", "class_name"],
+                    help="Of the class; by default, the NAME in capitals.",
+                ),
+                click.Option(["--author"], help="Whom the licence names."),
+            ),
+            "check": _command(plugins.print_checks, click.Argument(["name"]), as_json),
+            "doctor": _command(
+                plugins.print_diagnoses,
+                click.Option(["--check"], is_flag=True, help="Make all checks of the kit, too."),
+                click.Option(
+                    ["--limit"],
+                    type=click.FloatRange(min=0, min_open=True),
+                    metavar="SECONDS",
+                    help="For an import or a check; by default 20, with --check 120.",
+                ),
+                as_json,
+            ),
         },
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -14,8 +15,10 @@ from skopt_dl._entry_points import canonical, installed_plugins
 from skopt_dl._params import Configurable, did_you_mean
 from skopt_dl._pickling import MissingPluginError, Reference, look_up, missing_package
 from skopt_dl.plugins.hookspecs import KINDS
-from skopt_dl.plugins.manager import BUILTIN, DISABLE_VARIABLE, is_target, manager
+from skopt_dl.plugins.manager import BUILTIN, PluginWarning, is_target, manager, printing
 from skopt_dl.plugins.records import Entry, Plugin
+from skopt_dl.plugins.switches import switched_off_by
+from skopt_dl.plugins.watching import describe, watch
 
 # Packages whose names unpickled models use; they may not be installed here.
 _packages_seen: dict[tuple[str, str], str] = {}
@@ -134,7 +137,7 @@ def _unknown(kinds: Sequence[str], name: str) -> str:
     ]
     for plugin in manager.plugins:
         if plugin.status == "disabled":
-            parts.append(f"The plugin {plugin.distribution} is switched off by {DISABLE_VARIABLE}.")
+            parts.append(f"The plugin {plugin.distribution} {_off(plugin)}.")
         elif plugin.problems:
             problems = " ".join(problem.what for problem in plugin.problems)
             parts.append(f"The plugin {plugin.distribution} has problems: {problems}")
@@ -146,16 +149,18 @@ def _unknown(kinds: Sequence[str], name: str) -> str:
     return " ".join(parts)
 
 
+def _off(plugin: Plugin) -> str:
+    return f"is switched off by {plugin.switched_off_by}"
+
+
 def resolve(entry: Entry) -> type[Any]:
     """Import the class of an entry and see that it is of the entry's kind."""
     label = f"The {entry.kind} {entry.name!r} of {entry.distribution} cannot be used: "
     if isinstance(entry.target, str):
         try:
-            found = _import(entry.target)
-        except Exception as error:
-            raise ImportError(
-                f"{label}importing {entry.target!r} failed with {type(error).__name__}: {error}"
-            ) from error
+            found = _import(entry.target, entry.distribution)
+        except ImportError as error:
+            raise ImportError(f"{label}{error}") from error.__cause__
     else:
         found = entry.target
     bases = KINDS[entry.kind].bases
@@ -168,7 +173,21 @@ def resolve(entry: Entry) -> type[Any]:
 
 
 @cache
-def _import(target: str) -> Any:
+def _import(target: str, distribution: str = BUILTIN) -> Any:
+    """Import a class; where it is a plugin's, whatever the import does."""
+    if distribution == BUILTIN:
+        return _load(target)
+    doing = f"importing {target!r}"
+    found, error, printed = watch(lambda: _load(target), doing, distribution)
+    if printed:
+        problem = printing(f"Importing {target!r} of {distribution}", printed)
+        warnings.warn(str(problem), PluginWarning, stacklevel=2)
+    if error is not None:
+        raise ImportError(f"{doing} failed with {describe(error)}") from error
+    return found
+
+
+def _load(target: str) -> Any:
     module, _, qualname = target.partition(":")
     found: Any = import_module(module)
     for part in qualname.split("."):
@@ -216,7 +235,8 @@ def remember_packages(packages: Mapping[tuple[str, str], str]) -> None:
 def origin(cls: type[Any]) -> tuple[Plugin, tuple[tuple[str, str], ...]] | None:
     """Return the installed plugin that a class comes from, and the names it gives the class.
 
-    A class without a name belongs to the plugin that has most of its module's dotted name.
+    A class without a name belongs to the plugin that has most of its module's dotted name, or to
+    the package that has its module, where that requires skopt_dl.
     """
     manager.load()
     installed = _installed()
@@ -226,7 +246,10 @@ def origin(cls: type[Any]) -> tuple[Plugin, tuple[tuple[str, str], ...]] | None:
             return plugin, tuple((entry.kind, entry.qualified) for entry in named)
     shared = [_n_shared(plugin.modules, cls.__module__) for plugin in installed]
     most = max(shared, default=0)
-    return (installed[shared.index(most)], ()) if most else None
+    if most:
+        return installed[shared.index(most)], ()
+    helper = manager.helper_package(cls.__module__)
+    return None if helper is None else (Plugin(*helper), ())
 
 
 def find_again(reference: Reference) -> type[Any]:
@@ -241,6 +264,10 @@ def find_again(reference: Reference) -> type[Any]:
         If there is no such class here.
     """
     problem = f"nobody names {' or '.join(name for _, name in reference.names) or 'it'}"
+    manager.load()
+    for plugin in manager.plugins:
+        if plugin.switched_off_by and canonical(plugin.distribution) == reference.package:
+            problem = f"{plugin.distribution} {_off(plugin)}"
     for kind, name in reference.names:
         try:
             return find(kind, name)
@@ -258,11 +285,22 @@ def find_again(reference: Reference) -> type[Any]:
 
 
 def _is_of_a_plugin(module: str) -> bool:
-    """Whether a module belongs to a plugin, be it one installed since plugins were loaded."""
+    """Whether a module belongs to a plugin, or to a package that requires skopt_dl, that is on.
+
+    Be it one installed since plugins were loaded.
+    """
     manager.load()
-    modules = [each.module for each in installed_plugins()]
-    modules += [module for plugin in _installed() for module in plugin.modules]
-    return _n_shared(modules, module) > 0
+    modules = [
+        each.module
+        for each in installed_plugins()
+        if not switched_off_by(each.distribution, each.entry_point.name)
+    ]
+    for plugin in _installed():
+        modules += [] if plugin.switched_off_by else plugin.modules
+    if _n_shared(modules, module) > 0:
+        return True
+    helper = manager.helper_package(module)
+    return helper is not None and not switched_off_by(helper[0], "")
 
 
 def _installed() -> list[Plugin]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 import re
 import threading
 import warnings
@@ -12,13 +11,14 @@ from typing import Any
 
 import pluggy
 
-from skopt_dl._entry_points import InstalledPlugin, canonical, installed_plugins
+from skopt_dl._entry_points import InstalledPlugin, helper_package, installed_plugins
 from skopt_dl._params import did_you_mean
 from skopt_dl.plugins import builtin
 from skopt_dl.plugins.hookspecs import KIND_OF_HOOK, KINDS, PROJECT, HookSpecs
 from skopt_dl.plugins.records import Entry, Plugin, Problem
+from skopt_dl.plugins.switches import DISABLE_VARIABLE, switched_off_by
+from skopt_dl.plugins.watching import describe, shortened, watch
 
-DISABLE_VARIABLE = "SKOPT_DL_DISABLE_PLUGINS"
 BUILTIN = "skopt-dl"
 
 _UPGRADE = "Upgrade the package, or tell its authors."
@@ -42,6 +42,7 @@ class PluginManager:
 
     def __init__(self) -> None:
         self.plugins: list[Plugin] = []
+        self._helpers: dict[str, tuple[str, str] | None] = {}
         self._lock = threading.RLock()
         self._loading = self._loaded = False
         self._pluggy = pluggy.PluginManager(PROJECT)
@@ -59,6 +60,13 @@ class PluginManager:
         self.load()
         from_plugins = [e for plugin in self.plugins for e in plugin.entries if e.kind == kind]
         return self.builtin_entries(kind) + from_plugins
+
+    def helper_package(self, module: str) -> tuple[str, str] | None:
+        """Return `skopt_dl._entry_points.helper_package`, looked for once."""
+        top = module.partition(".")[0]
+        if top not in self._helpers:
+            self._helpers[top] = helper_package(top)
+        return self._helpers[top]
 
     def register(self, plugin: object, name: str) -> None:
         """Register a module or an object that is not installed, in this process only.
@@ -113,7 +121,6 @@ class PluginManager:
         self._warn_of_problems()
 
     def _load(self) -> None:
-        disabled = disabled_names()
         for installed in installed_plugins():
             plugin = Plugin(
                 installed.distribution,
@@ -123,27 +130,29 @@ class PluginManager:
             )
             if any(known.key == plugin.key for known in self.plugins):
                 continue  # loaded before an interrupt
-            if names_to_disable(plugin) & disabled.keys():
+            plugin.switched_off_by = switched_off_by(plugin.distribution, plugin.entry_point)
+            if plugin.switched_off_by:
                 plugin.status = "disabled"
             else:
                 self._load_plugin(installed, plugin)
             self.plugins = [*self.plugins, plugin]
 
     def _load_plugin(self, installed: InstalledPlugin, plugin: Plugin) -> None:
-        try:
-            module = installed.entry_point.load()
-        # A module that calls sys.exit when it is imported is a broken plugin like any other.
-        except (Exception, SystemExit) as error:
-            plugin.status = "failed"
-            plugin.problems.append(
-                Problem(
-                    f"Importing {plugin.module!r} failed with {_describe(error)}.",
-                    f"Repair or upgrade it (`pip install --upgrade {plugin.distribution}`), or "
-                    f"switch it off: {DISABLE_VARIABLE}={plugin.distribution}.",
-                )
-            )
-        else:
+        doing = f"importing {plugin.module!r}"
+        module, error, printed = watch(installed.entry_point.load, doing, plugin.distribution)
+        if printed:
+            plugin.problems.append(printing(f"Importing {plugin.module!r}", printed))
+        if error is None:
             self._enter(module, plugin)
+            return
+        plugin.status = "failed"
+        plugin.problems.append(
+            Problem(
+                f"Importing {plugin.module!r} failed with {describe(error)}.",
+                f"Repair or upgrade it (`pip install --upgrade {plugin.distribution}`), or "
+                f"switch it off: {DISABLE_VARIABLE}={plugin.distribution}.",
+            )
+        )
 
     def _warn_of_problems(self) -> None:
         troubled = [plugin for plugin in self.plugins if plugin.problems]
@@ -162,7 +171,7 @@ class PluginManager:
             self._pluggy.register(module, name=plugin.key)
         except Exception as error:
             plugin.problems.append(
-                Problem(f"It cannot be registered: {_describe(error)}.", _UPGRADE)
+                Problem(f"It cannot be registered: {describe(error)}.", _UPGRADE)
             )
         else:
             plugin.problems += self._misnamed_hooks(module)
@@ -194,7 +203,7 @@ class PluginManager:
                 )
         unmarked = {
             name
-            for name, value in vars(module).items()
+            for name, value in getattr(module, "__dict__", {}).items()
             if name in hooks and name not in implemented and inspect.isroutine(value)
         }
         for name in sorted(unmarked):
@@ -213,10 +222,11 @@ class PluginManager:
 def _call(kind: str, function: Any, distribution: str) -> Iterator[Entry | Problem]:
     """Call a hook; yield the names it gives, and what is wrong with it."""
     hook = KINDS[kind].hook
-    try:
-        names = function()
-    except Exception as error:
-        yield Problem(f"Its hook {hook!r} failed with {_describe(error)}.", _UPGRADE)
+    names, error, printed = watch(function, f"calling the hook {hook!r}", distribution)
+    if printed:
+        yield printing(f"Its hook {hook!r}", printed)
+    if error is not None:
+        yield Problem(f"Its hook {hook!r} failed with {describe(error)}.", _UPGRADE)
         return
     if not isinstance(names, dict):
         yield Problem(
@@ -247,20 +257,12 @@ def is_target(kind: str, target: Any) -> bool:
     return isinstance(target, type) or (not KINDS[kind].bases and inspect.isfunction(target))
 
 
-def _describe(error: BaseException) -> str:
-    """Return an exception in one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": .")
-
-
-def disabled_names() -> dict[str, str]:
-    """Names in ``SKOPT_DL_DISABLE_PLUGINS``: in canonical form, and as they were written."""
-    written = os.environ.get(DISABLE_VARIABLE, "").split(",")
-    return {canonical(name.strip()): name.strip() for name in written if name.strip()}
-
-
-def names_to_disable(plugin: Plugin) -> set[str]:
-    """Names by which ``SKOPT_DL_DISABLE_PLUGINS`` may call a plugin, in canonical form."""
-    return {"all", canonical(plugin.distribution), canonical(plugin.entry_point)}
+def printing(what: str, printed: str) -> Problem:
+    """Say that a plugin's code prints."""
+    return Problem(
+        f"{what} printed {shortened(printed)}.",
+        "That was kept out of your program's output. Tell its authors to print nothing there.",
+    )
 
 
 manager = PluginManager()

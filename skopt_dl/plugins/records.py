@@ -13,7 +13,7 @@ class Problem(NamedTuple):
     remedy: str
 
     def __str__(self) -> str:
-        return f"{self.what} {self.remedy}"
+        return f"{self.what} {self.remedy}".rstrip()
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,8 @@ class Plugin:
     problems : list of Problem
     entries : list of Entry
         The names it gives.
+    switched_off_by : str
+        The variable of the environment that disabled it, else empty.
     """
 
     distribution: str
@@ -72,6 +74,7 @@ class Plugin:
     status: str = "loaded"
     problems: list[Problem] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
+    switched_off_by: str = ""
 
     @property
     def key(self) -> str:

@@ -16,8 +16,9 @@ from typing import Any, Protocol
 
 from skopt_dl.backends import Backend, NumPyBackend, run_all
 from skopt_dl.plugins.lookup import available, find
-from skopt_dl.plugins.manager import PluginWarning, disabled_names, names_to_disable
-from skopt_dl.plugins.records import Plugin
+from skopt_dl.plugins.manager import PluginWarning
+from skopt_dl.plugins.switches import switched_off_by
+from skopt_dl.plugins.watching import describe, watch
 from skopt_dl.programs.engine import Binding, Call, HostFunction, Memory
 from skopt_dl.programs.instructions import Program
 from skopt_dl.programs.parts import calls_in_parts
@@ -194,24 +195,27 @@ def _engine(name: str) -> Engine:
             raise ValueError(f"{VARIABLE}={name}: {error}") from None
         return found()
     for other, entry_point in sorted(installed.items()):
-        try:
-            return entry_point.load()()
-        except Exception as error:
-            warnings.warn(
-                f"The engine {other!r} cannot be used, so NumPy trains, more slowly: {error} "
-                f"({VARIABLE}=numpy, or uninstalling it, ends this warning.)",
-                PluginWarning,
-                stacklevel=2,
-            )
+        whose = entry_point.dist.name if entry_point.dist else other
+        made = watch(partial(_loaded, entry_point), f"loading the engine {other!r}", whose)
+        if made.error is None:
+            return made.value
+        warnings.warn(
+            f"The engine {other!r} of {whose} cannot be used, so NumPy trains, more slowly: "
+            f"{describe(made.error)}. ({VARIABLE}=numpy, or uninstalling it, ends this warning.)",
+            PluginWarning,
+            stacklevel=2,
+        )
     return _of_arrays(Engine.name)
+
+
+def _loaded(entry_point: EntryPoint) -> Engine:
+    return entry_point.load()()
 
 
 def _installed() -> dict[str, EntryPoint]:
     """The engines that are installed and not switched off; no other plugin is loaded for them."""
-    disabled = disabled_names()
     return {
         each.name: each
         for each in entry_points(group=ENTRY_POINTS)
-        if each.dist is not None
-        and not names_to_disable(Plugin(each.dist.name, entry_point=each.name)) & disabled.keys()
+        if each.dist is not None and not switched_off_by(each.dist.name, each.name)
     }

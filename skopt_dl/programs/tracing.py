@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from skopt_dl.plugins.watching import describe
 from skopt_dl.programs.instructions import (
     ELEMENTWISE,
     IN_PLACE,
@@ -369,9 +370,10 @@ class Tracer:
             return function(*arguments)
         except TracingError:
             raise
-        except Exception as error:
-            name = type(error).__name__
-            raise TracingError(f"with recorded arrays it raises {name}: {error}") from error
+        except BaseException as error:
+            if type(error) is KeyboardInterrupt:
+                raise
+            raise TracingError(f"with recorded arrays it raises {describe(error)}") from error
 
     def program(self) -> Program:
         """What was recorded and is of use, with a place for everything."""

@@ -13,6 +13,8 @@ import numpy as np
 
 from skopt_dl.objectives import Layout
 from skopt_dl.optimizers import Optimizer, Step
+from skopt_dl.plugins.blame import warn_of_printing
+from skopt_dl.plugins.watching import Catcher
 from skopt_dl.programs import Buffer, Program, Symbol, Tracer, TracingError
 
 
@@ -61,10 +63,16 @@ def update_program(case: UpdateCase) -> Program | str:
     if not case.optimizer.traceable:
         return "it says so, traceable = False"
     tracer = Tracer(case.dtype)
-    try:
-        program = tracer.trace(_record, case, tracer)
-    except TracingError as error:
-        return str(error)
+    with Catcher() as out:
+        try:
+            program = tracer.trace(_record, case, tracer)
+        except TracingError as error:
+            program = str(error)
+    if out.printed:
+        warn_of_printing(type(case.optimizer), "update", out.printed)
+        return "it prints"
+    if isinstance(program, str):
+        return program
     vars(tracer.xp).clear()
     others = weakref.ref(tracer)
     del tracer

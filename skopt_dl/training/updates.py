@@ -15,6 +15,7 @@ from skopt_dl.backends import Backend, run_all
 from skopt_dl.objectives import Layout
 from skopt_dl.optimizers import Optimizer, Step
 from skopt_dl.optimizers.base import NEEDS, fill_state
+from skopt_dl.plugins.blame import blame, blaming
 from skopt_dl.programs import HostNumbers, engine_of
 from skopt_dl.programs.values import host_dtype
 from skopt_dl.schedules import Progress, Schedule, as_schedule, rate_at
@@ -216,7 +217,8 @@ class UpdateGroup:
             else:
                 self.state[slot] = b.zeros((params.shape[0], *shape), like=params)
         if not states:
-            fill_state(optimizer.init_state, self.state, params, b.xp, self.step.layout)
+            with blaming(type(optimizer), "init_state"):
+                fill_state(optimizer.init_state, self.state, params, b.xp, self.step.layout)
 
     def _to_device(self, value: float | np.ndarray) -> Array:
         """A 0-d array or a column, in the precision of the training."""
@@ -252,7 +254,8 @@ class UpdateGroup:
         """Make places for the numbers that differ from step to step."""
         self._coefficients.clear()
         self._calls = None
-        values = self._exact.coefficients(self.step.number + 1, self._rate)
+        with blaming(type(self._exact), "coefficients"):
+            values = self._exact.coefficients(self.step.number + 1, self._rate)
         if not isinstance(values, Mapping):
             name = type(self._exact).__name__
             raise ValueError(
@@ -388,7 +391,10 @@ class UpdateGroup:
         if not hasattr(self.step, "scratch"):
             self.step.scratch = self._b.xp.empty_like(self._params)
         self.step.loss = loss
-        change = self._optimizer.update(grad, self.state, self._params, self.step)
+        try:
+            change = self._optimizer.update(grad, self.state, self._params, self.step)
+        except BaseException as error:
+            blame(error, type(self._optimizer), "update")
         if getattr(change, "shape", None) != self._params.shape:
             raise _not_a_change(self._optimizer, change, self._params)
         self._b.xp.add(self._params, change, out=self._params)
@@ -398,7 +404,8 @@ class UpdateGroup:
         if type(self._optimizer).eval_params is Optimizer.eval_params:
             return self._params
         before = self._b.xp.asarray(self._params, copy=True)
-        params = self._optimizer.eval_params(self._params, self.state)
+        with blaming(type(self._optimizer), "eval_params"):
+            params = self._optimizer.eval_params(self._params, self.state)
         # What was NaN before is no change.
         if bool(self._b.xp.any((before != self._params) & (before == before))):
             raise ValueError(

@@ -4,6 +4,7 @@ Wherever the plugin keeps its classes: in its own module, in another one, in ano
 """
 
 import copy
+import io
 import pickle
 import re
 import shutil
@@ -75,12 +76,30 @@ def with_a_schedule_of_its_own(site):
     site.install("zoo-optimizers", files)
 
 
+def with_a_schedule_of_another_distribution(site):
+    fade, crawl = HELPED.split("\n\nclass Crawl")
+    crawl = f"from skopt_dl.optimizers import Optimizer\nfrom feeds import Fade\nclass Crawl{crawl}"
+    site.install("zoo-optimizers", {"zoo_hooks.py": hook({"crawl": "animals:Crawl"})})
+    site.install("animals", {"animals.py": crawl}, {})
+    site.install("feeds", {"feeds.py": fade}, {}, requires=["skopt-dl>=0.1"])
+
+
+def as_a_class_that_another_distribution_derives(site):
+    """The hook gives the class itself, which has its base class in yet another distribution."""
+    text = "from animals import Crawl\n" + hook("{'crawl': Crawl}")
+    site.install("zoo-optimizers", {"zoo_hooks.py": text})
+    site.install("animals", {"animals.py": "import beasts\nclass Crawl(beasts.Crawl): pass\n"}, {})
+    site.install("beasts", {"beasts.py": OPTIMIZERS}, {})
+
+
 PLACES = [
     in_its_own_module,
     in_another_module,
     in_another_distribution,
     under_another_path,
     with_a_schedule_of_its_own,
+    with_a_schedule_of_another_distribution,
+    as_a_class_that_another_distribution_derives,
 ]
 
 
@@ -93,16 +112,28 @@ def through_skops(data):
     return skops.io.loads(data, trusted=skops.io.get_untrusted_types(data=data))
 
 
+def with_joblib(model):
+    file = io.BytesIO()
+    joblib.dump(model, file)
+    return file.getvalue()
+
+
 WAYS = {
     "pickle": (pickle.dumps, pickle.loads),
+    "joblib": (with_joblib, lambda data: joblib.load(io.BytesIO(data))),
     "cloudpickle": (cloudpickle.dumps, pickle.loads),
     "skops": (skops.io.dumps, through_skops),
 }
 
 
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("by", ["name", "object"])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("by", "way"),
+    [
+        *(("name", "pickle"), ("name", "joblib"), ("name", "skops")),
+        *(("object", "pickle"), ("object", "cloudpickle"), ("object", "skops")),
+    ],
+)
 def test_model_predicts_and_says_what_to_install(site, uninstall, place, by, way):
     place(site)
     model = make_pipeline(StandardScaler(), trained(by))
@@ -110,7 +141,8 @@ def test_model_predicts_and_says_what_to_install(site, uninstall, place, by, way
     save, load = WAYS[way]
     expected, saved = model.predict_proba(X), save(model)
     uninstall()
-    assert not {"zoo", "zoo_hooks", "animals", "animals_inside"} & set(sys.modules)
+    gone = {"zoo", "zoo_hooks", "animals", "animals_inside", "feeds", "beasts"}
+    assert not gone & set(sys.modules)
     loaded = load(saved)
     np.testing.assert_array_equal(loaded.predict_proba(X), expected)
     assert repr(loaded[-1].optimizer_).endswith("from zoo-optimizers, not available>")
@@ -119,7 +151,7 @@ def test_model_predicts_and_says_what_to_install(site, uninstall, place, by, way
 
 
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", ["pickle", "cloudpickle", "skops"])
 def test_stand_in_is_the_object_again_where_the_plugin_is(
     site, uninstall, start_over, monkeypatch, place, way
 ):
