@@ -98,8 +98,11 @@ def check_same_seed_same_weights(initializer: Initializer) -> None:
     first = _draw(initializer, LARGE)
     kept = first.copy()
     if first.flags.writeable:
-        first[...] = 0.0
-    if not np.array_equal(_draw(initializer, LARGE), kept):
+        first += 1.0
+    is_kept = np.array_equal(_draw(initializer, LARGE), kept)
+    if first.flags.writeable:
+        first[...] = kept
+    if not is_kept:
         raise broken(
             initializer,
             "Equal generators give equal weights, in an array of their own.",
@@ -132,16 +135,27 @@ def check_other_seed_other_weights(initializer: Initializer) -> str:
 
 def check_only_its_generator(initializer: Initializer) -> None:
     """No global generator is used, nor reset."""
-    before = np.random.get_state(), random.getstate()  # noqa: NPY002
-    _draw(initializer, LARGE)
-    after = np.random.get_state(), random.getstate()  # noqa: NPY002
-    if repr(before) != repr(after):
+    before = _global_states()
+    try:
+        random.seed(20261126)
+        np.random.seed(20261126)  # noqa: NPY002
+        given = _global_states()
+        _draw(initializer, LARGE)
+        after = _global_states()
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])  # noqa: NPY002
+    if repr(given) != repr(after):
         raise broken(
             initializer,
             "draw uses the generator that it is given, and no global one.",
             "the state of np.random, or of random, was changed",
             "Write rng.normal(...), not np.random.normal(...); set no global seed.",
         )
+
+
+def _global_states() -> tuple[Any, Any]:
+    return random.getstate(), np.random.get_state()  # noqa: NPY002
 
 
 def check_gain(initializer: Initializer) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from skopt_dl.layers import Layer
 from skopt_dl.testing import (
     _activations,
     _configuration,
@@ -22,6 +23,7 @@ from skopt_dl.testing import (
     _values,
 )
 from skopt_dl.testing._checks import Check, Kit
+from skopt_dl.testing._networks import shapes_taken
 from skopt_dl.testing._rules import kind_of
 
 _CALLED = ("update runs, given arrays (K, P).", "check_update_runs")
@@ -134,7 +136,7 @@ OF_ACTIVATIONS = Kit(
         "elements": (_activations.check_elements_are_independent,),
         "slopes": (_activations.check_kink, _activations.check_glorot_gain),
     },
-    basic=OF_LAYERS.basic,
+    basic=(*OF_LAYERS.basic, "elements"),
     runs=_ARRAY_CODE,
 )
 OF_LOSSES = Kit(
@@ -163,17 +165,14 @@ OF_LOSSES = Kit(
 OF_SCHEDULES = Kit(
     {
         "configuration": (*_OF_COMPONENTS, _schedules.check_around),
-        "values": (
-            _schedules.check_rates,
-            _schedules.check_huge_steps,
-            _schedules.check_reference,
-        ),
+        "rates": (_schedules.check_rates, _schedules.check_huge_steps),
         "state": (_schedules.check_self_and_progress_are_left_alone,),
         "declarations": (_schedules.check_per_step, _schedules.check_spans_training),
         "plateaus": (_schedules.check_plateaus,),
         "stacks": (_schedules.check_models_of_a_stack,),
+        "values": (_schedules.check_reference,),
     },
-    basic=("configuration", "values", "state", "declarations", "plateaus"),
+    basic=("configuration", "rates", "state", "declarations", "plateaus"),
     runs=("value returns a rate for every progress.", "check_rates"),
     untraced="not traced: the host asks for a rate, once a step",
 )
@@ -227,6 +226,16 @@ def component_checks(
         See `check_component`.
     input_shape : tuple of int, default=None
         See `check_component`.
+
+    Raises
+    ------
+    TypeError
+        If there is no use for an option.
+    ValueError
+        If a layer takes none of the usual shapes.
     """
+    if isinstance(component, Layer) and input_shape is None:
+        # Now, since a check would say that the layer is to be mended.
+        shapes_taken(component)
     options = {"reference": reference, "input_shape": input_shape}
     return kit_of(component).checks_with(options)

@@ -85,6 +85,7 @@ def check_other_shapes(layer: Layer, input_shape: Shape | None = None) -> str:
     """Samples of a shape are refused with a ValueError, or can be computed."""
     rule = "output_shape raises ValueError for samples that cannot go in; others can be computed."
     refused = []
+    exercise(layer, input_shape)
     for shape in (*SHAPES, *STRANGE):
         try:
             layer.output_shape(shape)
@@ -94,8 +95,11 @@ def check_other_shapes(layer: Layer, input_shape: Shape | None = None) -> str:
         except Exception as error:
             seen = f"output_shape({shape}) raises {type(error).__name__}: {error}"
             raise broken(layer, rule, seen, _SAY_SO) from error
-        with expecting(layer, rule, f"It was a sample of shape {shape}. {_SAY_SO}"):
-            bench_of(layer, shape).outputs(1)
+        try:
+            bench_of(layer, shape).outputs(2)
+        except AssertionError as error:
+            seen = f"samples of shape {shape} are taken; {getattr(error, 'seen', error)}"
+            raise broken(layer, rule, seen, _SAY_SO) from error
     return f"refused: {', '.join(map(str, refused))}" if refused else ""
 
 
@@ -145,11 +149,9 @@ def check_models_are_independent(layer: Layer, input_shape: Shape | None = None)
     for bench in with_slopes(layer, input_shape):
         params = bench.params(N_MODELS)
         together = (*bench.value_and_grad(N_MODELS), bench.outputs(N_MODELS))
-        # Models may draw: each from its own generator, so only the first is the one alone.
-        models = range(N_MODELS) if not bench.network.drawing else range(1)
-        for k in models:
+        for k in range(N_MODELS):
             row = params[k : k + 1]
-            alone = (*bench.value_and_grad(1, row), bench.outputs(1, row))
+            alone = (*bench.value_and_grad(1, row, seed=k), bench.outputs(1, row))
             _compare_models(layer, k, [each[k] for each in together], [each[0] for each in alone])
     for own, shared in zip(
         with_slopes(layer, input_shape), benches(layer, input_shape), strict=True
@@ -189,14 +191,16 @@ def check_parameters_may_differ(layer: Layer, input_shape: Shape | None = None) 
         bench = Bench(variants, shape, given=given)
         value, grad = bench.value_and_grad(N_MODELS)
         params = bench.params(N_MODELS)
-        alone = Bench(variants[0], shape, given=given).value_and_grad(1, params[:1])
-        if differ(value[0], alone[0][0], SAME) or differ(grad[0], alone[1][0], SAME):
-            raise broken(
-                layer,
-                f"Models of a stack may differ in {', '.join(layer.per_model)}.",
-                "the first model has other values than alone, where others have other parameters",
-                "What run.mask returns has a row for each model; do not read self in forward.",
-            )
+        for k, variant in enumerate(variants):
+            one = Bench(variant, shape, given=given)
+            alone = one.value_and_grad(1, params[k : k + 1], seed=k)
+            if differ(value[k], alone[0][0], SAME) or differ(grad[k], alone[1][0], SAME):
+                raise broken(
+                    layer,
+                    f"Models of a stack may differ in {', '.join(layer.per_model)}.",
+                    f"model {k} has other values than alone, where others have other parameters",
+                    "What run.mask returns has a row for each model; forward does not read self.",
+                )
 
 
 def _variant(layer: Layer, k: int) -> Layer:

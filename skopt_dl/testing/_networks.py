@@ -50,15 +50,23 @@ class Weighed(Loss):
 
 
 def shapes_of(layer: Layer, input_shape: Shape | None) -> list[Shape]:
-    """The shapes of samples that a layer is tried with; for an activation, one is enough.
+    """The shapes of samples that a layer is tried with; for an activation, one is enough."""
+    if input_shape is not None:
+        return [tuple(input_shape)]
+    taken = shapes_taken(layer)
+    if isinstance(layer, Activation):
+        return taken[:1]
+    return [shape for shape in taken if _can_be_recorded(layer, shape)] or taken[:1]
+
+
+def shapes_taken(layer: Layer) -> list[Shape]:
+    """Those of the usual shapes that a layer takes.
 
     Raises
     ------
     ValueError
-        If it takes none of those that are tried.
+        If it takes none.
     """
-    if input_shape is not None:
-        return [tuple(input_shape)]
     taken, refused = [], ""
     for shape in SHAPES:
         try:
@@ -71,14 +79,12 @@ def shapes_of(layer: Layer, input_shape: Shape | None) -> list[Shape]:
             f"{layer!r} takes samples of none of the shapes {', '.join(map(str, SHAPES))}: "
             f"{refused} Give input_shape=(…), the shape of one sample."
         )
-    if isinstance(layer, Activation):
-        return taken[:1]
-    return [shape for shape in taken if _can_be_recorded(layer, shape)] or taken[:1]
+    return taken
 
 
 def _can_be_recorded(layer: Layer, shape: Shape) -> bool:
     try:
-        bench_of(layer, shape).outputs(1)
+        bench_of(layer, shape).outputs(2)
     except (AssertionError, ValueError):
         return False
     return True
@@ -216,8 +222,11 @@ class Bench:
         self._must_be_left_alone(before, row)
         return np.asarray(raw).reshape(n_models, self.n_samples, *self.output_shape)
 
-    def objective(self, n_models: int) -> NetworkObjective:
-        """The sum of what comes out, in a step of a training, times `delta`."""
+    def objective(self, n_models: int, seed: int = 0) -> NetworkObjective:
+        """The sum of what comes out, in a step of a training, times `delta`.
+
+        Models draw from generators of their own, seeded in turn.
+        """
         own = self._per_model * (n_models if len(self._per_model) == 1 else 1)
         return NetworkObjective(
             self._b,
@@ -226,17 +235,17 @@ class Bench:
             TargetPool(self._b, self.delta),
             n_models=n_models,
             per_model=own,
-            rngs=[np.random.default_rng([10, k]) for k in range(n_models)],
+            rngs=[np.random.default_rng([10, seed + k]) for k in range(n_models)],
         )
 
     def value_and_grad(
-        self, n_models: int, params: np.ndarray | None = None
+        self, n_models: int, params: np.ndarray | None = None, seed: int = 0
     ) -> tuple[np.ndarray, np.ndarray]:
         """Values ``(K,)`` and gradients ``(K, P)`` in the first step of a training."""
         params = self.params(n_models) if params is None else params
         before, samples = params.copy(), self._rows.copy()
         with self._recorded(), self._b.quiet():
-            value, grad = self.objective(n_models).value_and_grad(params)
+            value, grad = self.objective(n_models, seed).value_and_grad(params)
         self._must_be_left_alone(before, params)
         self._must_be_left_alone(samples, self._rows)
         return value, grad.copy()

@@ -68,7 +68,8 @@ def check_around(schedule: Schedule) -> None:
         with expecting(schedule, rule, fix):
             made = type(schedule).around(rate)
             made.check_params()
-            highest.append(max(rate_at(made, progress_at(s)) for s in range(N_EPOCHS * PER_EPOCH)))
+        rates = [_ask(made, progress_at(step)) for step in range(N_EPOCHS * PER_EPOCH)]
+        highest.append(max(rates))
     if not highest[0] < highest[1]:
         seen = f"the highest rate around 0.02 is {highest[0]:.6g}, and around 0.04 {highest[1]:.6g}"
         raise broken(schedule, rule, seen, fix)
