@@ -834,7 +834,7 @@ def test_program_is_compared_on_every_engine():
 
 def test_engine_that_cannot_be_used_is_no_fault_of_the_optimizer(monkeypatch):
     names = ["broken", "numpy"]
-    monkeypatch.setattr("skopt_dl.testing._programs.installed_engines", lambda: names)
+    monkeypatch.setattr("skopt_dl.testing._engines.installed_engines", lambda: names)
     found = {e["check_name"]: e for e in optimizer_check_results(Sound())}["check_program"]
     assert found["status"] == "passed"
     assert found["message"].startswith("traced, and run by numpy; broken cannot be used here: ")

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from skopt_dl.layers.base import Array, Layer, Parameter, Pass, Shape
+from skopt_dl.programs import Symbol
+from skopt_dl.programs.values import Value
 
 SPEED = 6.0
 
@@ -31,15 +33,37 @@ class InputScaling(Layer):
         return ScaledRows(x, factors(tensors.input_scale))
 
 
-class ScaledRows:
+class ScaledRows(Symbol):
     """Rows times a factor for each column, multiplied only where they meet no weights."""
 
-    def __init__(self, rows: Array, factor: Array):
-        self._rows, self._factor = rows, factor
-        self.shape, self.ndim = rows.shape, rows.ndim
+    __slots__ = ("_factor", "_product", "_rows")
+
+    def __init__(self, rows: Symbol, factor: Symbol):
+        self._tracer, self._rows, self._factor = rows._tracer, rows, factor
+        self._product: Symbol | None = None
+
+    @property
+    def value(self) -> Value:  # type: ignore[override]
+        """The product, which is recorded when it is asked for."""
+        if self._product is None:
+            axes = (self._factor.shape[0], *[1] * (self.ndim - 2), self.shape[-1])
+            self._product = self._rows * self._tracer.xp.reshape(self._factor, axes)
+        return self._product.value
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        # Samples that all models share come as one; each model has its own factors.
+        return (max(self._rows.shape[0], self._factor.shape[0]), *self._rows.shape[1:])
+
+    @property
+    def ndim(self) -> int:
+        return self._rows.ndim
+
+    @property
+    def dtype(self) -> Any:
+        return self._rows.dtype
 
     def __matmul__(self, weights: Array) -> Array:
+        if self.ndim > 3:
+            return super().__matmul__(weights)
         return self._rows @ (weights * self._factor)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._rows * self._factor.mT, name)

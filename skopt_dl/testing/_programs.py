@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 
 from skopt_dl.objectives import GivenGradients
 from skopt_dl.optimizers import Optimizer
-from skopt_dl.plugins import PluginWarning
-from skopt_dl.programs import chosen_engine, installed_engines, using_engine
+from skopt_dl.programs import using_engine
 from skopt_dl.testing._bench import LAYOUT, draw, follow, precisions
+from skopt_dl.testing._engines import usable_engines
 from skopt_dl.testing._rules import broken, expecting
 from skopt_dl.testing._stacks import variants_of
 from skopt_dl.testing._state import TOLERANCE
@@ -35,7 +34,7 @@ def check_program(optimizer: Optimizer) -> str:
     stacks = [[optimizer]]
     if optimizer.stackable:
         stacks.append(variants_of(optimizer, "learning_rate"))
-    engines, unusable = _engines()
+    engines, unusable = usable_engines()
     for stack in stacks:
         start, gradients = draw(len(stack), precisions(optimizer)[0])
         by_code = follow(stack, start, gradients).params[-1]
@@ -45,23 +44,6 @@ def check_program(optimizer: Optimizer) -> str:
             if untraced:
                 return f"not traced: {untraced}"
     return f"traced, and run by {', '.join(engines)}{unusable}"
-
-
-def _engines() -> tuple[list[str], str]:
-    """The engines that are installed and can be used, and what there is to say of others."""
-    usable, said = [], ""
-    with warnings.catch_warnings():
-        # Of other plugins, which `skopt-dl plugins doctor` reports.
-        warnings.simplefilter("ignore", PluginWarning)
-        names = installed_engines()
-    for name in names:
-        try:
-            with using_engine(name):
-                chosen_engine()
-            usable.append(name)
-        except Exception as error:
-            said += f"; {name} cannot be used here: {error}"
-    return usable, said
 
 
 def _compare(
