@@ -10,7 +10,6 @@ from skopt_dl._params import (
     FRACTION,
     NOT_NEGATIVE,
     Constraints,
-    InstanceOf,
     Options,
 )
 from skopt_dl.optimizers import rule
@@ -22,7 +21,7 @@ from skopt_dl.schedules import Schedule
 Array = Any
 Rate = float | str | Schedule
 
-_OR_NONE = (NOT_NEGATIVE, InstanceOf(type(None), "None"))
+_OR_NONE = (NOT_NEGATIVE, Options((None,)))
 _DECAY: Constraints = {
     "learning_rate": LEARNING_RATE,
     "weight_decay": _OR_NONE,
