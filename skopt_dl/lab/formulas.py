@@ -27,6 +27,7 @@ FUNCTIONS: Mapping[str, Any] = {
 SYMBOLS: Mapping[str, str] = {
     "gradient": "g_{}",
     "weights": r"\theta_{}",
+    "decayed": r"\tilde g_{}",
     "change": r"\Delta\theta_{}",
     "mean": "m_{}",
     "velocity": "v_{}",
@@ -43,6 +44,7 @@ SYMBOLS: Mapping[str, str] = {
     "beta_1": r"\beta_1",
     "beta_2": r"\beta_2",
     "weight_decay": r"\lambda",
+    "l2": r"\lambda_2",
     "momentum_decay": r"\psi",
     "initial_accumulator": "a",
 }

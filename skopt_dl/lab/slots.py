@@ -186,7 +186,8 @@ def _with_rule(
     Then their learning rate is 1.
     """
     cls: Any = type(optimizers[0])
-    members: dict[str, Any] = {"update": TwoSlotOptimizer.update, "slots": TwoSlotOptimizer.slots}
+    inherited = ("update", "change", "slots")
+    members: dict[str, Any] = {name: getattr(TwoSlotOptimizer, name) for name in inherited}
     if scale is not None:
         members["scale"] = scale
     bare = type(cls.__name__, (cls,), members)

@@ -14,6 +14,7 @@ from skopt_dl.optimizers.classics import (
     Nesterov,
     RMSProp,
 )
+from skopt_dl.optimizers.dialects import like
 from skopt_dl.optimizers.formula import Formula
 from skopt_dl.optimizers.lbfgs import LBFGS
 from skopt_dl.optimizers.partial import PartialOptimizer
@@ -49,6 +50,7 @@ __all__ = [
     "Target",
     "TwoSlotOptimizer",
     "Uniform",
+    "like",
     "search_space",
     "space_of",
 ]

@@ -2,7 +2,8 @@
 
 The classic methods differ in how they turn the gradient into a *direction* (raw, heavy ball,
 Nesterov, moving average) and in what they divide it by, weight by weight: the *scale* (nothing,
-sum of squares, moving average of squares, its maximum, the infinity norm, AdaDelta's ratio).
+sum of squares, moving average of squares, its maximum, the infinity norm, AdaDelta's ratio). What
+*decays* the weights is beside the rule: a penalty's gradient before it, a shrinkage after it.
 
 Moving averages are kept without their factor ``1 - beta``: ``m = beta * m + g``. That factor, the
 bias corrections and the learning rate then meet in one number a step, ``rate``, which saves passes
@@ -12,6 +13,7 @@ over the arrays. Each part says by which factor its result must be multiplied to
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -42,6 +44,10 @@ class Direction:
     def apply(self, h: Any, grad: Array, state: State, step: Step) -> Array:
         """Return the direction over its factor: `grad`, overwritten, or a slot."""
         return grad
+
+    def rate(self, learning_rate: Column) -> Column:
+        """What the result is multiplied by besides; 1 where `apply` has multiplied by the rate."""
+        return learning_rate
 
     def stability_limit(self, h: Any) -> float:
         """The learning rate times curvature from which a quadratic diverges, without a scale."""
@@ -88,6 +94,40 @@ class NesterovMomentum(Direction):
 
     def stability_limit(self, h: Any) -> float:
         return 2.0 * (1.0 + h.momentum) / (1.0 + 2.0 * h.momentum)
+
+
+class HeavyBallOfSteps(HeavyBall):
+    """A velocity of steps, ``v = momentum * v + learning_rate * g``."""
+
+    label = "heavy ball of steps"
+
+    def formula(self, h: Any) -> Formula:
+        velocity = {"velocity": "momentum * velocity + learning_rate * gradient"}
+        return Formula("velocity / learning_rate", velocity)
+
+    def rate(self, learning_rate: Column) -> Column:
+        return 1.0
+
+    def apply(self, h: Any, grad: Array, state: State, step: Step) -> Array:
+        step.xp.multiply(grad, step.learning_rate, out=grad)
+        return super().apply(h, grad, state, step)
+
+
+class NesterovMomentumOfSteps(NesterovMomentum):
+    """A velocity of steps, one step ahead."""
+
+    label = "Nesterov momentum of steps"
+
+    def formula(self, h: Any) -> Formula:
+        velocity = {"velocity": "momentum * velocity + learning_rate * gradient"}
+        return Formula("gradient + momentum * velocity / learning_rate", velocity)
+
+    def rate(self, learning_rate: Column) -> Column:
+        return 1.0
+
+    def apply(self, h: Any, grad: Array, state: State, step: Step) -> Array:
+        step.xp.multiply(grad, step.learning_rate, out=grad)
+        return super().apply(h, grad, state, step)
 
 
 class MovingAverage(Direction):
@@ -348,6 +388,30 @@ class MaximumOfSquares(CorrectedAverageOfSquares):
         step.xp.maximum(largest, state["squares"], out=largest)
 
 
+class MaximumOfCorrectedSquares(MaximumOfSquares):
+    """The largest of the averages, each corrected before it is compared."""
+
+    label = "maximum of corrected averages"
+
+    def formula(self, h: Any) -> Formula:
+        before = {
+            "squares": "beta_2 * squares + (1 - beta_2) * gradient**2",
+            "largest": "max(largest, squares / (1 - beta_2**t))",
+        }
+        return Formula("sqrt(largest) + epsilon", before)
+
+    def factor(self, h: Any, number: int, coefficients: dict[str, Column]) -> Column:
+        coefficients["correction"] = (1.0 - h.beta_2) / (1.0 - h.beta_2**number)
+        coefficients["epsilon"] = h.epsilon
+        return 1.0
+
+    def observe(self, h: Any, grad: Array, state: State, step: Step) -> None:
+        xp, largest = step.xp, state["largest"]
+        accumulate_squares(step, state["squares"], grad, h.beta_2)
+        xp.multiply(state["squares"], step.coefficients["correction"], out=step.scratch)
+        xp.maximum(largest, step.scratch, out=largest)
+
+
 class InfinityNorm(Scale):
     """A decaying maximum of absolute gradients (Kingma & Ba, 2015)."""
 
@@ -369,6 +433,26 @@ class InfinityNorm(Scale):
 
     def stability_limit(self, of_direction: float) -> float:
         return float("nan")
+
+
+class InfinityNormPlusEpsilon(InfinityNorm):
+    """The same, with epsilon added to the norm and not to each absolute gradient."""
+
+    label = "infinity norm plus epsilon"
+
+    def formula(self, h: Any) -> Formula:
+        before = {"largest": "max(beta_2 * largest, abs(gradient))"}
+        return Formula("largest + epsilon", before)
+
+    def observe(self, h: Any, grad: Array, state: State, step: Step) -> None:
+        xp, largest = step.xp, state["largest"]
+        xp.multiply(largest, h.beta_2, out=largest)
+        xp.abs(grad, out=step.scratch)
+        xp.maximum(largest, step.scratch, out=largest)
+
+    def divide(self, h: Any, direction: Array, out: Array, state: State, step: Step) -> Array:
+        step.xp.add(state["largest"], h.epsilon, out=step.scratch)
+        return step.xp.divide(direction, step.scratch, out=out)
 
 
 class UpdateRatio(Scale):
@@ -415,6 +499,70 @@ def accumulate_squares(step: Step, squares: Array, values: Array, decay: Column)
     xp.add(squares, step.scratch, out=squares)
 
 
+class Decay:
+    """The base class of what draws the weights to zero."""
+
+    def formula(self, formula: Formula) -> Formula:
+        """The formula of an optimizer, with the decay in it."""
+        return formula
+
+    def coefficients(self, h: Any, learning_rate: Column) -> dict[str, Column]:
+        """Numbers of a step."""
+        return {}
+
+    def before(self, grad: Array, params: Array, step: Step) -> Array:
+        """Return the gradient that the rule is to see."""
+        return grad
+
+    def after(self, change: Array, params: Array, step: Step) -> Array:
+        """Return the change, given that of the rule."""
+        return change
+
+
+class Penalty(Decay):
+    """The gradient of ``l2 / 2 * weights**2``, added to that of the loss."""
+
+    def formula(self, formula: Formula) -> Formula:
+        seen = {"decayed": "gradient + l2 * weights"}
+        before = {
+            name: _renamed("gradient", "decayed", text) for name, text in formula.before.items()
+        }
+        return formula._replace(
+            value=_renamed("gradient", "decayed", formula.value), before={**seen, **before}
+        )
+
+    def coefficients(self, h: Any, learning_rate: Column) -> dict[str, Column]:
+        return {"l2": h.l2}
+
+    def before(self, grad: Array, params: Array, step: Step) -> Array:
+        step.xp.multiply(params, step.coefficients["l2"], out=step.scratch)
+        return step.xp.add(grad, step.scratch, out=grad)
+
+
+class Shrinkage(Decay):
+    """A shrinkage of all weights by one factor, beside the rule (Loshchilov & Hutter, 2019)."""
+
+    def formula(self, formula: Formula) -> Formula:
+        shrinkage = "learning_rate * weight_decay * weights"
+        after = {
+            name: _renamed("change", f"(change + {shrinkage})", text)
+            for name, text in formula.after.items()
+        }
+        return formula._replace(value=f"{formula.value} - {shrinkage}", after=after)
+
+    def coefficients(self, h: Any, learning_rate: Column) -> dict[str, Column]:
+        return {"decay": -learning_rate * h.weight_decay}
+
+    def after(self, change: Array, params: Array, step: Step) -> Array:
+        step.xp.multiply(params, step.coefficients["decay"], out=step.scratch)
+        return step.xp.add(change, step.scratch, out=change)
+
+
+def _renamed(name: str, other: str, text: str) -> str:
+    """A formula's text with another name, or a whole expression, in the place of a name."""
+    return re.sub(rf"\b{name}\b", other, text)
+
+
 class TwoSlotOptimizer(Optimizer):
     """An optimizer that names its direction and its scale.
 
@@ -422,11 +570,13 @@ class TwoSlotOptimizer(Optimizer):
     ----------
     direction : Direction
     scale : Scale
+    decays : tuple of Decay
     """
 
     direction: ClassVar[Direction] = Direction()
     scale: ClassVar[Scale] = Scale()
-    bias_correction: bool = True
+    decays: ClassVar[tuple[Decay, ...]] = ()
+    bias_correction: bool | str = True
     epsilon_inside_sqrt: bool = False
 
     @property
@@ -434,6 +584,13 @@ class TwoSlotOptimizer(Optimizer):
         return self.direction.slots + self.scale.slots
 
     def formula(self) -> Formula:
+        formula = self.formula_of_rule()
+        for decay in self.decays:
+            formula = decay.formula(formula)
+        return formula
+
+    def formula_of_rule(self) -> Formula:
+        """What `change` computes."""
         direction, scale = self.direction.formula(self), self.scale.formula(self)
         parts = {"direction": direction.value, "scale": scale.value}
         return Formula(
@@ -449,16 +606,30 @@ class TwoSlotOptimizer(Optimizer):
         self.scale.init_state(self, state, xp)
 
     def stability_limit(self) -> float:
+        if self.decays:
+            return float("nan")
         return self.scale.stability_limit(self.direction.stability_limit(self))
 
     def coefficients(self, number: int, learning_rate: Column) -> dict[str, Column]:
         coefficients: dict[str, Column] = {}
         direction = self.direction.factor(self, number, coefficients)
         scale = self.scale.factor(self, number, coefficients)
-        coefficients["rate"] = -learning_rate * direction / scale
+        coefficients["rate"] = -self.direction.rate(learning_rate) * direction / scale
+        for decay in self.decays:
+            coefficients |= decay.coefficients(self, learning_rate)
         return coefficients
 
     def update(self, grad: Array, state: State, params: Array, step: Step) -> Array:
+        decays = self.decays
+        for decay in decays:
+            grad = decay.before(grad, params, step)
+        change = self.change(grad, state, step)
+        for decay in decays:
+            change = decay.after(change, params, step)
+        return change
+
+    def change(self, grad: Array, state: State, step: Step) -> Array:
+        """Return the change by the rule, without decay; it is not a slot."""
         self.scale.observe(self, grad, state, step)
         direction = self.direction.apply(self, grad, state, step)
         change = self.scale.divide(self, direction, grad, state, step)

@@ -52,6 +52,15 @@ FLAGS = [
     AdaMax(beta_2=0.5, epsilon=0.1),
     NAdam(epsilon=0.1, momentum_decay=1.0),
     AdamW(epsilon=0.1, weight_decay=0.5),
+    AdamW(epsilon=0.1, weight_decay=0.5, epsilon_hat=True),
+    SGD(l2=0.3),
+    Momentum(weight_decay=0.2, rate_in_velocity=True),
+    Nesterov(l2=0.3, rate_in_velocity=True),
+    RMSProp(momentum=0.8, rate_in_velocity=True, weight_decay=0.2, l2=0.3),
+    AdaDelta(epsilon=0.1, weight_decay=0.2, l2=0.3),
+    AMSGrad(beta_2=0.5, epsilon=0.1, bias_correction="before_maximum", l2=0.3),
+    AdaMax(beta_2=0.5, epsilon=0.1, epsilon_outside_max=True, weight_decay=0.2),
+    NAdam(epsilon=0.1, momentum_decay=1000.0, l2=0.3),
 ]
 ALL = [cls() for cls in OPTIMIZERS.values()] + FLAGS
 
@@ -166,7 +175,9 @@ def test_change_comes_before_what_it_needs_the_former_value_of():
 )
 def test_flags_change_the_formula(optimizer, flag):
     changed = clone(optimizer).set_params(**{flag: not getattr(optimizer, flag)})
-    same = flag == "epsilon_hat" and not optimizer.bias_correction
+    same = flag == "epsilon_hat" and optimizer.bias_correction is not True
+    without = isinstance(optimizer, RMSProp) and optimizer.momentum == 0
+    same |= flag == "rate_in_velocity" and without
     assert (lab.rule(optimizer).text == lab.rule(changed).text) is same
 
 

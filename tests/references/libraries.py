@@ -65,10 +65,11 @@ class Call:
 def _run_torch(function, kwargs, gradients, initial, factors, module=torch.optim):
     parameter = torch.nn.Parameter(torch.tensor(initial))
     optimizer = getattr(module, function)([parameter], **kwargs)
+    rate = optimizer.param_groups[0]["lr"]
     path = []
     for step, gradient in enumerate(gradients):
         if factors is not None:
-            optimizer.param_groups[0]["lr"] = kwargs["lr"] * float(factors[step])
+            optimizer.param_groups[0]["lr"] = rate * float(factors[step])
         parameter.grad = torch.tensor(gradient)
         optimizer.step()
         path.append(parameter.detach().numpy().copy())
@@ -80,7 +81,9 @@ def _run_pytorch_optimizer(*arguments):
 
 
 def _run_optax(function, kwargs, gradients, initial, factors):
-    assert factors is None
+    if factors is not None:
+        rates = jax.numpy.asarray(kwargs["learning_rate"] * factors)
+        kwargs = {**kwargs, "learning_rate": lambda count: rates[count]}
     optimizer = getattr(optax, function)(**kwargs)
     parameters = jax.numpy.asarray(initial)
     state = optimizer.init(parameters)
@@ -93,22 +96,27 @@ def _run_optax(function, kwargs, gradients, initial, factors):
 
 
 def _run_keras(function, kwargs, gradients, initial, factors):
-    assert factors is None
     variable = keras.Variable(initial, dtype="float64")
     optimizer = getattr(keras.optimizers, function)(**kwargs)
+    rate = float(optimizer.learning_rate)
     path = []
-    for gradient in gradients:
+    for step, gradient in enumerate(gradients):
+        if factors is not None:
+            optimizer.learning_rate = rate * float(factors[step])
         optimizer.apply_gradients([(jax.numpy.asarray(gradient), variable)])
         path.append(np.array(variable.value))
     return path
 
 
 def _run_sklearn(function, kwargs, gradients, initial, factors):
-    assert factors is None
     parameters = initial.copy()
     optimizer = getattr(sklearn_optimizers, function)([parameters], **kwargs)
+    rate = optimizer.learning_rate_init
     path = []
-    for gradient in gradients:
+    for step, gradient in enumerate(gradients):
+        if factors is not None:
+            # Adam computes the one from the other, SGD has its schedules write the latter.
+            optimizer.learning_rate_init = optimizer.learning_rate = rate * float(factors[step])
         optimizer.update_params([parameters], [gradient])
         path.append(parameters.copy())
     return path
