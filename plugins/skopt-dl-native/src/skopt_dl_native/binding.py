@@ -358,9 +358,10 @@ def _inputs(program: Program, arrays: Mapping[str, Any]) -> _Inputs:
 
 def _is_sparse(given: Any, buffer: Buffer) -> bool:
     """Whether an input is sparse rows that the interpreter can read."""
+    blocks: list[Any] = getattr(given, "blocks", [None])
     return all(
         getattr(block, "format", None) == "csr" and block.dtype == buffer.like.dtype
-        for block in getattr(given, "blocks", (None,))
+        for block in blocks
     )
 
 

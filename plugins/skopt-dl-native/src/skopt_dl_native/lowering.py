@@ -665,9 +665,8 @@ def _sparse_product(lowering: Lowering, instruction: Instruction, out: View) -> 
         raise Unsupported("rows with gaps")
     rows, table = (right, out) if is_transposed else (out, right)
     sizes = [w.DTYPES[out.dtype], *rows.shape, table.shape[0]]
-    matrix = lowering.sparse(first.buffer)
-    operands = [(each, each.strides) for each in (out, right, matrix)]
-    return Plain(w.SPARSE_TN if is_transposed else w.SPARSE, sizes, operands)
+    op, matrix = w.SPARSE_TN if is_transposed else w.SPARSE, lowering.sparse(first.buffer)
+    return Plain(op, sizes, [(each, each.strides) for each in (out, right, matrix)])
 
 
 @dataclass
