@@ -53,7 +53,7 @@ class Draws:
             [layer.level(rate) if layer.draws(rate) else None for layer, rate in pairs]
             for pairs in (zip(layers, row, strict=True) for row in rates.tolist())
         ]
-        if any(isinstance(rng.bit_generator, np.random.MT19937) for rng in rngs):
+        if layers and any(isinstance(r.bit_generator, np.random.MT19937) for r in rngs):
             raise ValueError(
                 "rngs of an objective that draws must give words of 64 bits; got MT19937, whose "
                 "words have 32. Pass np.random.default_rng(seed) for each model."
