@@ -39,6 +39,8 @@ MODULES = {
         ".__init__"
     ): path
     for path in sorted(ROOT.rglob("*.py"))
+    # A package that is copied, not a part of this one.
+    if not path.is_relative_to(ROOT / "cli" / "template")
 }
 
 

@@ -27,11 +27,17 @@ class Draws:
         Those that draw.
     rates : ndarray of shape (K, n_layers)
     rngs : sequence of K numpy.random.Generator
+        Of words of 64 bits, as all of NumPy's but MT19937.
 
     Attributes
     ----------
     are_kept : bool
         Whether `repeat` is going to be called.
+
+    Raises
+    ------
+    ValueError
+        If a generator's words are shorter.
     """
 
     def __init__(
@@ -47,6 +53,11 @@ class Draws:
             [layer.level(rate) if layer.draws(rate) else None for layer, rate in pairs]
             for pairs in (zip(layers, row, strict=True) for row in rates.tolist())
         ]
+        if layers and any(isinstance(r.bit_generator, np.random.MT19937) for r in rngs):
+            raise ValueError(
+                "rngs of an objective that draws must give words of 64 bits; got MT19937, whose "
+                "words have 32. Pass np.random.default_rng(seed) for each model."
+            )
         self._numbers = {f"mask {number}": number for number in range(len(layers))}
         self._last: dict[str, np.ndarray] = {}
         self.are_kept = False
@@ -109,7 +120,7 @@ def _draw(rng: np.random.Generator, n_steps: int, drawn: Sequence[tuple[int, np.
     """
     sizes = [math.prod(stays.shape[1:]) for _, stays in drawn]
     n_words = [-(-size // 4) for size in sizes]
-    words = rng.integers(0, 1 << 64, size=(n_steps, sum(n_words)), dtype=np.uint64)
+    words = rng.bit_generator.random_raw((n_steps, sum(n_words)))
     first = 0
     for (level, stays), size, n in zip(drawn, sizes, n_words, strict=True):
         bits = words[:, first : first + n].view(np.uint16)[:, :size]

@@ -75,16 +75,43 @@ class DenseRows:
 
 
 class SparseRows:
-    """Rows in a CSR matrix for each model, or one shared by all: products skip the zeros."""
+    """Rows in a CSR matrix for each model, or one shared by all: products skip the zeros.
+
+    Parameters
+    ----------
+    rows : slice
+        Which of the rows of `blocks` they are.
+    blocks : sequence of matrix
+        May be others from one time to the next, which what was prepared takes as they are.
+    """
 
     values = None
 
-    def __init__(self, matrices: Sequence[Any]):
-        self._matrices = matrices
+    def __init__(self, rows: slice, blocks: Sequence[Any]):
+        self.rows = rows
+        self.hold(blocks)
+
+    def hold(self, blocks: Sequence[Any]) -> None:
+        """Be the rows of other matrices, as many as before."""
+        self.blocks = blocks
+        self._cut: list[Any] = []
+
+    @property
+    def _matrices(self) -> list[Any]:
+        if not self._cut:
+            distinct = {id(block): block for block in self.blocks}
+            cut = {
+                key: block
+                if block.shape[0] == self.rows.stop - self.rows.start
+                else block[self.rows]
+                for key, block in distinct.items()
+            }
+            self._cut = [cut[id(block)] for block in self.blocks]
+        return self._cut
 
     def n_models(self, n_models: int) -> int:
         """How many models the rows are different for, out of so many."""
-        return len(self._matrices)
+        return len(self.blocks)
 
     def write(self, out: Array) -> None:
         """Write the rows with their zeros, ``(K or 1, n_rows, n)``."""
@@ -93,14 +120,16 @@ class SparseRows:
 
     def product(self, weights: Array, out: Array) -> Callable[[], Any]:
         """Prepare the product with ``weights``, ``(K, n, n_out)``."""
-        return partial(self._multiply, self._matrices, weights, out)
+        return partial(self._multiply, weights, out)
 
     def transposed_product(self, delta: Array, out: Array) -> Callable[[], Any]:
         """Prepare the product of the transposed rows with ``delta``, ``(K, n_rows, n_out)``."""
-        return partial(self._multiply, [matrix.T for matrix in self._matrices], delta, out)
+        return partial(self._multiply, delta, out, is_transposed=True)
 
-    @staticmethod
-    def _multiply(matrices: Sequence[Any], right: Array, out: Array) -> None:
+    def _multiply(self, right: Array, out: Array, is_transposed: bool = False) -> None:
+        matrices = self._matrices
+        if is_transposed:
+            matrices = [matrix.T for matrix in matrices]
         for k in range(out.shape[0]):
             out[k] = matrices[k % len(matrices)] @ right[k]
 
@@ -248,6 +277,7 @@ class SparsePool:
 
     def __init__(self, *matrices: Any, sources: Sequence[int] = ()):
         self._matrices, self._sources = matrices, list(sources)
+        self._gathered: dict[Hashable, list[SparseRows]] = {}
         matrix = matrices[0]
         self.n_rows, self.n_columns = matrix.shape
         self.n_sources = len(matrices)
@@ -260,17 +290,19 @@ class SparsePool:
         return SparsePool(*self._matrices, sources=sources)
 
     def batches(self, block: Block) -> list[SparseRows]:
-        """Take a block's batches one by one."""
+        """Return a block's batches, valid until the next block of the same sizes."""
         if isinstance(block.rows, slice):
             matrix = self._matrices[0][block.rows]
-            return [SparseRows([matrix[batch]]) for batch in block.slices]
+            return [SparseRows(batch, [matrix]) for batch in block.slices]
         orders = block.orders or range(len(block.rows))
         pairs = list(zip(self._sources or [0] * len(orders), orders, strict=True))
-        found = []
-        for batch in block.slices:
-            taken = {
-                (source, order): self._matrices[source][block.rows[order, batch]]
-                for source, order in set(pairs)
-            }
-            found.append(SparseRows([taken[pair] for pair in pairs]))
-        return found
+        taken = {
+            (source, order): self._matrices[source][block.rows[order]]
+            for source, order in set(pairs)
+        }
+        blocks, key = [taken[pair] for pair in pairs], (len(pairs), block.sizes)
+        if key not in self._gathered:
+            self._gathered[key] = [SparseRows(batch, blocks) for batch in block.slices]
+        for rows in self._gathered[key]:
+            rows.hold(blocks)
+        return self._gathered[key]

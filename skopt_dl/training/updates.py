@@ -276,10 +276,10 @@ class UpdateGroup:
                 rates.append(self._rate)
             step.number = number
             steps.append(coefficients(number, self._rate).values())
-        columns = [rates] if rates else []
-        columns += zip(*steps, strict=True)
         numbers = range(step.number + 1 - n_steps, step.number + 1)
-        columns += [list(map(function, numbers)) for function in self._scalars]
+        columns: list[Sequence[Any]] = [rates] if rates else []
+        columns += [*zip(*steps, strict=True)]
+        columns += [[function(number) for number in numbers] for function in self._scalars]
         for table, values in zip(tables, columns, strict=True):
             self._write(table, values)
 

@@ -215,3 +215,9 @@ def test_what_many_steps_draw_at_once_is_what_each_draws_from_words_of_16_bits()
     for number, scale in draws.scales(like=np.zeros(0, "f4")).items():
         rate = rates[:, int(number[-1]), None]
         np.testing.assert_allclose(scale, 1 / (1 - rate), rtol=2**-16)
+
+
+def test_generators_of_short_words_are_refused():
+    rng = np.random.Generator(np.random.MT19937(0))
+    with pytest.raises(ValueError, match=r"words of 64 bits; got MT19937.*default_rng"):
+        Draws(NUMPY, [Dropout()], np.array([[0.5]]), [rng])

@@ -195,3 +195,33 @@ def test_doctor_examines_in_another_process_and_makes_the_checks_on_request(site
     assert unused.remedy == "`skopt-dl plugins check zoo/sprint` makes the checks again."
     assert loud.what == "Importing 'loud' printed 'hi'."
     assert {told[name].status for name in told if name not in ("zoo", "loud")} <= {"disabled"}
+
+
+def test_check_exits_with_one_if_a_check_fails_and_tells_of_printing_and_of_what_cannot_be_made(
+    site, start_over, monkeypatch, capsys
+):
+    names = {"crawl": "Crawl", "sprint": "Sprint", "creep": "Creep"}
+    site.install_optimizers("zoo", "zoo", names)
+    path = site.folder / "zoo" / "optimizers.py"
+    prints = path.read_text().replace("return -step", "print('hi')\n        return -step")
+    path.write_text(f"{prints}    def __init__(self): raise SystemExit('no')\n")
+    monkeypatch.setattr("skopt_dl.cli.kit.manager", start_over())
+    with pytest.raises(SystemExit) as ended:
+        main(["plugins", "check", "Zoo", "--json"])
+    assert ended.value.code == 1
+    results = json.loads(capsys.readouterr().out)
+    failed = {
+        (row["name"], row["check"]): row["message"] for row in results if row["status"] == "failed"
+    }
+    assert failed["zoo/crawl", "check_update_runs"].startswith("It prints 'hi hi ")
+    assert failed["zoo/sprint", "check_creation"] == "SystemExit: no"
+    assert "importing 'zoo.optimizers:Creep' failed" in failed["zoo/creep", "check_creation"]
+    assert {name for name, _ in failed} == {"zoo/crawl", "zoo/sprint", "zoo/creep"}
+    with pytest.raises(SystemExit) as ended:
+        main(["plugins", "check", "sprint"])
+    assert ended.value.code == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "optimizer zoo/sprint (zoo.optimizers:Sprint)",
+        f"  {'check_creation':<42} failed  SystemExit: no",
+        "0 passed, 0 skipped, 1 failed",
+    ]

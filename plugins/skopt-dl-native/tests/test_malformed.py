@@ -219,6 +219,13 @@ def a_table(
             *(indices or operand(8, offset=2048))]  # fmt: skip
 
 
+def a_sparse_product(op=w.SPARSE, dtype=F32, offset=0):
+    matrix = operand(8, buffer=2, offset=offset)
+    return code(
+        *a_table(op, dtype, indices=matrix), buffers=((0, 4096), (_interpreter.OF_ADDRESSES, 32))
+    )
+
+
 GEOMETRY = {
     "n_images": 2, "height": 4, "width": 4, "n_channels": 1, "high": 2, "wide": 2, "down": 1,
     "across": 1, "top": 0, "left": 0, "n_down": 3, "n_across": 3, "n_out": 1, "n_together": 2,
@@ -311,7 +318,13 @@ REFUSED = {
     "a negative register": with_step(NEGATIVE, F32, -1, 1, 1, 1),
     "all results in one place": code(*a_run(memory(F32, 64, 0), FLOAT, steps=[TURN])),
     "all rows in one place": code(*a_run(memory(F32, 0, 0), FLOAT, steps=[TURN], lengths=(600, 1))),
-    "another instruction": code(8, 0),
+    "another instruction": code(10, 0),
+    "numbers in the place of a sparse matrix": code(*a_table(w.SPARSE)),
+    "a sparse matrix in the place of numbers": code(
+        *a_table(), buffers=((_interpreter.OF_ADDRESSES, 4096),)
+    ),
+    "a sparse matrix beyond what is known": a_sparse_product(offset=8),
+    "a sparse matrix of bools": a_sparse_product(dtype=BOOL),
     "a reduction of another kind": code(
         w.REDUCE, 4, F32, 0, 1, 16, *operand(), *operand(4), *operand(4)
     ),
@@ -352,6 +365,20 @@ REFUSED = {
 def test_words_that_are_no_program_are_refused(name):
     with pytest.raises(RefusedError, match="This is no program"):
         run(REFUSED[name])
+
+
+@pytest.mark.parametrize("column", [-1, 4, (1 << 31) - 1])
+@pytest.mark.parametrize("op", [w.SPARSE, w.SPARSE_TN])
+def test_a_column_of_a_sparse_matrix_out_of_range_ends_the_run(op, column):
+    words, place = np.array(a_sparse_product(op)), np.zeros(512, np.int64)
+    _interpreter.check(words)
+    arrays = [np.ones(1, "f4"), np.array([column], "i4"), np.array([0, 1, 1, 1, 1], "i4")]
+    known = np.array([*(each.ctypes.data for each in arrays), 4])
+    places = np.array([[0, 0], [place.ctypes.data, 0], [known.ctypes.data, 0]])
+    task = np.array([words.ctypes.data, places.ctypes.data])
+    scratch, slots = np.zeros(0, np.uint8), np.zeros(_interpreter.SLOT_BYTES, np.uint8)
+    with pytest.raises(IndexError, match="out of range"):
+        _interpreter.run(task, 0, 1, 0, 1, scratch, slots)
 
 
 @pytest.mark.parametrize("index", [-1, 4, 1 << 62, -(1 << 63)])

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.sparse
 from skopt_dl_native.binding import NativeCall
 from skopt_dl_native.engine import NativeEngine
 
 from skopt_dl.backends import NumPyBackend
-from skopt_dl.programs import Memory, Tracer
+from skopt_dl.networks.rows import SparseRows
+from skopt_dl.programs import HostNumbers, Memory, Tracer
 
 TOOLS = Path(__file__).parent.parent / "tools"
 
@@ -76,3 +78,41 @@ def test_a_product_is_exact_for_integers_of_any_order_and_size(dtype, adds):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_products_that_are_left_to_blas_are_exact_too(dtype):
     check(520, 520, 520, dtype, (False, True, False), True, np.random.default_rng(1))
+
+
+def check_sparse(n, inner, m, dtype, index, n_matrices, rng):
+    """Assert that two models' products with sparse rows, and these transposed, are of integers."""
+    shapes = {"b": (inner, m), "delta": (n, m), "out": (n, m), "grad": (inner, m)}
+    given = {name: drawn(rng, shape, dtype, False) for name, shape in shapes.items()}
+    tracer = Tracer(np.dtype(dtype).name)
+    x = tracer.given("x", (n_matrices, n, inner))
+    symbols = {name: tracer.given(name, (2, *shape)) for name, shape in shapes.items()}
+    tracer.xp.matmul(x, symbols["b"], out=symbols["out"])
+    tracer.xp.matmul(x.mT, symbols["delta"], out=symbols["grad"])
+    arrays = {name: each.array for name, each in given.items()}
+    bound = NativeEngine().bind(NUMPY, tracer.program(), arrays, Memory(NUMPY, arrays["b"]))
+    rows, calls = SparseRows(slice(1, 1 + n), [None] * n_matrices), []
+    for _ in range(2):
+        dense = rng.integers(-3, 4, (n_matrices, n + 2, inner)) * (rng.random(inner) < 0.3)
+        blocks = [scipy.sparse.csr_array(each.astype(dtype)) for each in dense]
+        for each in blocks:
+            each.indices, each.indptr = each.indices.astype(index), each.indptr.astype(index)
+        rows.hold(blocks)
+        # What was prepared takes other matrices as they are.
+        calls = calls or bound.calls(x=rows)
+        assert all(isinstance(call, NativeCall | HostNumbers) for call in calls)
+        for call in calls:
+            call()
+        left = dense[:, 1:-1].astype(dtype)
+        np.testing.assert_array_equal(arrays["out"], left @ arrays["b"])
+        np.testing.assert_array_equal(arrays["grad"], left.swapaxes(1, 2) @ arrays["delta"])
+    for name, each in given.items():
+        each.check(name)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("index", ["int32", "int64"])
+def test_a_product_with_sparse_rows_is_exact_for_integers(dtype, index):
+    rng = np.random.default_rng(0)
+    for number in range(20):
+        check_sparse(*rng.choice(EDGES, 3).tolist(), dtype, index, 1 + number % 2, rng)

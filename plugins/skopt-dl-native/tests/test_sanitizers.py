@@ -50,6 +50,10 @@ for number in range(60):
     sizes = rng.choice(test_products.EDGES, 3).tolist()
     orders = [bool(number >> bit & 1) for bit in range(3)]
     test_products.check(*sizes, ("float32", "float64")[number % 2], orders, number % 3 == 0, rng)
+    index = ("int32", "int64")[number // 2 % 2]
+    if number < 16:
+        dtype = ("float32", "float64")[number % 2]
+        test_products.check_sparse(*sizes, dtype, index, 1 + number // 4 % 2, rng)
 """
 
 

@@ -5,6 +5,8 @@ import numpy as np
 SLOT_BYTES: int
 TILE_BYTES: int
 N_SLOTS: int
+# What stands for the lowest byte of words about sparse matrices.
+OF_ADDRESSES: int
 # The vector instructions that were chosen for this processor.
 INSTRUCTIONS: str
 

@@ -15,6 +15,7 @@ from skopt_dl.programs import (
     Binding,
     Buffer,
     HostFunction,
+    HostNumbers,
     HostWrites,
     Instruction,
     Memory,
@@ -27,7 +28,7 @@ from skopt_dl_native._interpreter import address
 from skopt_dl_native.lowering import Code, Lowering, Unsupported
 
 Call = Callable[[], Any]
-Signature = tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]
+Signature = tuple[tuple[str, np.dtype[Any], tuple[int, ...], tuple[int, ...]], ...]
 
 
 class Segment(NamedTuple):
@@ -65,16 +66,16 @@ def plan(program: Program, signature: Signature, on_host: frozenset[str]) -> Pla
     Parameters
     ----------
     program : Program
-    signature : tuple of (str, shape, strides)
-        Of all inputs that are arrays.
+    signature : tuple of (str, dtype, shape, strides)
+        Of all inputs that are arrays, or sparse rows: of words about these.
     on_host : frozenset of str
         Inputs that are no arrays; instructions that use them are NumPy's.
     """
     given = {
         program.inputs[name]: np.lib.stride_tricks.as_strided(
-            np.empty((), program.inputs[name].like.dtype), shape, strides, writeable=False
+            np.empty((), dtype), shape, strides, writeable=False
         )
-        for name, shape, strides in signature
+        for name, dtype, shape, strides in signature
     }
     buffers = {value.buffer for each in program.instructions for value in _values(each)}
     for buffer in buffers:
@@ -241,7 +242,7 @@ class NativeBinding:
         if key not in self._patterns:
             self._patterns[key] = self._pattern(given)
         pattern = self._patterns[key]
-        calls: list[Call] = []
+        calls: list[Call] = [*pattern.written, *given.written]
         for number, (segment, prepared) in enumerate(pattern.segments):
             if segment.code is not None:
                 places = prepared.places.copy()
@@ -283,7 +284,7 @@ class NativeBinding:
                     partial(self._host_function, names),
                 )
             segments.append((segment, prepared))
-        return _Pattern(planned.n_models, segments)
+        return _Pattern(planned.n_models, segments, fixed.written)
 
     def _prepared(
         self, code: Code, fixed: _Inputs, shared: Mapping[Buffer, np.ndarray]
@@ -318,28 +319,58 @@ class _Pattern(NamedTuple):
 
     n_models: int
     segments: list[tuple[Segment, Any]]
+    written: list[HostNumbers]
 
 
 class _Inputs(NamedTuple):
-    """Inputs of a program: their layout, which are no arrays, where they are, and themselves."""
+    """Inputs of a program: their layout, which are no arrays, where they are, and themselves.
+
+    What is written are words about sparse rows.
+    """
 
     signature: Signature
     on_host: frozenset[str]
     addresses: dict[str, tuple[int, int]]
     kept: list[Any]
+    written: list[HostNumbers]
 
 
 def _inputs(program: Program, arrays: Mapping[str, Any]) -> _Inputs:
-    signature, on_host, addresses, kept = [], [], {}, []
+    signature, on_host, addresses, kept, written = [], [], {}, [], []
     for name, given in arrays.items():
-        array, rows = _array_of(given, program.inputs[name])
+        if _is_sparse(given, program.inputs[name]):
+            words = HostNumbers([np.empty((len(given.blocks), 4), np.int64)], partial(_tell, given))
+            written.append(words)
+            kept.append(given)
+            array, rows = words.arrays[0], None
+            dtype = array.dtype
+        else:
+            dtype = program.inputs[name].like.dtype
+            array, rows = _array_of(given, program.inputs[name])
         if array is None:
             on_host.append(name)
             continue
         kept += [array, rows]
-        signature.append((name, _shape(array, rows), array.strides))
+        signature.append((name, dtype, _shape(array, rows), array.strides))
         addresses[name] = address(array), 0 if rows is None else address(rows)
-    return _Inputs(tuple(signature), frozenset(on_host), addresses, kept)
+    return _Inputs(tuple(signature), frozenset(on_host), addresses, kept, written)
+
+
+def _is_sparse(given: Any, buffer: Buffer) -> bool:
+    """Whether an input is sparse rows that the interpreter can read."""
+    blocks: list[Any] = getattr(given, "blocks", [None])
+    return all(
+        getattr(block, "format", None) == "csr" and block.dtype == buffer.like.dtype
+        for block in blocks
+    )
+
+
+def _tell(rows: Any, n_steps: int, table: np.ndarray) -> None:
+    """Write where the numbers, columns and beginnings of sparse rows are; and an index's bytes."""
+    for k, block in enumerate(rows.blocks):
+        starts, size = block.indptr, block.indptr.itemsize
+        begin = address(starts) + rows.rows.start * size
+        table[:, k] = address(block.data), address(block.indices), begin, size
 
 
 def _in_block(block: Any, start: int, buffer: Buffer) -> np.ndarray:

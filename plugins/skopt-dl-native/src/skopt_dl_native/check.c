@@ -9,6 +9,7 @@ static const int64_t size_of[N_DTYPES] = {4, 8, 1, 8};
 typedef struct {
     const int64_t *words, *end, *limits;
     int64_t n_models, n_buffers, n_scratch;
+    int wants_addresses;
     const char *problem;
 } Checked;
 
@@ -37,10 +38,13 @@ static const int64_t *check_reach(Checked *c, const int64_t *words, int64_t n_ax
     int64_t low = offset, high = offset;
     if (buffer < 0 || buffer >= c->n_buffers) return refuse(c, "there is no such buffer"), NULL;
     if (offset > LARGEST || offset < -LARGEST) return refuse(c, "an offset is too large"), NULL;
+    const int64_t lowest = c->limits[2 * buffer];
+    if (c->wants_addresses != (lowest == OF_ADDRESSES))
+        return refuse(c, "numbers are taken for addresses, or these for numbers"), NULL;
     if (buffer == 0 && words[2] != 0) return refuse(c, "own memory is of one model"), NULL;
     int fits = add_reach(words[2], c->n_models, &low, &high);
     for (int64_t i = 0; i < n_axes; i++) fits = fits && add_reach(words[3 + i], lengths[i], &low, &high);
-    if (!fits || low < c->limits[2 * buffer] || high + size > c->limits[2 * buffer + 1])
+    if (!fits || low < (c->wants_addresses ? 0 : lowest) || high + size > c->limits[2 * buffer + 1])
         return refuse(c, "an operand reaches beyond its buffer"), NULL;
     return words + 3 + n_axes;
 }
@@ -176,18 +180,22 @@ static int check_matmul(Checked *c, const int64_t *words) {
 static int check_table(Checked *c, int64_t op, const int64_t *words) {
     if (c->end - words < 4) return refuse(c, "rows of a table are cut off");
     const int64_t dtype = words[0], *lengths = words + 1;
-    if (!is_dtype(dtype) || (op == ADD_AT && dtype > F64)) return refuse(c, "there is no such table");
+    const int is_sparse = op == SPARSE || op == SPARSE_TN;
+    if (!is_dtype(dtype) || ((op == ADD_AT || is_sparse) && dtype > F64))
+        return refuse(c, "there is no such table");
     if (!check_lengths(c, lengths, 3)) return 0;
-    const int64_t rows[2] = {lengths[0], lengths[1]}, table[2] = {lengths[2], lengths[1]};
+    const int64_t rows[2] = {lengths[0], lengths[1]}, table[2] = {lengths[2], lengths[1]}, four = 4;
     const int64_t *next = words + 4;
     for (int i = 0; i < 2; i++) {
-        const int is_table = (i == 0) == (op == ADD_AT);
+        const int is_table = (i == 0) == (op == ADD_AT || op == SPARSE_TN);
         if (c->end - next >= 5 && next[4] != size_of[dtype] && lengths[1] > 1)
             return refuse(c, "a row has gaps");
         next = check_operand(c, next, 2, is_table ? table : rows, size_of[dtype]);
         if (!next) return 0;
     }
-    next = check_operand(c, next, 1, rows, 8);
+    c->wants_addresses = is_sparse;
+    next = check_operand(c, next, 1, is_sparse ? &four : rows, 8);
+    c->wants_addresses = 0;
     return next && (next == c->end || refuse(c, "there are words after rows of a table"));
 }
 
@@ -250,7 +258,9 @@ const char *check_code(const int64_t *code, int64_t n_words) {
         case CONVOLVE:
         case CONVOLVE_WEIGHTS: fits = check_convolution(&c, words[0], words + 2); break;
         case TAKE:
-        case ADD_AT: fits = check_table(&c, words[0], words + 2); break;
+        case ADD_AT:
+        case SPARSE:
+        case SPARSE_TN: fits = check_table(&c, words[0], words + 2); break;
         default: return "there is no such instruction";
         }
         if (!fits) return c.problem;

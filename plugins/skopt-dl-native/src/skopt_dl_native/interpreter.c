@@ -636,6 +636,56 @@ static int rows_of_table(int64_t op, const int64_t *words, const Place *places, 
     return 0;
 }
 
+/* ---- Products with sparse rows ---- */
+
+/* A column is looked at before it is used; numbers and rows are as the host says. */
+#define SPARSE_OF(name, T, I)                                                                      \
+    static int name(int transposed, int64_t n_rows, int64_t n_columns, int64_t n_table,            \
+                    const Operand *rows, const Operand *table, const T *numbers, const I *columns, \
+                    const I *starts) {                                                             \
+        for (int64_t r = 0; r < n_rows; r++) {                                                     \
+            T *row = (T *)(rows->start + r * rows->strides[0]);                                    \
+            if (!transposed) memset(row, 0, (size_t)n_columns * sizeof(T));                        \
+            for (I p = starts[r]; p < starts[r + 1]; p++) {                                        \
+                const int64_t column = (int64_t)columns[p];                                        \
+                if (column < 0 || column >= n_table) return 1;                                     \
+                const T x = numbers[p];                                                            \
+                T *other = (T *)(table->start + column * table->strides[0]);                       \
+                if (transposed) INDEPENDENT for (int64_t j = 0; j < n_columns; j++) other[j] += x * row[j]; \
+                else INDEPENDENT for (int64_t j = 0; j < n_columns; j++) row[j] += x * other[j];   \
+            }                                                                                      \
+        }                                                                                          \
+        return 0;                                                                                  \
+    }
+
+SPARSE_OF(sparse_f32_i32, float, int32_t)
+SPARSE_OF(sparse_f32_i64, float, int64_t)
+SPARSE_OF(sparse_f64_i32, double, int32_t)
+SPARSE_OF(sparse_f64_i64, double, int64_t)
+
+static int sparse(int64_t op, const int64_t *words, const Place *places, int64_t k, char *scratch) {
+    const int64_t dtype = words[0], n = words[1], m = words[2], n_table = words[3];
+    const int transposed = op == SPARSE_TN;
+    Operand rows, table, matrix;
+    const int64_t *next = operand(words + 4, 2, places, k, scratch, transposed ? &table : &rows);
+    next = operand(next, 2, places, k, scratch, transposed ? &rows : &table);
+    operand(next, 1, places, k, scratch, &matrix);
+    if (transposed)
+        for (int64_t i = 0; i < n_table; i++)
+            memset(table.start + i * table.strides[0], 0, (size_t)(m * size_of[dtype]));
+    int64_t found[4];
+    for (int i = 0; i < 4; i++) found[i] = *(const int64_t *)(matrix.start + i * matrix.strides[0]);
+    const void *numbers = (const void *)found[0], *columns = (const void *)found[1],
+               *starts = (const void *)found[2];
+    if (dtype == F32)
+        return found[3] == 4
+                   ? sparse_f32_i32(transposed, n, m, n_table, &rows, &table, numbers, columns, starts)
+                   : sparse_f32_i64(transposed, n, m, n_table, &rows, &table, numbers, columns, starts);
+    return found[3] == 4
+               ? sparse_f64_i32(transposed, n, m, n_table, &rows, &table, numbers, columns, starts)
+               : sparse_f64_i64(transposed, n, m, n_table, &rows, &table, numbers, columns, starts);
+}
+
 /* ---- Convolutions ---- */
 
 /* The windows of one row of windows, side by side, as rows of numbers. */
@@ -718,6 +768,10 @@ static int run_code(const int64_t *code, const Place *places, int64_t k, char *s
         case CONVOLVE:
         case CONVOLVE_WEIGHTS:
             convolve(words[0], words + 2, places, k, scratch, slots, blas);
+            break;
+        case SPARSE:
+        case SPARSE_TN:
+            if (sparse(words[0], words + 2, places, k, scratch)) return 1;
             break;
         default:
             if (rows_of_table(words[0], words + 2, places, k, scratch)) return 1;

@@ -7,7 +7,8 @@
      instructions
 
    Buffer 0 is memory of the interpreter's own, n_scratch bytes, for one model at a time. What is in
-   bytes [low, high) from the start of a buffer may be used, for all models together.
+   bytes [low, high) from the start of a buffer may be used, for all models together. Where low is
+   OF_ADDRESSES, it is what the host knows of sparse matrices, from 0 to high, for SPARSE alone.
 
    An operand is buffer, offset, stride of models, stride of each axis; in bytes. An instruction is
 
@@ -21,6 +22,10 @@
                 more), and a term that is added where n_terms is 1
      TAKE       dtype, n_rows, n_columns, n_table, out, table, indices
      ADD_AT     the same: out is the table, then rows, indices
+     SPARSE     dtype, n_rows, n_columns, n_table, out, table, matrix: rows of zeros but for few
+                numbers, times the table; the matrix is four words: where its numbers are, their
+                columns, and the beginnings of rows in these; and the bytes of an index
+     SPARSE_TN  the same, transposed: out is the table, then rows, matrix
      CONVOLVE   dtype, n_axes, lengths of them, a geometry, n_out, n_together,
                 out (n_axes and 2), images (n_axes and 4), weights (n_axes and 2), patches (1)
      CONVOLVE_WEIGHTS
@@ -43,8 +48,9 @@
 #define MAX_REGISTERS 256
 #define HEADER 5
 #define GEOMETRY 12
+#define OF_ADDRESSES (-((int64_t)1 << 60))
 
-enum { RUN = 1, REDUCE, MATMUL, TAKE, ADD_AT, CONVOLVE, CONVOLVE_WEIGHTS };
+enum { RUN = 1, REDUCE, MATMUL, TAKE, ADD_AT, CONVOLVE, CONVOLVE_WEIGHTS, SPARSE, SPARSE_TN };
 enum { IN_MEMORY, NUMBER, SLOT };
 enum { F32, F64, BOOL, I64, N_DTYPES };
 enum { SUM, MAXIMUM, MINIMUM, DOT, N_KINDS };

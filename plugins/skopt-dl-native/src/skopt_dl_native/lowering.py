@@ -164,6 +164,16 @@ class Lowering:
     def is_own(self, buffer: Buffer) -> bool:
         return buffer not in self._given
 
+    def is_sparse(self, buffer: Buffer) -> bool:
+        """Whether an input is sparse rows: words about their matrices are given in its place."""
+        return buffer in self._given and self._given[buffer].dtype != buffer.like.dtype
+
+    def sparse(self, buffer: Buffer) -> View:
+        """One model's words about its matrix."""
+        whole = self._patterns[buffer] = self._given[buffer]
+        models = whole.strides[0] if whole.shape[0] > 1 else 0
+        return View(buffer, 0, models, whole.shape[1:], whole.strides[1:], whole.dtype)
+
     def view(self, value: Value, shape: tuple[int, ...] | None = None) -> View:
         """One model's part of a value, broadcast to a shape ``(K, …)`` where one is given.
 
@@ -177,6 +187,8 @@ class Lowering:
             raise Unsupported("a number in the place of an array")
         if value.dtype not in w.DTYPES:
             raise Unsupported(f"dtype {value.dtype}")
+        if self.is_sparse(buffer):
+            raise Unsupported("sparse rows in the place of an array")
         whole = self._patterns.get(buffer)
         if whole is None:
             whole = self._patterns[buffer] = self._pattern(buffer)
@@ -271,7 +283,8 @@ class Lowering:
         buffers = tuple(encoder.numbers)
         limits = [0, n_bytes]
         for buffer in buffers:
-            limits += _limits(self._given[buffer], self.n_models)
+            low, high = _limits(self._given[buffer])
+            limits += [_interpreter.OF_ADDRESSES if self.is_sparse(buffer) else low, high]
         head = [self.n_models, len(buffers) + 1, n_bytes, len(records)]
         words = [0, *head, *limits, *body]
         words[0] = len(words)
@@ -427,11 +440,11 @@ def _fills(whole: np.ndarray, run: Any) -> bool:
     return math.prod(whole.shape[1:]) == math.prod(run.steps[0].out.shape)
 
 
-def _limits(whole: np.ndarray, n_models: int) -> list[int]:
+def _limits(whole: np.ndarray) -> tuple[int, int]:
     low = high = 0
     for length, stride in zip(whole.shape, whole.strides, strict=True):
         low, high = low + min(0, stride * (length - 1)), high + max(0, stride * (length - 1))
-    return [low, high + whole.itemsize]
+    return low, high + whole.itemsize
 
 
 # ---- What instructions consist of ----
@@ -623,6 +636,9 @@ def _merge(
 
 
 def _matmul(lowering: Lowering, instruction: Instruction, out: View) -> Iterator[Other]:
+    if lowering.is_sparse(instruction.values[0].buffer):
+        yield _sparse_product(lowering, instruction, out)
+        return
     outer = instruction.out.shape[:-2]
     a, b = (lowering.view(each, (*outer, *each.shape[-2:])) for each in instruction.values)
     if out.dtype.kind != "f" or {a.dtype, b.dtype} != {out.dtype}:
@@ -635,6 +651,22 @@ def _matmul(lowering: Lowering, instruction: Instruction, out: View) -> Iterator
     if len(outer) > MAX_AXES - 2:
         raise Unsupported("too many axes")
     yield Product(out, a, b)
+
+
+def _sparse_product(lowering: Lowering, instruction: Instruction, out: View) -> Other:
+    first, second = instruction.values
+    is_transposed = first.steps == (("permute", (0, 2, 1)),)
+    right, size = lowering.view(second), out.dtype.itemsize
+    if (first.steps and not is_transposed) or len(out.shape) != 2 or len(right.shape) != 2:
+        raise Unsupported("parts of sparse rows")
+    if out.dtype.kind != "f" or right.dtype != out.dtype:
+        raise Unsupported("products of no floats")
+    if out.shape[1] > 1 and (out.strides[1], right.strides[1]) != (size, size):
+        raise Unsupported("rows with gaps")
+    rows, table = (right, out) if is_transposed else (out, right)
+    sizes = [w.DTYPES[out.dtype], *rows.shape, table.shape[0]]
+    op, matrix = w.SPARSE_TN if is_transposed else w.SPARSE, lowering.sparse(first.buffer)
+    return Plain(op, sizes, [(each, each.strides) for each in (out, right, matrix)])
 
 
 @dataclass

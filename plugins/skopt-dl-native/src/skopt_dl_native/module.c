@@ -103,6 +103,10 @@ static int execute(PyObject *module) {
     if (PyModule_AddIntConstant(module, "SLOT_BYTES", SLOT_BYTES) < 0) return -1;
     if (PyModule_AddIntConstant(module, "TILE_BYTES", TILE_BYTES) < 0) return -1;
     if (PyModule_AddIntConstant(module, "N_SLOTS", N_SLOTS) < 0) return -1;
+    PyObject *lowest = PyLong_FromLongLong(OF_ADDRESSES);
+    const int failed = !lowest || PyModule_AddObjectRef(module, "OF_ADDRESSES", lowest) < 0;
+    Py_XDECREF(lowest);
+    if (failed) return -1;
     return PyModule_AddStringConstant(module, "INSTRUCTIONS", instruction_set());
 }
 

@@ -78,8 +78,10 @@ class _Stretch:
         self._kept: list[Any] = [*tasks]
         counts = Counter(id(call) for call in calls)
         written: dict[int, _Written] = {}
-        # What is written, in order, and which tasks it comes before.
+        # What is written, and which tasks it comes before; in the order of the first of them.
         self._writes: list[tuple[_Written, list[int]]] = []
+        places: dict[int, list[int]] = {}
+        drawn: HostWrites | None = None
         moved: dict[int, int] = {}
         rows: list[tuple[int, int]] = []
         for call in calls:
@@ -87,16 +89,23 @@ class _Stretch:
                 if id(call) not in written:
                     written[id(call)] = _Written(call, counts[id(call)])
                 each = written[id(call)]
-                self._note(each, len(rows))
+                # As many times at once as can be: numbers wait for nothing, others for their turn.
+                if not isinstance(call, HostNumbers) and drawn is not call:
+                    places.pop(id(call), None)
+                    drawn = call
+                if id(call) not in places:
+                    places[id(call)] = []
+                    self._writes.append((each, places[id(call)]))
+                places[id(call)].append(len(rows))
                 moved |= each.add()
             elif isinstance(call, NativeCall):
-                places = call.places
-                found = places[:, 0].tolist()
+                table = call.places
+                found = table[:, 0].tolist()
                 if not moved.keys().isdisjoint(found):
-                    places = places.copy()
-                    places[:, 0] = [moved.get(each, each) for each in found]
-                    self._kept.append(places)
-                rows.append((call.code.address, address(places)))
+                    table = table.copy()
+                    table[:, 0] = [moved.get(each, each) for each in found]
+                    self._kept.append(table)
+                rows.append((call.code.address, address(table)))
         self._tasks = np.array(rows, dtype=np.int64)
         self._written = list(written.values())
 
@@ -142,22 +151,15 @@ class _Stretch:
         for each in others:
             each.result()
 
-    def _note(self, written: _Written, place: int) -> None:
-        """See that something is written before a task, as many times at once as can be."""
-        alike = [each for each in self._writes if each[0].is_of_numbers is written.is_of_numbers]
-        # Numbers wait for nothing; others are written in their order.
-        for other, places in alike if written.is_of_numbers else alike[-1:]:
-            if other is written:
-                places.append(place)
-                return
-        self._writes.append((written, [place]))
-
     def _write(self, first: int, last: int) -> None:
         """Write what comes before these tasks."""
         for written, places in self._writes:
-            n_times = bisect_left(places, last) - bisect_left(places, first)
-            if n_times:
-                written.write(n_times)
+            if places[0] >= last:
+                break
+            if places[-1] >= first:
+                n_times = bisect_left(places, last) - bisect_left(places, first)
+                if n_times:
+                    written.write(n_times)
 
 
 class _Written:
@@ -165,7 +167,6 @@ class _Written:
 
     def __init__(self, call: HostWrites, n_times: int):
         self.call = call
-        self.is_of_numbers = isinstance(call, HostNumbers)
         self._tables = [np.empty((n_times, *each.shape), each.dtype) for each in call.arrays]
         # Where an array is; and the table that stands for it, and how far its rows are apart.
         self._addresses = [
