@@ -9,7 +9,7 @@ from html import escape
 from skopt_dl.comparing.leaderboard import Leaderboard, Standing
 from skopt_dl.comparing.wording import interval, number
 
-WIDTH, LEFT, RIGHT, TOP, BOTTOM = 720, 150, 24, 8, 44
+WIDTH, LEFT, RIGHT, TOP, BOTTOM = 760, 136, 24, 8, 44
 ROW = 26
 # Lines that have a colour of their own, besides the baseline's; the others are grey.
 N_COLOURED = 3
@@ -67,6 +67,7 @@ def curves(board: Leaderboard) -> str:
         (1.0, float(max(2, n_epochs))),
         {t: f"{t:g}" for t in ticks(0, n_epochs) if 1 <= t <= n_epochs},
         board.targets,
+        min([*board.targets, *(line[-1] for line in lines.values() if line)], default=None),
     )
 
 
@@ -85,7 +86,6 @@ def rates(board: Leaderboard) -> str:
         "learning rate",
         (-1.0, 1.0),
         {math.log10(factor): name for factor, name in names.items()},
-        [],
     )
 
 
@@ -96,13 +96,14 @@ def _lines(
     x_label: str,
     x_range: tuple[float, float],
     x_ticks: Mapping[float, str],
-    targets: Sequence[float],
+    targets: Sequence[float] = (),
+    least: float | None = None,
 ) -> str:
-    """Lines that are named where they end."""
+    """Lines that are named where they end; what lies below `least` is cut off."""
     shown = {name: line for name, line in points.items() if line}
     values = [value for line in shown.values() for _, value in line] or [0.0, 1.0]
-    height, right = max(320, TOP + BOTTOM + LABEL * len(shown)), 130
-    low, high = min(values), max(values)
+    height, right = max(320, TOP + BOTTOM + LABEL * len(shown)), 150
+    low, high = min(values) if least is None else least, max(values)
     room = 0.04 * ((high - low) or 1.0)
     low, high = low - room, high + room
     left = 64
@@ -129,13 +130,17 @@ def _lines(
     ]
     kinds = {each.optimizer: _kind(each, place) for place, each in enumerate(board.standings)}
     ends = dodged({name: y(line[-1][1]) for name, line in shown.items()}, TOP + 6, height - BOTTOM)
+    parts.append(
+        f'<clipPath id="{x_label[:5]}"><rect x="0" y="0" width="{WIDTH}" '
+        f'height="{height - BOTTOM}"/></clipPath>'
+    )
     # Coloured lines lie over the grey ones.
     for name in sorted(shown, key=lambda each: kinds[each] != "other"):
         path = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in shown[name])
         end_x, end_y = x(shown[name][-1][0]), y(shown[name][-1][1])
         parts.append(
             f'<g class="{kinds[name]}"><title>{escape(name)}: {number(shown[name][-1][1])} at the '
-            f'end</title><polyline points="{path}"/>'
+            f'end</title><polyline clip-path="url(#{x_label[:5]})" points="{path}"/>'
             f"{_line(end_x + 2, end_y, WIDTH - right + 16, ends[name], 'leader')}"
             f'<text x="{WIDTH - right + 20}" y="{ends[name] + 4:.1f}">'
             f"{escape(_short(name))}</text></g>"
@@ -212,11 +217,11 @@ def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 18 else f"{name[:17]}…"
+    return name if len(name) <= 16 else f"{name[:15]}…"
 
 
 def _svg(height: float, title: str, parts: Sequence[str]) -> str:
     return (
-        f'<svg viewBox="0 0 {WIDTH} {height:g}" role="img" aria-label="{escape(title)}">'
-        f"{''.join(parts)}</svg>"
+        f'<div class="wide" tabindex="0"><svg viewBox="0 0 {WIDTH} {height:g}" role="img" '
+        f'aria-label="{escape(title)}">{"".join(parts)}</svg></div>'
     )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from skopt_dl._files import replaceable, write_whole
@@ -113,8 +114,8 @@ def _curves(board: Leaderboard) -> str:
     return _section(
         "On the way",
         "Mean score on what is held out while the tuned optimizers train; one that ends early "
-        "stays where it ended. Dashed: targets, which are shares of the way from a constant "
-        f"prediction ({number(sum(board.constant) / len(board.constant))}) to the tuned "
+        "stays where it ended, and what lies far below is cut off. Dashed: targets, which are "
+        f"shares of the way from a constant prediction ({number(fmean(board.constant))}) to tuned "
         f"{board.baseline}'s final score.",
         figures.curves(board),
         _table(header, lines, [each.verdict for each in board.standings]),

@@ -11,6 +11,8 @@ from skopt_dl.comparing.statistics import Interval
 NOTHING = "–"
 # Of `TARGETS`, the one that the short table shows.
 SHOWN_TARGET = 0.95
+# The verdict counts those who are more.
+MOST_NAMED = 6
 
 
 def number(value: float) -> str:
@@ -70,7 +72,8 @@ def verdict(board: Leaderboard) -> str:
     for name, of in (("better", "than"), ("worse", "than"), ("not told apart", "from")):
         found = [each.optimizer for each in board.standings if each.verdict == name]
         verb = "is" if len(found) == 1 else "are"
-        said += f"{listed(found)} {verb} {name} {of} tuned {board.baseline}. " if found else ""
+        who = listed(found) if len(found) <= MOST_NAMED else f"{len(found)} others"
+        said += f"{who} {verb} {name} {of} tuned {board.baseline}. " if found else ""
     return said.strip()
 
 

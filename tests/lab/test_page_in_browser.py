@@ -1,13 +1,13 @@
 """The page in headless Chromium: what one does, and what is seen."""
 
 import json
-import shutil
 import threading
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from browsers import NEEDS_CHROMIUM, started
 from lab.small_offer import small_offer
 
 from skopt_dl import lab, make_optimizer
@@ -15,42 +15,22 @@ from skopt_dl.lab.page import packing, write_page
 from skopt_dl.lab.page.server import Server
 from skopt_dl.lab.page.traces import TOL
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402
-from selenium.webdriver.support.select import Select  # noqa: E402
-from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
+pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.select import Select
+from selenium.webdriver.support.ui import WebDriverWait
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-DRIVER = shutil.which("chromedriver")
+pytestmark = NEEDS_CHROMIUM
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        CHROMIUM is None or DRIVER is None, reason="Chromium or its driver is not installed"
-    ),
-]
-
-FLAGS = (
-    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
-    "--disable-background-networking --disable-component-update --disable-dev-shm-usage"
-)
 PROBES = Path(__file__).with_name("probes.js").read_text(encoding="utf-8")
 DESKTOP, PHONE = (1280, 900, False), (360, 740, True)
 
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in FLAGS.split():
-        options.add_argument(flag)
-    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    driver = started(tmp_path_factory.mktemp("chromium"))
     yield driver
     driver.quit()
 
