@@ -93,8 +93,10 @@ class UsesLayoutAndLoss(Sound):
     def update(self, grad, state, params, step):
         velocity = super().update(grad, state, params, step)
         for tensor in step.layout.tensors(grad):
-            norm = step.xp.sum(tensor.array**2, axis=(1, 2), keepdims=True)
-            tensor.array[...] *= step.xp.minimum(step.loss[:, None, None] / (norm + 1e-9), 1.0)
+            axes = tuple(range(1, tensor.array.ndim))
+            norm = step.xp.sum(tensor.array**2, axis=axes, keepdims=True)
+            loss = step.xp.reshape(step.loss, (-1, *[1] * len(axes)))
+            tensor.array[...] *= step.xp.minimum(loss / (norm + 1e-9), 1.0)
         return velocity - step.learning_rate * grad
 
 
@@ -330,7 +332,7 @@ class ReturnsParams(Sound):
         return params
 
 
-@breaks("check_what_update_returns", "shape (1, 1) for a gradient of shape (1, 47)")
+@breaks("check_what_update_returns", "shape (1, 1) for a gradient of shape (1, 63)")
 class ReturnsAnotherShape(Sound):
     def update(self, grad, state, params, step):
         return super().update(grad, state, params, step).mean(axis=1, keepdims=True)
@@ -562,6 +564,30 @@ class SlotNeedsABias(Sound):
 
     def update(self, grad, state, params, step):
         state["sizes"] += 1
+        return super().update(grad, state, params, step)
+
+
+@breaks("check_other_networks", "It was a network of stacked matrices")
+class TakesTensorsForMatrices(Sound):
+    """Right for all of the usual layout that is not a stack of matrices."""
+
+    def update(self, grad, state, params, step):
+        for tensor in step.layout.tensors(grad):
+            if tensor.array.shape[1:] != (2, 3, 2):
+                _, n_in, n_out = tensor.array.shape
+                tensor.array[...] *= 1.0 / (n_in * n_out)
+        return super().update(grad, state, params, step)
+
+
+@breaks("check_models_are_independent", "ValueError: ")
+class ColumnMeetsStackedMatrices(Sound):
+    """A column (K, 1, 1) does not meet (K, groups, n, m) model by model."""
+
+    needs = ("loss",)
+
+    def update(self, grad, state, params, step):
+        for tensor in step.layout.tensors(grad):
+            tensor.array[...] *= step.xp.minimum(step.loss[:, None, None], 1.0)
         return super().update(grad, state, params, step)
 
 

@@ -23,8 +23,11 @@ LAYOUT = Layout.from_shapes(
         ("intercepts_0", "bias", (1, 4)),
         ("coefs_1", "hidden", (4, 3)),
         ("intercepts_1", "bias", (1, 3)),
-        ("coefs_2", "output", (3, 2)),
-        ("intercepts_2", "bias", (1, 2)),
+        # A stack of matrices: the groups of a convolution, or heads.
+        ("coefs_2", "hidden", (2, 3, 2)),
+        ("intercepts_2", "bias", (1, 4)),
+        ("coefs_3", "output", (3, 2)),
+        ("intercepts_3", "bias", (1, 2)),
     ]
 )
 N_STEPS = 30

@@ -372,6 +372,7 @@ def check_targets_are_checked(loss: Loss) -> str:
         raise SkipTest("targets of classes are indicators")
     refused = []
     for form in forms_of(loss):
+        bench = Bench(form.loss, np.ones((2, 2)))
         for name, number in {
             "zero": 0.0,
             "negative": -2.5,
@@ -386,9 +387,8 @@ def check_targets_are_checked(loss: Loss) -> str:
                 except ValueError:
                     refused.append(name)
                     continue
-            bench = Bench(form.loss, y)
-            raw = bench.raw(1)
-            values, _, grad = _all_of(bench, raw)
+            bench.y = y
+            values, _, grad = _all_of(bench, bench.raw(1))
             if not (np.isfinite(values).all() and np.isfinite(grad).all()):
                 raise broken(
                     loss,

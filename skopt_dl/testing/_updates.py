@@ -19,6 +19,16 @@ Array = Any
 LAYOUTS = {
     "one matrix": Layout.from_shapes([("coefs_0", "output", (3, 2))]),
     "one number": Layout.from_shapes([("coefs_0", "output", (1, 1))]),
+    "stacked matrices": Layout.from_shapes(
+        [
+            ("coefs_0", "input", (3, 4, 2)),
+            ("intercepts_0", "bias", (1, 6)),
+            # As an embedding has it: a matrix of one row for each token.
+            ("coefs_1", "hidden", (5, 1, 2)),
+            ("positions_0", "bias", (1, 2, 3)),
+            ("coefs_2", "output", (1, 2, 3)),
+        ]
+    ),
     "scales": Layout.from_shapes(
         [
             ("input_scaling", "norm", (1, 3)),
