@@ -23,7 +23,7 @@ def variant(cls, k, **flags):
         if isinstance(default, bool):
             params[name] = flags.get(name, default)
         elif default is None:
-            params[name] = 0.1 * k if name in flags else None
+            params[name] = flags[name] * 1.5**k if name in flags else None
         elif default == 0:
             params[name] = 0.1 * k
         else:
@@ -42,7 +42,7 @@ def settings_of_flags():
                 yield pytest.param(cls, {flag: not default}, id=f"{name} {flag}={not default}")
         without = [each for each, default in cls().get_params().items() if default is None]
         if without:
-            yield pytest.param(cls, dict.fromkeys(without, True), id=f"{name} decays")
+            yield pytest.param(cls, dict.fromkeys(without, 0.1), id=f"{name} decays")
 
 
 CLASSES = list(settings_of_flags())
