@@ -37,7 +37,7 @@ _NAMED_SHAPES: Mapping[str, Callable[[Any], tuple[int, ...]]] = {
 
 
 # What `Step` carries for those that list it in ``needs``.
-NEEDS = ("loss", "gradient")
+NEEDS = ("loss", "gradient", "noise")
 
 
 class Target(NamedTuple):
@@ -90,6 +90,9 @@ class Step:
         Where it lists ``"gradient"``: ``gradient(params)`` is that of this batch at other
         parameters, ``(K, P)``, with the same units dropped out, and statistics left as they are.
         Valid until the next call.
+    noise : array of shape (K, P)
+        Where it lists ``"noise"``: standard normal numbers, new in every step, from each model's
+        own seed. Read-only.
     """
 
     __slots__ = (
@@ -98,6 +101,7 @@ class Step:
         "layout",
         "learning_rate",
         "loss",
+        "noise",
         "number",
         "scratch",
         "xp",
@@ -111,6 +115,7 @@ class Step:
     scratch: Array
     loss: Array
     gradient: Callable[[Array], Array] | None
+    noise: Array
 
 
 class Optimizer(Configurable):
@@ -130,7 +135,7 @@ class Optimizer(Configurable):
         each holds: ``"params"``, the same; ``"scalar"``, ``(K, 1)``; a shape, ``(K, *shape)``; or a
         function that gets the layout and returns one of these.
     needs : tuple of str
-        What else `Step` is to carry; ``"loss"`` and ``"gradient"`` are known.
+        What else `Step` is to carry; ``"loss"``, ``"gradient"`` and ``"noise"`` are known.
     stackable : bool
         Whether several models can share one ``update`` call.
     traceable : bool

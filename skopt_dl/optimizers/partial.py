@@ -87,6 +87,8 @@ class PartialOptimizer(Optimizer):
         )
         inner.scratch = step.scratch[:, : layout.size]
         inner.loss = getattr(step, "loss", None)
+        noise = getattr(step, "noise", None)
+        inner.noise = None if noise is None else _gather(step.xp, noise, cuts)
         gathered = _gather(step.xp, grad, cuts)
         change = self.rest().update(gathered, rest_state, _gather(step.xp, params, cuts), inner)
         start = 0

@@ -20,6 +20,7 @@ from skopt_dl.training.batches import Batches
 from skopt_dl.training.checkpoints import Checkpoints
 from skopt_dl.training.config import TrainingConfig
 from skopt_dl.training.full_batch import run_minimizer
+from skopt_dl.training.noise import seed_of
 from skopt_dl.training.recording import Recorder
 from skopt_dl.training.result import TrainingResult
 from skopt_dl.training.snapshots import Snapshot
@@ -102,7 +103,7 @@ def minimise(
     n_models, b = params.shape[0], backend_of(params)
     batches = batches or Batches(objective.n_samples, objective.n_samples)
     states = [
-        _begin(k, config, batches.n_batches, resume[k] if resume else None)
+        _begin(k, config, batches, resume[k] if resume else None)
         for k, config in enumerate(_configs(configs, n_models, options))
     ]
     for state in states:
@@ -151,13 +152,16 @@ def _configs(
 
 
 def _begin(
-    index: int, config: TrainingConfig, n_batches: int, resume: dict[str, Any] | Snapshot | None
+    index: int, config: TrainingConfig, batches: Batches, resume: dict[str, Any] | Snapshot | None
 ) -> TrainingState:
     """The state that a model's training goes on from."""
-    if not isinstance(resume, Snapshot):
-        return TrainingState.begin(index, config, n_batches, resume or {})
-    state = TrainingState.begin(index, config, n_batches, {})
-    resume.restore(state)
+    kept = {} if resume is None or isinstance(resume, Snapshot) else resume
+    state = TrainingState.begin(index, config, batches.n_batches, kept)
+    if isinstance(resume, Snapshot):
+        resume.restore(state)
+    optimizer = config.optimizer
+    if state.seed is None and not optimizer.full_batch and "noise" in optimizer.needs:
+        state.seed = seed_of(batches.rngs[index] if batches.rngs else None)
     return state
 
 
@@ -246,6 +250,7 @@ class Stack:
         self.members: list[tuple[int, UpdateGroup]] = []
         optimizers = [state.config.optimizer for state in self.states]
         progress = [state.progress for state in self.states]
+        seeds = [state.seed or 0 for state in self.states]
         for rows in group_rows(optimizers, progress, slots):
             group = UpdateGroup(
                 self.b,
@@ -255,6 +260,7 @@ class Stack:
                 progress[rows],
                 slots[rows],
                 rows,
+                seeds[rows],
             )
             self.groups.append((rows, group))
             # Who updates each row, and as which of theirs.

@@ -70,6 +70,7 @@ class Snapshot:
         if training.config.stopping is not None:
             _, training.best, training.n_iter_without_improvement = self.state["patience"]
         training.start, training.first_loss = self.start, self.first_loss
+        training.seed = self.state.get("seed")
         training.resume, training.checkpoints = self.state, self.checkpoints
         training.history = {name: list(values) for name, values in self.history.items()}
         training.seconds_before = self.history["seconds"][-1]

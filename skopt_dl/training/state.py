@@ -32,6 +32,8 @@ class TrainingState(TrainingLog):
         What it goes on from, as ``TrainingResult.state``; empty where it begins.
     checkpoints : dict of str to ndarray of shape (P + S,), or None
         What it may have to go back to, if it goes on from a snapshot.
+    seed : int or None
+        What the optimizer draws follows from, where it draws.
 
     See Also
     --------
@@ -43,6 +45,7 @@ class TrainingState(TrainingLog):
     seconds_before: float = 0.0
     resume: dict[str, Any] = field(default_factory=dict)
     checkpoints: dict[str, np.ndarray] | None = None
+    seed: int | None = None
     result: Callable[[], TrainingResult] = field(init=False, repr=False)
     snapshot: Callable[[], Any] = field(init=False, repr=False)
 
@@ -59,7 +62,7 @@ class TrainingState(TrainingLog):
         progress.n_epochs = config.max_epochs if config.horizon is None else config.horizon
         progress.n_steps = progress.n_epochs * n_batches
         start = progress.step, progress.n_samples_seen
-        state = cls(index, config, progress, start, resume=resume)
+        state = cls(index, config, progress, start, resume=resume, seed=resume.get("seed"))
         monitor, *patience = resume.get("patience", [""])
         if config.stopping is not None and config.stopping.monitor == monitor:
             state.best, state.n_iter_without_improvement = patience
@@ -67,11 +70,13 @@ class TrainingState(TrainingLog):
 
     @property
     def standing(self) -> dict[str, Any]:
-        """What is no array of what it leaves: progress, and what the stopping rule has seen."""
+        """What is no array of what it leaves: progress, seed, what the stopping rule has seen."""
         standing: dict[str, Any] = {"progress": dict(vars(self.progress))}
         rule = self.config.stopping
         if rule is not None:
             standing["patience"] = [rule.monitor, self.best, self.n_iter_without_improvement]
+        if self.seed is not None:
+            standing["seed"] = self.seed
         return standing
 
     def record(self, **columns: float) -> None:

@@ -51,6 +51,8 @@ def update_program(case: UpdateCase) -> Program | str:
     learning_rate : array of shape () or (K, 1)
     loss : array of shape (K,)
         Where the optimizer needs it.
+    noise : array of shape (K, P)
+        Where the optimizer needs it.
     state.<slot> : array of shape (K, …)
         Written.
     hyper.<name>, coefficient.<name> : array of shape () or (K, 1)
@@ -96,6 +98,7 @@ def _record(case: UpdateCase, tracer: Tracer) -> Program:
     step.xp, step.layout, step.number = tracer.xp, case.layout, tracer.number()
     step.learning_rate, step.coefficients = given["learning_rate"], groups["coefficient"]
     step.loss, step.gradient = given.get("loss"), _refuse_gradient
+    step.noise = given.get("noise")
     # Not an input: what is written to it then takes whatever memory is free, in the cache.
     scratch = tracer.temporary(params.value.like)
     step.scratch = Symbol(tracer, scratch)

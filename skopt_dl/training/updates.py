@@ -19,6 +19,7 @@ from skopt_dl.plugins.blame import blame, blaming
 from skopt_dl.programs import HostNumbers, engine_of
 from skopt_dl.programs.values import host_dtype
 from skopt_dl.schedules import Progress, Schedule, as_schedule, rate_at
+from skopt_dl.training.noise import Noise
 from skopt_dl.training.traced import UpdateCase, update_program
 
 Array = Any
@@ -151,6 +152,8 @@ class UpdateGroup:
         State to go on from, as `row_state` returned it, one for each row; or None for all.
     rows : slice, default=slice(None)
         Which rows of the gradients that `apply` is given are this group's.
+    seeds : sequence of int, default=()
+        What is drawn follows from, one for each row; without any, all draw the same.
 
     Attributes
     ----------
@@ -167,6 +170,7 @@ class UpdateGroup:
         progress: Sequence[Progress],
         states: Sequence[dict[str, Array] | None],
         rows: slice = slice(None),
+        seeds: Sequence[int] = (),
     ):
         self._b = b
         self._params = params
@@ -190,6 +194,10 @@ class UpdateGroup:
         self.step = step = Step()
         step.xp, step.layout = b.xp, layout
         step.number = progress[0].step
+        self._noise: Noise | None = None
+        if "noise" in optimizers[0].needs:
+            self._noise = Noise(b, seeds or [0] * len(progress), params, step.number)
+            step.noise = self._noise.array
         self._coefficients: dict[str, Array] = {}
         step.coefficients = self._coefficients
         self._rates_differ = False
@@ -320,6 +328,8 @@ class UpdateGroup:
                 self._prepare(loss)
         if self._calls is None:
             self._advance(1, *(place[None, ...] for place in self._places))
+            if self._noise is not None:
+                self._noise.write(1, self._noise.array[None, ...])
             self.step.gradient = elsewhere
             self._call(grad[self._rows, :], loss)
             return
@@ -361,6 +371,8 @@ class UpdateGroup:
         self._loss = None
         if loss is not None and self.needs_loss:
             self._loss = arrays["loss"] = b.xp.empty_like(loss)
+        if self._noise is not None:
+            arrays["noise"] = self._noise.array
         for group, members in (
             ("hyper", self._hyperparameters),
             ("coefficient", self._coefficients),
@@ -385,6 +397,8 @@ class UpdateGroup:
         self._scalars = list(program.scalars.values())
         numbers = HostNumbers([*self._places, *scalars.values()], self._advance)
         self._calls = [numbers, *engine_of(b).calls(b, program, arrays | scalars, params)]
+        if self._noise is not None:
+            self._calls.insert(0, HostNumbers([self._noise.array], self._noise.write))
 
     def _call(self, grad: Array, loss: Array | None) -> None:
         """Update as the code says, run with arrays."""

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from problems import ACTIVATIONS, LOSSES, OPTIMIZERS, Problem
 
-from skopt_dl._params import BOOLEAN, FRACTION
+from skopt_dl._params import FRACTION
 from skopt_dl.optimizers import SGD, Adam, AdamW, Momentum, RMSProp
 from skopt_dl.training import Stopping, TrainingConfig
 
@@ -20,8 +20,10 @@ def variant(cls, k, **flags):
     """An optimizer whose numeric hyperparameters are all its own, as its constraints allow."""
     params = {}
     for name, default in cls().get_params().items():
-        if cls.constraints[name] is BOOLEAN:
+        if isinstance(default, bool):
             params[name] = flags.get(name, default)
+        elif default is None:
+            params[name] = flags[name] * 1.5**k if name in flags else None
         elif default == 0:
             params[name] = 0.1 * k
         else:
@@ -32,12 +34,15 @@ def variant(cls, k, **flags):
 
 
 def settings_of_flags():
-    """Every optimizer, with its defaults and with each of its flags turned."""
+    """Every optimizer: its defaults, each of its flags turned, what it has by None in use."""
     for name, cls in OPTIMIZERS.items():
         yield pytest.param(cls, {}, id=name)
         for flag, default in cls().get_params().items():
-            if cls.constraints[flag] is BOOLEAN:
+            if isinstance(default, bool):
                 yield pytest.param(cls, {flag: not default}, id=f"{name} {flag}={not default}")
+        without = [each for each, default in cls().get_params().items() if default is None]
+        if without:
+            yield pytest.param(cls, dict.fromkeys(without, 0.1), id=f"{name} decays")
 
 
 CLASSES = list(settings_of_flags())
