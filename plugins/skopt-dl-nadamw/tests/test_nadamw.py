@@ -23,7 +23,7 @@ X = scale(X)
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
-@parametrize_with_optimizer_checks([NAdamW(), NAdamW(form="torch")])
+@parametrize_with_optimizer_checks([NAdamW()])
 def test_rules_for_optimizers(optimizer, check):
     said = check(optimizer)
     assert check.name != "check_program" or said.startswith("traced")
