@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -81,7 +82,7 @@ class Validation:
             self._known = None, ()
         host_raw, host_values, host_params = b.fetch(raw, values, params)
         return {
-            "validation_loss": np.average(host_values, axis=1, weights=self._weight),
+            "validation_loss": self._mean(host_values),
             "validation_score": np.array(
                 [self._score(*one) for one in zip(host_raw, host_params, models, strict=True)]
             ),
@@ -95,10 +96,10 @@ class Validation:
         raw = self._raw.raw
         y = self._b.asarray(_of_block(self._y, block), dtype=raw.dtype)
         self._losses = SampleLosses(self._b, network.loss, raw, y)
-        self._weight = None
+        self._mean: Callable[..., Any] = partial(np.mean, axis=1)
         if self._sample_weight is not None:
-            weight = _of_block(self._sample_weight, block)
-            self._weight = np.broadcast_to(weight, raw.shape[:2])
+            weight = np.broadcast_to(_of_block(self._sample_weight, block), raw.shape[:2])
+            self._mean = partial(np.average, axis=1, weights=weight)
         self._known = params, places
 
 
