@@ -50,7 +50,7 @@ def entries_of(name: str) -> list[Entry]:
     raise ValueError(
         f"Nothing is named {name!r}, and no plugin's package is."
         f"{did_you_mean(name, [*names, *packages])} Names: {', '.join(names)}. Packages: "
-        f"{', '.join(packages)}."
+        f"{', '.join(packages)}. `skopt-dl plugins doctor` says why one is missing."
     )
 
 
