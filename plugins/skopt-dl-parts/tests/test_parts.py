@@ -188,8 +188,23 @@ def test_every_part_works_by_its_name_in_a_search():
     assert len(set(search.cv_results_["mean_test_score"])) > 1
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "cls"),
+    [
+        ("activation", "squared_relu", SquaredReLU),
+        ("initializer", "truncated_normal", TruncatedNormal),
+        ("layer", "rms_norm", RMSNorm),
+        ("loss", "gce", GCE),
+        ("network", "pre_norm", PreNorm),
+        ("schedule", "wsd", WSD),
+    ],
+)
+def test_every_hook_gives_a_name(kind, name, cls):
+    assert find(kind, name) is cls
+    assert find(kind, f"skopt-dl-parts/{name}") is cls
+
+
 def test_layer_and_network_work_by_their_names():
-    assert find("network", "skopt-dl-parts/pre_norm") is PreNorm
     found = []
     for network in ("pre_norm", PreNorm(n_units=16), ["rms_norm", Residual([RMSNorm()]), "tanh"]):
         model = NeuralNetClassifier(
