@@ -4,7 +4,10 @@ from skopt_dl.objectives import Layout
 from skopt_dl.optimizers import AdamW, Optimizer, PartialOptimizer
 from skopt_dl.plugins.constraints import FRACTION, LEARNING_RATE, NOT_NEGATIVE, POSITIVE
 
-MATRICES = ("input", "hidden", "output")
+
+def is_matrix(spec):
+    """A weight matrix, and no stack of several."""
+    return len(spec.shape) == 2 and spec.role in ("input", "hidden", "output")
 
 
 class Muon(PartialOptimizer):
@@ -26,7 +29,7 @@ class Muon(PartialOptimizer):
         self.weight_decay = weight_decay
 
     def treats(self, spec):
-        return spec.role in MATRICES
+        return is_matrix(spec)
 
     def rest(self):
         return AdamW(beta_1=0.9, beta_2=0.95, epsilon=1e-10, weight_decay=self.weight_decay)
@@ -75,7 +78,7 @@ def squares_of(side):
 
 
 def square_layout(layout, side):
-    matrices = [spec for spec in layout.specs if spec.role in MATRICES]
+    matrices = [spec for spec in layout.specs if is_matrix(spec)]
     shapes = [(spec.name, spec.role, (spec.shape[side],) * 2) for spec in matrices]
     return Layout.from_shapes(shapes)
 
@@ -113,7 +116,7 @@ class SOAP(PartialOptimizer):
         self.frequency = frequency
 
     def treats(self, spec):
-        return spec.role in MATRICES
+        return is_matrix(spec)
 
     def rest(self):
         return AdamW(

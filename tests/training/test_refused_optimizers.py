@@ -43,12 +43,12 @@ class PredictsInPlace(SGD):
 
 REFUSED = {
     NeedsTheUnknown: [
-        "needs of NeedsTheUnknown lists 'los'; Step can carry 'loss', 'gradient'.",
+        "needs of NeedsTheUnknown lists 'los'; Step can carry 'loss', 'gradient', 'noise'.",
         "Did you mean 'loss'? Remove it",
         "check_optimizer(NeedsTheUnknown())",
     ],
     NeedsLacksTheComma: [
-        "needs of NeedsLacksTheComma must be a tuple of 'loss', 'gradient', or empty; got 'loss'.",
+        "needs of NeedsLacksTheComma must be a tuple of 'loss', 'gradient', 'noise', or empty; got 'loss'.",
         "Write needs = ('loss',), with the comma.",
     ],
     CoefficientsAreATuple: [
