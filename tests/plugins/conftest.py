@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 from distributions import Site
 
-from skopt_dl.plugins import doctor, lookup
+from skopt_dl.plugins import blame, doctor, lookup
 from skopt_dl.plugins.manager import PluginManager
 
 
@@ -33,7 +33,7 @@ def start_over(monkeypatch):
 
     def replace_manager():
         manager = PluginManager()
-        for module in (lookup, doctor):
+        for module in (lookup, doctor, blame):
             monkeypatch.setattr(module, "manager", manager)
         monkeypatch.setattr(lookup, "_packages_seen", {})
         return manager

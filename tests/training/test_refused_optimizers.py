@@ -48,7 +48,8 @@ REFUSED = {
         "check_optimizer(NeedsTheUnknown())",
     ],
     NeedsLacksTheComma: [
-        "needs of NeedsLacksTheComma must be a tuple of 'loss', 'gradient', 'noise', or empty; got 'loss'.",
+        "needs of NeedsLacksTheComma must be a tuple of 'loss', 'gradient', 'noise', or empty; "
+        "got 'loss'.",
         "Write needs = ('loss',), with the comma.",
     ],
     CoefficientsAreATuple: [
