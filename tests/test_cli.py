@@ -145,9 +145,22 @@ def test_check_of_what_has_no_checks_says_what_has(run):
     code, output, errors = run("plugins", "check", "sdg")
     assert (code, output) == (2, "")
     assert errors.startswith("Nothing is named 'sdg', and no plugin's package is. Did you mean 'sg")
-    code, _, errors = run("plugins", "check", "relu")
+    code, _, errors = run("plugins", "check", "lenet")
     assert code == 2
-    assert "'relu' names only what has no checks (activation)" in errors
+    assert "'lenet' names only what has no checks (network); there are some for each" in errors
+
+
+@pytest.mark.parametrize("name", ["relu", "cosine", "huber", "layer_norm", "he_normal"])
+def test_check_takes_names_of_other_kinds(run, name):
+    code, output, _ = run("plugins", "check", name)
+    assert code == 0
+    assert re.search(r"^\d+ passed, \d+ skipped, 0 failed$", output, re.MULTILINE)
+
+
+def test_check_of_a_layer_that_needs_arguments_says_what_takes_it(run):
+    code, output, _ = run("plugins", "check", "dense")
+    assert code == 0
+    assert "It needs n_units: skopt_dl.testing.check_component takes an object." in output
 
 
 def test_real_list_has_every_optimizer(run):

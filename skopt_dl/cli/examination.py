@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from skopt_dl.cli.kit import CHECKS, results_of
+from skopt_dl.cli.kit import CHECKED, results_of
 from skopt_dl.plugins import PluginWarning, watching
 from skopt_dl.plugins.doctor import Diagnosis, diagnose
 from skopt_dl.plugins.manager import manager
@@ -139,7 +139,7 @@ def report(with_checks: bool) -> None:
 def _failures(plugin: Plugin) -> Iterator[Problem]:
     """What checks say of what a plugin names."""
     for entry in plugin.entries:
-        if entry.kind not in CHECKS:
+        if entry.kind not in CHECKED:
             continue
 
         def begins(check: str, name: str = entry.name) -> None:

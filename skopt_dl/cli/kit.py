@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -14,10 +15,10 @@ from skopt_dl.plugins.lookup import resolve
 from skopt_dl.plugins.manager import manager
 from skopt_dl.plugins.records import Entry
 from skopt_dl.plugins.watching import Catcher, describe, shortened, watch
-from skopt_dl.testing import Check, optimizer_checks
+from skopt_dl.testing import Check, component_checks
 
-# The checks of each kind that has some.
-CHECKS: dict[str, Callable[[Any], list[Check]]] = {"optimizer": optimizer_checks}
+# The kinds that have checks.
+CHECKED = ("optimizer", "schedule", "loss", "layer", "activation", "initializer")
 
 
 def entries_of(name: str) -> list[Entry]:
@@ -36,16 +37,16 @@ def entries_of(name: str) -> list[Entry]:
         if entry.name == bare and canonical(package) in ("", canonical(entry.distribution))
     ]
     named = named or [e for e in entries if canonical(e.distribution) == canonical(name)]
-    found = [entry for entry in named if entry.kind in CHECKS]
+    found = [entry for entry in named if entry.kind in CHECKED]
     if found:
         return found
     if named:
         kinds = ", ".join(sorted({entry.kind for entry in named}))
         raise ValueError(
             f"{name!r} names only what has no checks ({kinds}); there are some for each "
-            f"{' and '.join(CHECKS)}."
+            f"{', '.join(CHECKED[:-1])} and {CHECKED[-1]}."
         )
-    names = sorted({entry.name for entry in entries if entry.kind in CHECKS})
+    names = sorted({entry.name for entry in entries if entry.kind in CHECKED})
     packages = sorted({entry.distribution for entry in entries})
     raise ValueError(
         f"Nothing is named {name!r}, and no plugin's package is."
@@ -86,18 +87,31 @@ def results_of(entry: Entry, begins: Callable[[str], object]) -> Iterator[Result
         Is told the name of each check that is about to be made.
     """
     begins("check_creation")
-    checked, error, _ = watch(lambda: resolve(entry)(), "making an object", entry.distribution)
+    about = (entry.kind, entry.qualified, entry.class_path)
+    cls, error, _ = watch(lambda: resolve(entry), "looking it up", entry.distribution)
+    needed = _needed(cls) if error is None and entry.kind == "layer" else []
+    if needed:
+        message = f"It needs {', '.join(needed)}: skopt_dl.testing.check_component takes an object."
+        yield Result(*about, "check_creation", "skipped", message)
+        return
+    if error is None:
+        checked, error, _ = watch(lambda: cls(), "making an object", entry.distribution)
     if error is not None:
-        about = (entry.kind, entry.qualified, entry.class_path)
         yield Result(*about, "check_creation", "failed", describe(error))
         return
     about = (entry.kind, entry.qualified, " ".join(repr(checked).split()))
     yield Result(*about, "check_creation", "passed", "")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for check in CHECKS[entry.kind](checked):
+        for check in component_checks(checked):
             begins(check.name)
             yield Result(*about, check.name, *_made(check, checked))
+
+
+def _needed(cls: Any) -> list[str]:
+    """Arguments without which there is no object."""
+    parameters = inspect.signature(cls).parameters.values()
+    return [each.name for each in parameters if each.default is each.empty]
 
 
 def _made(check: Check, checked: Any) -> tuple[str, str]:

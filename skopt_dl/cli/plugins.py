@@ -109,7 +109,8 @@ def _print_diagnosis(diagnosis: Diagnosis) -> None:
 def print_checks(name: str, as_json: bool) -> None:
     """Make all checks of skopt_dl.testing; exit with 1 if one fails.
 
-    NAME is that of an optimizer, distribution/name, or a distribution, for all that it names.
+    NAME is that of an optimizer, layer, loss, …, distribution/name, or a distribution, for all that
+    it names.
     """
     from skopt_dl.cli.kit import entries_of, results_of
 

@@ -167,7 +167,7 @@ BASES = (Optimizer, Minimizer, PartialOptimizer, TwoSlotOptimizer)
 OPTIMIZERS = [
     found
     for found in (getattr(optimizers, name) for name in optimizers.__all__)
-    if issubclass(found, BASES) and found not in BASES
+    if isinstance(found, type) and issubclass(found, BASES) and found not in BASES
 ]
 
 

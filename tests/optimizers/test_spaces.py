@@ -54,7 +54,7 @@ def test_grid_has_its_ends_and_few_digits(space, n, values):
         (LogUniformBelowOne(0.9, 0.999), lambda x: (-np.log10(1 - x) - 1) / 2),
         (Uniform(2.0, 6.0), lambda x: (x - 2) / 4),
     ],
-    ids=str,
+    ids=["of rates", "below one", "uniform"],
 )
 def test_draws_are_uniform_on_the_scale_of_the_space(space, to_uniform):
     shares = to_uniform(space.distribution().rvs(size=2000, random_state=0))
