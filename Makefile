@@ -26,18 +26,21 @@ test: export SKOPT_DL_ENGINE ?= numpy
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests $(PLUGINS)
 
-lint: $(VENV)/.installed
+lint: $(VENV)/.pure
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 
-# Plugins are installed as packages, never imported by path: reinstall them when they change. Those
-# without C are built here, not each in an environment of its own, which takes seconds.
-$(VENV)/.installed: pyproject.toml $(shell find plugins -name '*.py' -o -name '*.toml' -o \
+# Plugins are installed as packages, never imported by path: reinstall them when they change.
+$(VENV)/.installed: $(VENV)/.pure $(shell find $(NATIVE) -name '*.py' -o -name '*.toml' -o \
 		-name '*.[ch]' -o -name 'meson.build')
+	$(if $(COMPILER),$(BIN)/python -m pip install --quiet --no-compile ./$(NATIVE))
+	@$(if $(COMPILER),,echo "There is no C compiler: the native engine was not built, NumPy trains.")
+	touch $@
+
+# Those without C are built here, not each in an environment of its own, which takes seconds.
+$(VENV)/.pure: pyproject.toml $(shell find $(PURE) -name '*.py' -o -name '*.toml')
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-compile -e '.[dev]' hatchling
 	$(BIN)/python -m pip install --quiet --no-compile --no-build-isolation $(PURE:%=./%)
-	$(if $(COMPILER),$(BIN)/python -m pip install --quiet --no-compile ./$(NATIVE))
-	@$(if $(COMPILER),,echo "There is no C compiler: the native engine was not built, NumPy trains.")
 	touch $@
