@@ -142,9 +142,11 @@ def test_check_prints_a_line_a_check_and_exits_with_zero_when_none_fails(run):
 
 
 def test_check_of_what_has_no_checks_says_what_has(run):
-    code, output, errors = run("plugins", "check", "sdg")
+    code, output, errors = run("plugins", "check", "momentun")
     assert (code, output) == (2, "")
-    assert errors.startswith("Nothing is named 'sdg', and no plugin's package is. Did you mean 'sg")
+    assert errors.startswith(
+        "Nothing is named 'momentun', and no plugin's package is. Did you mean 'mo"
+    )
     code, _, errors = run("plugins", "check", "lenet")
     assert code == 2
     assert "'lenet' names only what has no checks (network); there are some for each" in errors

@@ -107,7 +107,7 @@ BAD_NETWORKS = [
     (TABLE, Dense(3), "got Dense(n_units=3). Write [Dense(n_units=3)]."),
     (TABLE, ReLU(), "Write [ReLU()]."),
     (TABLE, LogisticRegression(), ANY),
-    (TABLE, "", "Unknown network '' … lenet, resnet"),
+    (TABLE, "", "Unknown network '' … lenet, … resnet"),
     (TABLE, "lennet", "Did you mean 'lenet'?"),
     (TABLE, "resnet50", "Did you mean 'resnet'?"),
     (TABLE, "relu", "network='relu' is one layer … network=['relu']"),
