@@ -345,8 +345,8 @@ class ReduceOnPlateau(Schedule):
         return self.value(progress) > self.min_learning_rate
 
 
-def rate_at(schedule: Schedule, progress: Progress) -> float:
-    """Ask a schedule for its value, and see that it is a learning rate.
+def rate_at(schedule: Schedule, progress: Progress, what: str = "The learning rate") -> float:
+    """Ask a schedule for its value, and see that it can be a learning rate.
 
     Raises
     ------
@@ -362,7 +362,7 @@ def rate_at(schedule: Schedule, progress: Progress) -> float:
         if 0.0 <= number < math.inf:
             return number
     raise ValueError(
-        f"The learning rate of {schedule!r} is {value!r} at step {progress.step} (epoch "
+        f"{what} of {schedule!r} is {value!r} at step {progress.step} (epoch "
         f"{progress.epoch}); it must be a finite number, and not negative. Change the parameters "
         f"of the schedule, or what {type(schedule).__name__}.value returns."
     )

@@ -20,11 +20,9 @@ from skopt_dl.schedules import Schedule, as_schedule
 Array = Any
 Column = float | np.ndarray
 
-LEARNING_RATE = (
-    POSITIVE,
-    InstanceOf(Schedule, "a schedule from skopt_dl.schedules"),
-    InstanceOf(str, "the name of one"),
-)
+# For any hyperparameter that may have a schedule of its own, beside what else it may be.
+SCHEDULE = InstanceOf(Schedule, "a schedule from skopt_dl.schedules")
+LEARNING_RATE = (POSITIVE, SCHEDULE, InstanceOf(str, "the name of one"))
 
 
 # What a slot holds for each model: "params", "scalar", a shape, or a function of the layout.
@@ -37,7 +35,7 @@ _NAMED_SHAPES: Mapping[str, Callable[[Any], tuple[int, ...]]] = {
 
 
 # What `Step` carries for those that list it in ``needs``.
-NEEDS = ("loss", "gradient", "noise")
+NEEDS = ("loss", "gradient", "noise", "epoch", "n_steps")
 
 
 class Target(NamedTuple):
@@ -93,14 +91,19 @@ class Step:
     noise : array of shape (K, P)
         Where it lists ``"noise"``: standard normal numbers, new in every step, from each model's
         own seed. Read-only.
+    epoch, n_steps : array of shape (K, 1)
+        Where it lists ``"epoch"`` or ``"n_steps"``: epochs done so far, and updates that the whole
+        training will have when nothing stops it. Read-only.
     """
 
     __slots__ = (
         "coefficients",
+        "epoch",
         "gradient",
         "layout",
         "learning_rate",
         "loss",
+        "n_steps",
         "noise",
         "number",
         "scratch",
@@ -116,6 +119,8 @@ class Step:
     loss: Array
     gradient: Callable[[Array], Array] | None
     noise: Array
+    epoch: Array
+    n_steps: Array
 
 
 class Optimizer(Configurable):
@@ -126,7 +131,8 @@ class Optimizer(Configurable):
     count. Within a stack of models, ``update`` runs on a copy whose float hyperparameters are
     0-d arrays or ``(K, 1)`` columns, so it uses array expressions and never asks
     ``if self.beta > 0``. Flags, strings and integers are the same for all models of a call, and
-    may be asked.
+    may be asked. A hyperparameter whose ``constraints`` allow a schedule may be one, and is then
+    the schedule's value of the step.
 
     Attributes
     ----------
@@ -135,7 +141,8 @@ class Optimizer(Configurable):
         each holds: ``"params"``, the same; ``"scalar"``, ``(K, 1)``; a shape, ``(K, *shape)``; or a
         function that gets the layout and returns one of these.
     needs : tuple of str
-        What else `Step` is to carry; ``"loss"``, ``"gradient"`` and ``"noise"`` are known.
+        What else `Step` is to carry; ``"loss"``, ``"gradient"``, ``"noise"``, ``"epoch"`` and
+        ``"n_steps"`` are known.
     stackable : bool
         Whether several models can share one ``update`` call.
     traceable : bool

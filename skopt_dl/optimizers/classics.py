@@ -13,7 +13,7 @@ from skopt_dl._params import (
     Options,
 )
 from skopt_dl.optimizers import rule
-from skopt_dl.optimizers.base import LEARNING_RATE, Step
+from skopt_dl.optimizers.base import LEARNING_RATE, SCHEDULE, Step
 from skopt_dl.optimizers.formula import Formula
 from skopt_dl.optimizers.rule import TwoSlotOptimizer
 from skopt_dl.optimizers.spaces import LogUniform, LogUniformBelowOne
@@ -25,10 +25,13 @@ Rate = float | str | Schedule
 _OR_NONE = (NOT_NEGATIVE, Options((None,)))
 _DECAY: Constraints = {
     "learning_rate": LEARNING_RATE,
-    "weight_decay": _OR_NONE,
+    "weight_decay": (*_OR_NONE, SCHEDULE),
     "l2": _OR_NONE,
 }
-_MOMENTUM: Constraints = _DECAY | {"momentum": FRACTION, "rate_in_velocity": BOOLEAN}
+_MOMENTUM: Constraints = _DECAY | {
+    "momentum": (FRACTION, SCHEDULE),
+    "rate_in_velocity": BOOLEAN,
+}
 _SQUARES: Constraints = _DECAY | {
     "epsilon": NOT_NEGATIVE,
     "initial_accumulator": NOT_NEGATIVE,
@@ -53,7 +56,7 @@ _OF_ADAM = {"learning_rate": _RATES_OF_ADAM, "beta_2": LogUniformBelowOne(0.9, 0
 class _Classic(TwoSlotOptimizer):
     """What all have: weight decay, and the penalty that it is often mistaken for."""
 
-    weight_decay: float | None = None
+    weight_decay: float | Schedule | None = None
     l2: float | None = None
 
     @property
@@ -68,7 +71,7 @@ class SGD(_Classic):
     Parameters
     ----------
     learning_rate : float, str or Schedule, default=0.01
-    weight_decay : float, default=None
+    weight_decay : float or Schedule, default=None
         Every update also takes ``learning_rate * weight_decay`` of each parameter, biases included,
         as in keras (Loshchilov & Hutter, 2019).
     l2 : float, default=None
@@ -86,7 +89,7 @@ class SGD(_Classic):
     def __init__(
         self,
         learning_rate: Rate = 0.01,
-        weight_decay: float | None = None,
+        weight_decay: float | Schedule | None = None,
         l2: float | None = None,
     ):
         self.learning_rate = learning_rate
@@ -103,8 +106,8 @@ class Momentum(_Classic):
     Parameters
     ----------
     learning_rate : float, str or Schedule, default=0.01
-    momentum : float, default=0.9
-    weight_decay, l2 : float, default=None
+    momentum : float or Schedule, default=0.9
+    weight_decay, l2 : default=None
         See `SGD`.
     rate_in_velocity : bool, default=False
         ``v = momentum * v + learning_rate * g``, change ``-v``, as in keras and scikit-learn:
@@ -121,8 +124,8 @@ class Momentum(_Classic):
     def __init__(
         self,
         learning_rate: Rate = 0.01,
-        momentum: float = 0.9,
-        weight_decay: float | None = None,
+        momentum: float | Schedule = 0.9,
+        weight_decay: float | Schedule | None = None,
         l2: float | None = None,
         rate_in_velocity: bool = False,
     ):
@@ -146,8 +149,8 @@ class Nesterov(_Classic):
     Parameters
     ----------
     learning_rate : float, str or Schedule, default=0.01
-    momentum : float, default=0.9
-    weight_decay, l2 : float, default=None
+    momentum : float or Schedule, default=0.9
+    weight_decay, l2 : default=None
         See `SGD`.
     rate_in_velocity : bool, default=False
         See `Momentum`.
@@ -163,8 +166,8 @@ class Nesterov(_Classic):
     def __init__(
         self,
         learning_rate: Rate = 0.01,
-        momentum: float = 0.9,
-        weight_decay: float | None = None,
+        momentum: float | Schedule = 0.9,
+        weight_decay: float | Schedule | None = None,
         l2: float | None = None,
         rate_in_velocity: bool = False,
     ):
@@ -190,7 +193,7 @@ class AdaGrad(_Classic):
         Where the sums start.
     epsilon_inside_sqrt : bool, default=False
         Add epsilon under the root, as keras and optax do; torch adds it to the root.
-    weight_decay, l2 : float, default=None
+    weight_decay, l2 : default=None
         See `SGD`.
     """
 
@@ -204,7 +207,7 @@ class AdaGrad(_Classic):
         epsilon: float = 1e-10,
         initial_accumulator: float = 0.0,
         epsilon_inside_sqrt: bool = False,
-        weight_decay: float | None = None,
+        weight_decay: float | Schedule | None = None,
         l2: float | None = None,
     ):
         self.learning_rate = learning_rate
@@ -232,7 +235,7 @@ class RMSProp(_Classic):
         Heavy ball over the scaled gradients.
     centered : bool, default=False
         Divide by the moving standard deviation (Graves, 2013, arXiv:1308.0850).
-    weight_decay, l2 : float, default=None
+    weight_decay, l2 : default=None
         See `SGD`.
     rate_in_velocity : bool, default=False
         Heavy ball over the steps instead, learning rate included, as in keras and optax; see
@@ -256,7 +259,7 @@ class RMSProp(_Classic):
         epsilon_inside_sqrt: bool = False,
         momentum: float = 0.0,
         centered: bool = False,
-        weight_decay: float | None = None,
+        weight_decay: float | Schedule | None = None,
         l2: float | None = None,
         rate_in_velocity: bool = False,
     ):
@@ -317,7 +320,7 @@ class AdaDelta(_Classic):
         Decay of both moving averages.
     epsilon : float, default=1e-6
         Under both roots; sets the size of the first steps.
-    weight_decay, l2 : float, default=None
+    weight_decay, l2 : default=None
         See `SGD`.
     """
 
@@ -330,7 +333,7 @@ class AdaDelta(_Classic):
         learning_rate: Rate = 1.0,
         rho: float = 0.95,
         epsilon: float = 1e-6,
-        weight_decay: float | None = None,
+        weight_decay: float | Schedule | None = None,
         l2: float | None = None,
     ):
         self.learning_rate = learning_rate
@@ -353,7 +356,7 @@ class Adam(_Classic):
     epsilon_hat : bool, default=False
         Add epsilon to the root of the uncorrected average, as scikit-learn and keras do: steps
         differ noticeably for weights whose gradients are not far above epsilon.
-    weight_decay, l2 : float, default=None
+    weight_decay, l2 : default=None
         See `SGD`.
     """
 
@@ -373,7 +376,7 @@ class Adam(_Classic):
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
         epsilon_hat: bool = False,
-        weight_decay: float | None = None,
+        weight_decay: float | Schedule | None = None,
         l2: float | None = None,
     ):
         self.learning_rate = learning_rate
@@ -398,7 +401,7 @@ class AMSGrad(Adam):
     bias_correction : bool or "before_maximum", default=True
         Correct both averages, the second after its maximum is taken, as torch does; or before, as
         optax does, without a choice of epsilon; the paper's algorithm corrects neither.
-    weight_decay, l2 : float, default=None
+    weight_decay, l2 : default=None
         See `SGD`.
     """
 
@@ -412,7 +415,7 @@ class AMSGrad(Adam):
         epsilon: float = 1e-8,
         epsilon_hat: bool = False,
         bias_correction: bool | str = True,
-        weight_decay: float | None = None,
+        weight_decay: float | Schedule | None = None,
         l2: float | None = None,
     ):
         super().__init__(learning_rate, beta_1, beta_2, epsilon, epsilon_hat, weight_decay, l2)
@@ -434,7 +437,7 @@ class AdaMax(_Classic):
     beta_1, beta_2 : float, default=0.9, 0.999
     epsilon : float, default=1e-8
         Added to the absolute gradients.
-    weight_decay, l2 : float, default=None
+    weight_decay, l2 : default=None
         See `SGD`.
     epsilon_outside_max : bool, default=False
         Add epsilon to their norm, as keras does.
@@ -450,7 +453,7 @@ class AdaMax(_Classic):
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
-        weight_decay: float | None = None,
+        weight_decay: float | Schedule | None = None,
         l2: float | None = None,
         epsilon_outside_max: bool = False,
     ):
@@ -480,7 +483,7 @@ class NAdam(_Classic):
     momentum_decay : float, default=0.004
         How fast the momentum grows from half of `beta_1` to all of it; 1 is keras's, and from 1000
         on it is `beta_1` throughout, as in optax.
-    weight_decay, l2 : float, default=None
+    weight_decay, l2 : default=None
         See `SGD`.
     """
 
@@ -497,7 +500,7 @@ class NAdam(_Classic):
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
         momentum_decay: float = 0.004,
-        weight_decay: float | None = None,
+        weight_decay: float | Schedule | None = None,
         l2: float | None = None,
     ):
         self.learning_rate = learning_rate
@@ -520,14 +523,14 @@ class AdamW(Adam):
     learning_rate : float, str or Schedule, default=0.001
     beta_1, beta_2 : float, default=0.9, 0.999
     epsilon : float, default=1e-8
-    weight_decay : float, default=0.01
+    weight_decay : float or Schedule, default=0.01
     epsilon_hat : bool, default=False
         See `Adam`.
     """
 
     constraints = {
         **{name: each for name, each in Adam.constraints.items() if name != "l2"},
-        "weight_decay": NOT_NEGATIVE,
+        "weight_decay": (NOT_NEGATIVE, SCHEDULE),
     }
     search_space = {**_OF_ADAM, "weight_decay": LogUniform(1e-4, 1.0)}
 
@@ -537,7 +540,7 @@ class AdamW(Adam):
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
-        weight_decay: float = 0.01,
+        weight_decay: float | Schedule = 0.01,
         epsilon_hat: bool = False,
     ):
         super().__init__(learning_rate, beta_1, beta_2, epsilon, epsilon_hat, weight_decay)

@@ -86,7 +86,8 @@ class PartialOptimizer(Optimizer):
             for found in (step.coefficients, state)
         )
         inner.scratch = step.scratch[:, : layout.size]
-        inner.loss = getattr(step, "loss", None)
+        for name in ("loss", "epoch", "n_steps"):
+            setattr(inner, name, getattr(step, name, None))
         noise = getattr(step, "noise", None)
         inner.noise = None if noise is None else _gather(step.xp, noise, cuts)
         gathered = _gather(step.xp, grad, cuts)

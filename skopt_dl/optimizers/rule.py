@@ -22,6 +22,7 @@ import numpy as np
 
 from skopt_dl.optimizers.base import Column, Optimizer, Step
 from skopt_dl.optimizers.formula import Formula
+from skopt_dl.schedules import Schedule
 
 Array = Any
 State = Mapping[str, Array]
@@ -606,7 +607,12 @@ class TwoSlotOptimizer(Optimizer):
         self.scale.init_state(self, state, xp)
 
     def stability_limit(self) -> float:
-        if self.decays:
+        moves = any(
+            isinstance(value, Schedule)
+            for name, value in vars(self).items()
+            if name != "learning_rate"
+        )
+        if self.decays or moves:
             return float("nan")
         return self.scale.stability_limit(self.direction.stability_limit(self))
 

@@ -24,7 +24,7 @@ from skopt_dl._params import (
     Interval,
     Options,
 )
-from skopt_dl.optimizers.base import LEARNING_RATE
+from skopt_dl.optimizers.base import LEARNING_RATE, SCHEDULE
 
 __all__ = [
     "BOOLEAN",
@@ -32,6 +32,7 @@ __all__ = [
     "LEARNING_RATE",
     "NOT_NEGATIVE",
     "POSITIVE",
+    "SCHEDULE",
     "InstanceOf",
     "Interval",
     "Options",

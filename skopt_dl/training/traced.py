@@ -53,6 +53,8 @@ def update_program(case: UpdateCase) -> Program | str:
         Where the optimizer needs it.
     noise : array of shape (K, P)
         Where the optimizer needs it.
+    epoch, n_steps : array of shape (K, 1)
+        Where the optimizer needs them.
     state.<slot> : array of shape (K, …)
         Written.
     hyper.<name>, coefficient.<name> : array of shape () or (K, 1)
@@ -99,6 +101,7 @@ def _record(case: UpdateCase, tracer: Tracer) -> Program:
     step.learning_rate, step.coefficients = given["learning_rate"], groups["coefficient"]
     step.loss, step.gradient = given.get("loss"), _refuse_gradient
     step.noise = given.get("noise")
+    step.epoch, step.n_steps = given.get("epoch"), given.get("n_steps")
     # Not an input: what is written to it then takes whatever memory is free, in the cache.
     scratch = tracer.temporary(params.value.like)
     step.scratch = Symbol(tracer, scratch)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import numbers
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -182,6 +182,14 @@ class UpdateGroup:
         self.rate_changes_per_step = any(schedule.per_step for schedule in self._schedules)
         # The exact copy computes coefficients in float64; the working copy updates arrays.
         self._exact = bind(optimizers)
+        # Hyperparameters with schedules of their own, for each model; and which change per step.
+        self._scheduled: dict[str, list[Schedule]] = {
+            name: [value] * len(optimizers)
+            for name, value in optimizers[0].get_params(deep=False).items()
+            if name != "learning_rate" and isinstance(value, Schedule)
+        }
+        self._moving = [name for name, (first, *_) in self._scheduled.items() if first.per_step]
+        self._ask_for_hyperparameters(self._scheduled)
         self._optimizer = copy.copy(self._exact)
         self._hyperparameters: dict[str, Array] = {}
         for name, value in vars(self._exact).items():
@@ -198,6 +206,12 @@ class UpdateGroup:
         if "noise" in optimizers[0].needs:
             self._noise = Noise(b, seeds or [0] * len(progress), params, step.number)
             step.noise = self._noise.array
+        # What `step` carries of the progress, changed between epochs.
+        self._told: dict[str, Array] = {}
+        for name in ("epoch", "n_steps"):
+            if name in optimizers[0].needs:
+                self._told[name] = b.zeros((params.shape[0], 1), like=params)
+                setattr(step, name, self._told[name])
         self._coefficients: dict[str, Array] = {}
         step.coefficients = self._coefficients
         self._rates_differ = False
@@ -238,7 +252,12 @@ class UpdateGroup:
             progress.step = self.step.number
 
     def set_rate(self) -> None:
-        """Ask the schedules for the rate of the next update."""
+        """Ask the schedules for the rate, and what else they give, of the next update."""
+        self._ask_for_hyperparameters(self._scheduled)
+        for name in self._scheduled:
+            self._write(self._hyperparameters[name][None, ...], [getattr(self._exact, name)])
+        for name, array in self._told.items():
+            array[...] = self._to_device(np.array([[getattr(p, name)] for p in self._progress]))
         before = self._rate
         # Rates that may come to differ are a column from the start: programs are made for forms.
         courses = zip(self._schedules, self._progress, strict=True)
@@ -258,6 +277,25 @@ class UpdateGroup:
         if self._rates_differ and isinstance(self._rate, float):
             self._rate = np.full((len(self.rates), 1), self._rate).view(ExactColumn)
 
+    def _ask_for_hyperparameters(self, names: Iterable[str]) -> None:
+        """Set those that have schedules to their values for the next update."""
+        name_of_class = type(self._exact).__name__
+        for name in names:
+            allowed = self._exact.constraints.get(name, ())
+            allowed = allowed if isinstance(allowed, tuple) else (allowed,)
+            values = []
+            for schedule, progress in zip(self._scheduled[name], self._progress, strict=True):
+                value = rate_at(schedule, progress, f"{name} of {name_of_class}: the value")
+                if allowed and not any(each.accepts(value) for each in allowed):
+                    raise ValueError(
+                        f"{name} of {name_of_class} is {value!r} at step {progress.step}, by "
+                        f"{schedule!r}; it must be {' or '.join(map(str, allowed))}. Change the "
+                        "parameters of the schedule."
+                    )
+                values.append(value)
+            of_stack = np.array(values)[:, None].view(ExactColumn)
+            setattr(self._exact, name, values[0] if len(values) == 1 else of_stack)
+
     def _make_coefficients(self) -> None:
         """Make places for the numbers that differ from step to step."""
         self._coefficients.clear()
@@ -273,20 +311,25 @@ class UpdateGroup:
             )
         self._coefficients |= {name: self._to_device(value) for name, value in values.items()}
         self._places = [self.step.learning_rate] if self.rate_changes_per_step else []
+        self._places += [self._hyperparameters[name] for name in self._moving]
         self._places += self._coefficients.values()
 
     def _advance(self, n_steps: int, *tables: Array) -> None:
         """Go on by some steps; write the numbers of each."""
-        step, coefficients, steps, rates = self.step, self._exact.coefficients, [], []
+        step, coefficients, steps = self.step, self._exact.coefficients, []
         for number in range(step.number + 1, step.number + 1 + n_steps):
+            given = []
             if self.rate_changes_per_step:
                 self._ask_for_rate()
-                rates.append(self._rate)
+                given.append(self._rate)
+            if self._moving:
+                self.tell_progress()
+                self._ask_for_hyperparameters(self._moving)
+                given += [getattr(self._exact, name) for name in self._moving]
             step.number = number
-            steps.append(coefficients(number, self._rate).values())
+            steps.append((*given, *coefficients(number, self._rate).values()))
         numbers = range(step.number + 1 - n_steps, step.number + 1)
-        columns: list[Sequence[Any]] = [rates] if rates else []
-        columns += [*zip(*steps, strict=True)]
+        columns: list[Sequence[Any]] = [*zip(*steps, strict=True)]
         columns += [[function(number) for number in numbers] for function in self._scalars]
         for table, values in zip(tables, columns, strict=True):
             self._write(table, values)
@@ -302,6 +345,8 @@ class UpdateGroup:
     def hold(self, row: int) -> None:
         """Let the rate of a model that is done stay as it is; its schedule is asked no more."""
         self._schedules[row] = as_schedule(self.rates[row])
+        for name, schedules in self._scheduled.items():
+            schedules[row] = as_schedule(np.ravel(getattr(self._exact, name))[row])
 
     def apply(
         self,
@@ -373,6 +418,7 @@ class UpdateGroup:
             self._loss = arrays["loss"] = b.xp.empty_like(loss)
         if self._noise is not None:
             arrays["noise"] = self._noise.array
+        arrays |= self._told
         for group, members in (
             ("hyper", self._hyperparameters),
             ("coefficient", self._coefficients),

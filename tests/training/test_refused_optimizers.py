@@ -43,13 +43,13 @@ class PredictsInPlace(SGD):
 
 REFUSED = {
     NeedsTheUnknown: [
-        "needs of NeedsTheUnknown lists 'los'; Step can carry 'loss', 'gradient', 'noise'.",
+        "needs of NeedsTheUnknown lists 'los'; Step can carry 'loss', 'gradient', 'noise', ",
         "Did you mean 'loss'? Remove it",
         "check_optimizer(NeedsTheUnknown())",
     ],
     NeedsLacksTheComma: [
-        "needs of NeedsLacksTheComma must be a tuple of 'loss', 'gradient', 'noise', or empty; "
-        "got 'loss'.",
+        "needs of NeedsLacksTheComma must be a tuple of 'loss', 'gradient', 'noise', 'epoch', "
+        "'n_steps', or empty; got 'loss'.",
         "Write needs = ('loss',), with the comma.",
     ],
     CoefficientsAreATuple: [
