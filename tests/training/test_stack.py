@@ -27,7 +27,9 @@ def variant(cls, k, **flags):
         elif default == 0:
             params[name] = 0.1 * k
         else:
-            params[name] = default * (0.9**k if cls.constraints[name] == FRACTION else 1.5**k)
+            allowed = cls.constraints[name]
+            is_fraction = FRACTION in (allowed if isinstance(allowed, tuple) else (allowed,))
+            params[name] = default * (0.9**k if is_fraction else 1.5**k)
     optimizer = cls(**params)
     optimizer.check_params()
     return optimizer
