@@ -179,6 +179,11 @@ ALSO_KNOWN_AS = {
 }
 
 
+def alternatives_of(allowed: Constraint | tuple[Constraint, ...]) -> tuple[Constraint, ...]:
+    """What ``constraints`` say of a parameter, as a tuple also where it is one constraint."""
+    return allowed if isinstance(allowed, tuple) else (allowed,)
+
+
 def did_you_mean(name: str, options: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" for the option nearest to `name`, or an empty string.
 
@@ -355,7 +360,7 @@ class Configurable(BaseEstimator, _KnowsItsKeywords):
             if isinstance(value, Configurable | MissingPluginObject):
                 # A stand-in for a missing plugin's object says so itself.
                 value.check_params()
-            alternatives = allowed if isinstance(allowed, tuple) else (allowed,)
+            alternatives = alternatives_of(allowed)
             if any(constraint.accepts(value) for constraint in alternatives):
                 continue
             hint = ""

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from skopt_dl._params import Interval, did_you_mean
+from skopt_dl._params import Interval, alternatives_of, did_you_mean
 from skopt_dl.backends import Backend, run_all
 from skopt_dl.objectives import Layout
 from skopt_dl.optimizers import Optimizer, Step
@@ -33,9 +33,8 @@ def _is_float(optimizer: Optimizer, name: str, value: Any) -> bool:
     """
     if not isinstance(value, numbers.Integral):
         return isinstance(value, numbers.Real)
-    allowed = optimizer.constraints.get(name, ())
-    alternatives = allowed if isinstance(allowed, tuple) else (allowed,)
-    meant = (isinstance(each, Interval) and not each.integer for each in alternatives)
+    allowed = alternatives_of(optimizer.constraints.get(name, ()))
+    meant = (isinstance(each, Interval) and not each.integer for each in allowed)
     return any(meant) and not isinstance(value, bool)
 
 
@@ -281,8 +280,7 @@ class UpdateGroup:
         """Set those that have schedules to their values for the next update."""
         name_of_class = type(self._exact).__name__
         for name in names:
-            allowed = self._exact.constraints.get(name, ())
-            allowed = allowed if isinstance(allowed, tuple) else (allowed,)
+            allowed = alternatives_of(self._exact.constraints.get(name, ()))
             values = []
             for schedule, progress in zip(self._scheduled[name], self._progress, strict=True):
                 value = rate_at(schedule, progress, f"{name} of {name_of_class}: the value")
