@@ -226,8 +226,13 @@ class _KnowsItsKeywords:
 
         def __new__(cls, *args, **kwargs):
             known = _keywords(cls) if args or kwargs else None
-            if known is not None:
-                _check_places(cls, args, known)
+            if known is not None and len(args) > _n_places(cls):
+                parameters = ", ".join(list(known)[1:])
+                raise TypeError(
+                    f"{cls.__name__} takes at most {_n_places(cls)} positional arguments; got "
+                    f"{len(args)}. "
+                    f"{'Name them: ' + parameters if parameters else 'It has no parameters'}."
+                )
             for name in kwargs:
                 if known is not None and name not in known:
                     raise TypeError(
@@ -237,19 +242,13 @@ class _KnowsItsKeywords:
             return super().__new__(cls)
 
 
-def _check_places(cls: Any, args: tuple[Any, ...], known: Mapping[str, Any]) -> None:
-    """See that there are not more arguments without a name than `cls` takes."""
-    kinds = [each.kind for each in list(known.values())[1:]]
+@cache
+def _n_places(cls: Any) -> float:
+    """How many arguments without a name a class takes."""
+    kinds = [each.kind for each in list(inspect.signature(cls.__init__).parameters.values())[1:]]
     by_place = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     takes_any = inspect.Parameter.VAR_POSITIONAL in kinds
-    if takes_any or len(args) <= sum(kind in by_place for kind in kinds):
-        return
-    parameters = ", ".join(list(known)[1:])
-    raise TypeError(
-        f"{cls.__name__} takes at most {sum(kind in by_place for kind in kinds)} positional "
-        f"arguments; got {len(args)}. "
-        f"{'Name them: ' + parameters if parameters else 'It has no parameters'}."
-    )
+    return math.inf if takes_any else sum(kind in by_place for kind in kinds)
 
 
 def _objects_within(value: Any) -> list[Any]:

@@ -11,6 +11,7 @@ from skopt_dl.backends import (
     get_backend,
     like_input,
     register_backend,
+    run_all,
     to_host,
 )
 from skopt_dl.backends import _select as select
@@ -168,12 +169,12 @@ def test_numpys_own_forms_equal_the_common_ones(size):
     rng = np.random.default_rng(0)
     x, indices = rng.normal(size=(size, 2)), rng.integers(size, size=7)
     out, expected = np.empty_like(x), np.empty_like(x)
-    own.rectify(x, out)
-    common.rectify(x, expected)
+    own.rectify(x, out)()
+    common.rectify(x, expected)()
     np.testing.assert_array_equal(out, expected)
     for b in (own, common):
         masked = np.empty_like(x)
-        b.rectify_gradient(x + 1, out, masked)
+        run_all(b.rectify_gradient(x + 1, out, masked))
         np.testing.assert_array_equal(masked, np.where(x > 0, x + 1, 0.0))
     np.testing.assert_allclose(own.row_max(x), common.row_max(x), rtol=1e-15)
     sums = [np.empty((size, 1)) for _ in range(2)]

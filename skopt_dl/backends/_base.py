@@ -120,17 +120,19 @@ class Backend:
         """
         return [partial(self.copy, patch, image) for image, patch in corners(images, out, stride)]
 
-    def rectify(self, x: Array, out: Array) -> None:
-        """Maximum of `x` and zero."""
-        self.xp.maximum(x, 0.0, out=out)
+    def rectify(self, x: Array, out: Array) -> Callable[[], Any]:
+        """Prepare the maximum of `x` and zero."""
+        return partial(self.xp.maximum, x, 0.0, out=out)
 
-    def rectify_gradient(self, delta: Array, rectified: Array, out: Array) -> None:
-        """Write `delta` where `rectified`, which is not negative, is positive, and 0 elsewhere.
+    def rectify_gradient(
+        self, delta: Array, rectified: Array, out: Array
+    ) -> list[Callable[[], Any]]:
+        """Prepare `delta` where `rectified`, which is not negative, is positive, and 0 elsewhere.
 
         `out` may be `rectified`, but not `delta`.
         """
         xp = self.xp
-        xp.multiply(delta, xp.astype(rectified > 0, delta.dtype), out=out)
+        return [lambda: xp.multiply(delta, xp.astype(rectified > 0, delta.dtype), out=out)]
 
     def row_max(self, x: Array, out: Array = None) -> Array:
         """Maximum over the last axis, which is kept with length 1."""
@@ -142,9 +144,7 @@ class Backend:
 
     def function(self, name: str) -> Callable[..., Any]:
         """The function for an elementwise instruction of `skopt_dl.programs`, with ``out=``."""
-        if name in ("relu", "erf"):
-            return self.rectify if name == "relu" else self.erf
-        return getattr(self.xp, _STANDARD_NAMES.get(name, name))
+        return self.erf if name == "erf" else getattr(self.xp, _STANDARD_NAMES.get(name, name))
 
     def copy(self, out: Array, array: Array) -> None:
         """Write an array, broadcast where it is smaller, to `out`, in the dtype of that."""

@@ -60,8 +60,10 @@ class CuPyBackend(Backend):
         n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
         return memory[start : start + n_bytes].view(dtype).reshape(shape)
 
-    def rectify_gradient(self, delta: Array, rectified: Array, out: Array) -> None:
-        cupy.multiply(delta, rectified > 0, out=out)
+    def rectify_gradient(
+        self, delta: Array, rectified: Array, out: Array
+    ) -> list[Callable[[], Any]]:
+        return [lambda: cupy.multiply(delta, rectified > 0, out=out)]
 
     def row_dot(self, a: Array, b: Array, out: Array = None) -> Array:
         # CuPy 14 has no vecdot.

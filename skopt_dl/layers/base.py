@@ -182,23 +182,30 @@ def shape_out(layer: Layer, shape: Shape) -> Shape:
     ValueError
         If samples of this shape cannot go in, or the layer does not return a shape.
     """
-    called = f"{type(layer).__name__}.output_shape({tuple(shape)})"
     try:
         found: Any = layer.output_shape(shape)
     except ValueError:
         raise
     except Exception as error:
-        raise ValueError(f"{called} raised {type(error).__name__}: {error}") from error
+        raise ValueError(
+            f"{_called(layer, shape)} raised {type(error).__name__}: {error}"
+        ) from error
     if not is_shape(found):
         # A parameter may be the reason.
         layer.check_params()
         raise ValueError(
-            f"{called} must return the shape of one sample, a tuple of ints, all at least 1; got "
-            f"{found!r}."
+            f"{_called(layer, shape)} must return the shape of one sample, a tuple of ints, all "
+            f"at least 1; got {found!r}."
         )
     return tuple(found)
 
 
+def _called(layer: Layer, shape: Shape) -> str:
+    return f"{type(layer).__name__}.output_shape({tuple(shape)})"
+
+
 def is_shape(value: Any) -> bool:
     """Whether something is a sequence of sizes."""
-    return isinstance(value, list | tuple) and bool(value) and all(map(COUNT.accepts, value))
+    if not isinstance(value, list | tuple) or not value:
+        return False
+    return all(each > 0 if type(each) is int else COUNT.accepts(each) for each in value)

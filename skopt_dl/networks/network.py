@@ -136,7 +136,7 @@ class Network:
                 lambda x, branch=branch, b=b: self._branch((*path, b), branch, x, tensors, run)
                 for b, branch in enumerate(branches)
             ]
-        where = f"{self.place_of(path)}: {type(layer).__name__}"
+        where = self._called(path, layer)
         outer, run.where = run.where, where
         try:
             result = layer.forward(x, own, run)
@@ -174,16 +174,18 @@ class Network:
         self, path: Path, layer: Layer, shape: Shape
     ) -> tuple[Sequence[Parameter], Sequence[Parameter]]:
         """What a layer says that it learns, and that it keeps; checked."""
-        where = f"{self.place_of(path)}: {type(layer).__name__}"
         try:
             found = layer.tensors(shape), layer.statistics(shape)
         except Exception as error:
             # A parameter may be the reason.
             layer.check_params()
             raise LayerError(
-                f"{where}: what it learns for samples of shape {shape} cannot be asked, "
-                f"{type(error).__name__}: {error}"
+                f"{self._called(path, layer)}: what it learns for samples of shape {shape} cannot "
+                f"be asked, {type(error).__name__}: {error}"
             ) from error
+        if all(isinstance(given, list | tuple) and not given for given in found):
+            return found
+        where = self._called(path, layer)
         for given, method in zip(found, ("tensors", "statistics"), strict=True):
             parts = given if isinstance(given, list | tuple) else [None]
             if not all(isinstance(each, Parameter) for each in parts):
@@ -207,6 +209,9 @@ class Network:
         if twice:
             raise LayerError(f"{where} has two tensors of the name {twice[0]!r}. Rename one.")
         return found
+
+    def _called(self, path: Path, layer: Layer) -> str:
+        return f"{self.place_of(path)}: {type(layer).__name__}"
 
     def _branch(
         self, path: Path, branch: Sequence[Layer], x: Array, tensors: dict[str, Array], run: Pass
@@ -415,9 +420,11 @@ class DenseNetwork(Network):
         """Whether there is nothing but weights, biases and activations."""
         return not (self.batch_norm or self.input_scaling)
 
-    @cached_property
+    @property
     def plain(self) -> DenseNetwork:
-        """The same layers without anything else."""
+        """The same layers without anything else; dropout is none of what predicts."""
+        if self.is_plain:
+            return self
         return DenseNetwork(self.layer_sizes, self.activations, self.loss)
 
     def flops(self, n_rows: int) -> float:

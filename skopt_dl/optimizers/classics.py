@@ -61,6 +61,8 @@ class _Classic(TwoSlotOptimizer):
 
     @property
     def decays(self) -> tuple[rule.Decay, ...]:  # type: ignore[override]
+        if self.l2 is None and self.weight_decay is None:
+            return ()
         parts = (self.l2, rule.Penalty()), (self.weight_decay, rule.Shrinkage())
         return tuple(part for strength, part in parts if strength is not None)
 

@@ -246,9 +246,14 @@ def _vecdot(binding: Binding, instruction: Instruction) -> list[Call]:
     return [b.prepare(b.row_dot, *map(binding.array, instruction.inputs), out=out)]
 
 
+def _relu(binding: Binding, instruction: Instruction) -> list[Call]:
+    x, out = binding.array(instruction.inputs[0]), binding.array(instruction.out)
+    return [binding._b.rectify(x, out)]
+
+
 def _relu_gradient(binding: Binding, instruction: Instruction) -> list[Call]:
     delta, rectified = (binding.array(each) for each in instruction.inputs)
-    return [partial(binding._b.rectify_gradient, delta, rectified, binding.array(instruction.out))]
+    return binding._b.rectify_gradient(delta, rectified, binding.array(instruction.out))
 
 
 def _where(binding: Binding, instruction: Instruction) -> list[Call]:
@@ -340,6 +345,7 @@ _PREPARE: dict[str, Callable[..., list[Call]]] = {
     "sum": _sum,
     "max": _extreme,
     "min": _extreme,
+    "relu": _relu,
     "relu_gradient": _relu_gradient,
     "where": _where,
     "concat": _concat,

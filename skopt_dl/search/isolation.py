@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import threading
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import ModuleType
@@ -58,10 +58,13 @@ class _Always(str):
         return _Always, (self.action,)
 
 
-def _counted_here(item: Sequence[Any]) -> tuple[Any, ...]:
+def _counted_here(item: tuple[Any, ...]) -> tuple[Any, ...]:
     """A filter whose repetitions a task counts itself."""
-    action, *rest = item
-    return (_Always(action) if action in _ONCE else action, *rest)
+    action = item[0]
+    # Asked for every filter whenever code in a task begins or ends to catch warnings.
+    if type(action) is _Always or action not in _ONCE:
+        return item
+    return (_Always(action), *item[1:])
 
 
 class TaskWarnings:
@@ -78,7 +81,7 @@ class TaskWarnings:
         What has reached the task's end: was not ignored, raised, or caught in the task.
     """
 
-    def __init__(self, filters: Iterable[Sequence[Any]]):
+    def __init__(self, filters: Iterable[tuple[Any, ...]]):
         self.filters = list(map(_counted_here, filters))
         self.showwarning: Any = warnings.showwarning
         self._showwarnmsg_impl: Any = self._record
@@ -86,6 +89,10 @@ class TaskWarnings:
         self._not_replaced = self.showwarning, warnings._showwarning_orig  # type: ignore[attr-defined]
         self.shown: list[Shown] = []
         self._seen: set[tuple[Any, ...]] = set()
+
+    def forget(self) -> None:
+        """Show again what was shown once: Python begins anew whenever filters change."""
+        self._seen.clear()
 
     def show(self, message: warnings.WarningMessage) -> None:
         """Do with a warning what ``warnings.warn`` does once filters have let it through."""
@@ -172,6 +179,7 @@ def _ours(name: str) -> property:
             vars(module)[name] = value
         elif name == "filters":
             task.filters = list(map(_counted_here, value))
+            task.forget()
         else:
             setattr(task, name, value)
 
@@ -201,6 +209,7 @@ def _dispatching(original: dict[str, Any]) -> dict[str, Any]:
         if task is None:
             original["_add_filter"](*item, append=append)
             return
+        task.forget()
         new = _counted_here(item)
         if append and new in task.filters:
             return
@@ -214,6 +223,7 @@ def _dispatching(original: dict[str, Any]) -> dict[str, Any]:
             original["resetwarnings"]()
         else:
             task.filters.clear()
+            task.forget()
 
     return {
         "_showwarnmsg": _showwarnmsg,

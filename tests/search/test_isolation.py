@@ -178,6 +178,23 @@ def test_each_task_shows_a_warning_as_often_as_the_filters_say(action, number):
     assert len(caught) == number
 
 
+@pytest.mark.parametrize("action", ["default", "module", "once"])
+def test_task_shows_again_what_it_has_shown_before_filters_changed_as_python_does(action):
+    def task():
+        for _ in range(3):
+            warnings.warn(f"{action}, again", UserWarning, stacklevel=1)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+
+    numbers = []
+    for run in (task, lambda: in_tasks(task)):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter(action)
+            run()
+        numbers.append(len(caught))
+    assert numbers == [3, 3]
+
+
 def test_filters_that_raise_do_so_in_the_task():
     def task():
         try:
