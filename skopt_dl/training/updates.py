@@ -254,7 +254,7 @@ class UpdateGroup:
         """Ask the schedules for the rate, and what else they give, of the next update."""
         self._ask_for_hyperparameters(self._scheduled)
         for name in self._scheduled:
-            self._write(self._hyperparameters[name][None, ...], 0, getattr(self._exact, name))
+            self._write(self._hyperparameters[name][None, ...], [getattr(self._exact, name)])
         for name, array in self._told.items():
             array[...] = self._to_device(np.array([[getattr(p, name)] for p in self._progress]))
         before = self._rate
@@ -263,7 +263,7 @@ class UpdateGroup:
         self._rates_differ = self.rate_changes_per_step and len(set(map(_course, courses))) > 1
         self._ask_for_rate()
         if type(self._rate) is type(before):
-            self._write(self.step.learning_rate[None, ...], 0, self._rate)
+            self._write(self.step.learning_rate[None, ...], [self._rate])
         else:
             self.step.learning_rate = self._to_device(self._rate)
             self._make_coefficients()
@@ -314,8 +314,8 @@ class UpdateGroup:
 
     def _advance(self, n_steps: int, *tables: Array) -> None:
         """Go on by some steps; write the numbers of each."""
-        step, exact = self.step, self._exact
-        for place in range(n_steps):
+        step, coefficients, steps = self.step, self._exact.coefficients, []
+        for number in range(step.number + 1, step.number + 1 + n_steps):
             values: list[Any] = []
             if self.rate_changes_per_step:
                 self._ask_for_rate()
@@ -323,17 +323,23 @@ class UpdateGroup:
             if self._moving:
                 self.tell_progress()
                 self._ask_for_hyperparameters(self._moving)
-                values += [getattr(exact, name) for name in self._moving]
-            step.number += 1
-            values += exact.coefficients(step.number, self._rate).values()
-            values += [function(step.number) for function in self._scalars]
-            for table, value in zip(tables, values, strict=True):
-                self._write(table, place, value)
+                values += [getattr(self._exact, name) for name in self._moving]
+            step.number = number
+            values += coefficients(number, self._rate).values()
+            if self._scalars:
+                values += [function(number) for function in self._scalars]
+            steps.append(values)
+        for table, column in zip(tables, zip(*steps, strict=True), strict=True):
+            self._write(table, column)
 
-    def _write(self, table: Array, place: int, value: float | np.ndarray) -> None:
-        """Write a number, or a column, to its place in a table."""
-        is_column = self._on_device and not isinstance(value, float)
-        table[place, ...] = self._to_device(value) if is_column else value
+    def _write(self, table: Array, values: Sequence[float | np.ndarray]) -> None:
+        """Write numbers, or columns, one after the other."""
+        if len(values) > 1 and not self._on_device:
+            table[...] = values
+            return
+        for place, value in enumerate(values):
+            is_column = self._on_device and not isinstance(value, float)
+            table[place, ...] = self._to_device(value) if is_column else value
 
     def hold(self, row: int) -> None:
         """Let the rate of a model that is done stay as it is; its schedule is asked no more."""
