@@ -10,6 +10,7 @@ import numpy as np
 
 from skopt_dl.backends import backend_of
 from skopt_dl.objectives import Block, Objective
+from skopt_dl.plugins.blame import blame
 from skopt_dl.training.recording import Recorder
 from skopt_dl.training.result import TrainingResult
 from skopt_dl.training.state import TrainingState
@@ -117,17 +118,30 @@ def run_minimizer(
             state.stop_reason = state.stop_reason or "requested"
         return bool(state.stop_reason)
 
+    # Exceptions that pass through the method, which is not to be blamed for them.
+    others: list[BaseException] = []
+
+    def noting(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any) -> Any:
+            try:
+                return function(*args)
+            except BaseException as error:
+                others.append(error)
+                raise
+
+        return call
+
     message = ""
     tol = rule.tol if rule is not None else 1e-4
     with b.quiet():
         show(last_good)
         try:
             result = config.optimizer.minimize(
-                value_and_grad,
+                noting(value_and_grad),
                 last_good.copy(),
                 max_iter=config.max_epochs,
                 tol=tol,
-                callback=callback,
+                callback=noting(callback),
             )
             message, final = result.message, result.params
             if not state.stop_reason:
@@ -136,6 +150,10 @@ def run_minimizer(
                 state.stop_reason = "diverged"
         except KeyboardInterrupt:
             final, state.stop_reason = last_good, "interrupted"
+        except BaseException as error:
+            if any(error is each for each in others):
+                raise
+            blame(error, type(config.optimizer), "minimize")
     if state.stop_reason == "diverged":
         final = last_good
     if rule is not None and rule.restore_best and state.history:

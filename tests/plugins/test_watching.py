@@ -9,6 +9,7 @@ import pytest
 from distributions import OPTIMIZERS, hook
 
 from skopt_dl import MLPClassifier, available_optimizers, make_optimizer
+from skopt_dl.networks.objective import NetworkObjective
 from skopt_dl.optimizers import SGD
 from skopt_dl.plugins import PluginWarning, watching
 
@@ -154,6 +155,43 @@ def test_what_other_threads_print_meanwhile_is_printed(site, capsys):
     with pytest.warns(PluginWarning, match="printed 'own'"):
         available_optimizers()
     assert capsys.readouterr().out == "other\n"
+
+
+MINIMIZER = """
+from skopt_dl.optimizers import Minimizer
+
+class Leap(Minimizer):
+    def minimize(self, value_and_grad, params, *, max_iter, tol, callback):
+        value_and_grad(params)
+        callback(params, 1.0)
+        {}
+"""
+LEAP = "minimize of Leap was running: the optimizer 'zoo/leap' (hook skopt_dl_optimizers)"
+
+
+@pytest.mark.parametrize("raised", ["SystemExit: bye", "GeneratorExit"])
+def test_whatever_minimize_raises_is_an_exception_that_names_the_plugin_and_its_hook(site, raised):
+    files = {
+        "zoo/__init__.py": hook({"leap": "zoo.leap:Leap"}),
+        "zoo/leap.py": MINIMIZER.format(RAISED[raised]),
+    }
+    site.install("zoo", files)
+    with pytest.raises(RuntimeError, match=rf"^minimize of Leap raised {raised}") as caught:
+        fit("leap")
+    (note,) = caught.value.__notes__
+    assert note.startswith(LEAP)
+
+
+def test_minimize_is_not_blamed_for_what_passes_through_it(site, monkeypatch):
+    def value_and_grad(*args):
+        raise ZeroDivisionError("of the loss")
+
+    files = {"zoo/__init__.py": hook({"leap": "zoo.leap:Leap"}), "zoo/leap.py": MINIMIZER}
+    site.install("zoo", files)
+    monkeypatch.setattr(NetworkObjective, "value_and_grad", value_and_grad)
+    with pytest.raises(ZeroDivisionError, match="of the loss") as caught:
+        fit("leap")
+    assert not hasattr(caught.value, "__notes__")
 
 
 def test_update_that_prints_is_told_and_called_at_every_step(site, capsys):
