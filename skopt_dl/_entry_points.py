@@ -70,6 +70,10 @@ def helper_package(module: str) -> tuple[str, str] | None:
 
 
 def _requires_us(distribution: Distribution) -> bool:
+    text = distribution.read_text("METADATA")
+    if text is not None and "skopt" not in text.lower():
+        # Most are others': they are not worth parsing.
+        return False
     names = [re.match(r"[\w.-]+", need) for need in distribution.requires or ()]
     return any(name is not None and canonical(name.group()) == "skopt-dl" for name in names)
 

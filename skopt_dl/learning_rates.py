@@ -71,7 +71,7 @@ def learning_rate_range(
     >>> from sklearn.datasets import load_iris
     >>> from skopt_dl import MLPClassifier, learning_rate_range
     >>> X, y = load_iris(return_X_y=True)
-    >>> model = MLPClassifier(optimizer="momentum", random_state=0)
+    >>> model = MLPClassifier(32, optimizer="momentum", random_state=0)
     >>> display = learning_rate_range(model, X, y)
     >>> low, high = display.stable_range
     >>> low < display.suggestion < high

@@ -8,8 +8,9 @@ from threadpoolctl import ThreadpoolController
 
 def pytest_collection_modifyitems(items):
     """The longest come first: one worker would be busy with them in the end, and the other idle."""
-    longest = ["test_violence.py", "test_claims.py", "test_processes.py", "test_page_in_browser.py"]
-    places = {name: place for place, name in enumerate(longest)}
+    longest = ["violence", "claims", "check_optimizer", "docs", "processes", "page_in_browser"]
+    longest += ["stack", "saved_models", "cluster", "sanitizers"]
+    places = {f"test_{name}.py": place for place, name in enumerate(longest)}
     items.sort(key=lambda item: places.get(item.path.name, len(longest)))
 
 

@@ -6,12 +6,10 @@ python examples/claims/c14_training_loss_falls_validation_loss_rises.py
 from __future__ import annotations
 
 import math
-import warnings
 
 import numpy as np
-from claim import Claim, Finding, main, panels
+from claim import Claim, Finding, main, panels, train
 from sklearn.datasets import make_classification
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
 from skopt_dl import MLPClassifier
@@ -25,13 +23,13 @@ X, X_VAL, Y, Y_VAL = train_test_split(X, Y, train_size=150, random_state=0)
 def histories(**options):
     """Columns of the histories of five networks, ``(n_seeds, n_epochs)`` each."""
     network = {"batch_size": 32, "optimizer": "adam", "optimizer__learning_rate": 0.003}
-    kept = []
-    for seed in SEEDS:
-        model = MLPClassifier(64, max_iter=EPOCHS, n_iter_no_change=math.inf, random_state=seed)
+    models = [
+        MLPClassifier(64, max_iter=EPOCHS, n_iter_no_change=math.inf, random_state=seed)
+        for seed in SEEDS
+    ]
+    for model in models:
         model.set_params(**{**network, **options})
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            kept.append(model.fit(X, Y, X_val=X_VAL, y_val=Y_VAL).history_)
+    kept = [model.history_ for model in train(models, X, Y, X_val=X_VAL, y_val=Y_VAL)]
     columns = ("loss", "validation_loss", "validation_score")
     return [np.array([history[column] for history in kept]) for column in columns]
 

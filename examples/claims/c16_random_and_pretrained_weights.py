@@ -6,12 +6,10 @@ python examples/claims/c16_random_and_pretrained_weights.py
 from __future__ import annotations
 
 import math
-import warnings
 
 import numpy as np
 from claim import Claim, Finding, main, panels, train
 from sklearn.datasets import load_digits
-from sklearn.exceptions import ConvergenceWarning
 
 from skopt_dl import MLPClassifier
 from skopt_dl.networks import FromFitted
@@ -32,13 +30,9 @@ def model(seed, epochs, init="glorot_uniform"):
 
 def scores(inits):
     """Test accuracy after each epoch, ``(n_seeds, n_epochs)``."""
-    kept = []
-    for seed, init in zip(SEEDS, inits, strict=True):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            fitted = model(seed, EPOCHS, init).fit(X, Y, X_val=X_TEST, y_val=Y_TEST)
-        kept.append(fitted.validation_scores_)
-    return np.array(kept)
+    models = [model(seed, EPOCHS, init) for seed, init in zip(SEEDS, inits, strict=True)]
+    fitted = train(models, X, Y, X_val=X_TEST, y_val=Y_TEST)
+    return np.array([each.validation_scores_ for each in fitted])
 
 
 def pretrained(inputs, labels):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import joblib
 import matplotlib as mpl
 from cycler import cycler
 from matplotlib.figure import Figure
@@ -81,11 +82,15 @@ def verdict(findings: list[Finding]) -> str:
     return "Does not hold" if not n_held else "Holds in part"
 
 
-def train(models: list[Any], X: Any, y: Any) -> list[Any]:
+def train(models: list[Any], X: Any, y: Any, **validation: Any) -> list[Any]:
     """Fit estimators in stacks; that one could train for longer, or diverges, is no surprise."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return fit_many(models, X, y)
+        if not validation:
+            return fit_many(models, X, y)
+        # Other processes would take longer to begin than this to end.
+        with joblib.parallel_config(backend="skopt_dl", n_jobs=64, n_processes=1):
+            return joblib.Parallel()(joblib.delayed(m.fit)(X, y, **validation) for m in models)
 
 
 def panels(n: int = 2, **options: Any) -> tuple[Figure, Any]:

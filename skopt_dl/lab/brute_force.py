@@ -284,7 +284,9 @@ def cost_of_accuracy(
     >>> from skopt_dl import lab
     >>> from skopt_dl.objectives import Quadratic
     >>> bowls = [Quadratic([1.0] * n) for n in (1, 4)]
-    >>> table = lab.cost_of_accuracy(bowls, "sgd", gaps=[0.1], learning_rates=[0.5])
+    >>> table = lab.cost_of_accuracy(
+    ...     bowls, "sgd", gaps=[0.1], learning_rates=[0.5], n_steps=100
+    ... )
     >>> for row in zip(table["n_dims"], table["method"], table["evaluations"].astype(int)):
     ...     print(*row)
     1 grid search 16

@@ -52,10 +52,8 @@ def warn_of_printing(cls: type[Any], method: str, printed: str) -> None:
 
 def _whose(cls: type[Any]) -> str:
     """Say which package and which hook brought a class; empty for what is nobody's plugin's."""
-    top = cls.__module__.partition(".")[0]
-    tops = [plugin.module.partition(".")[0] for plugin in installed_plugins()]
     # For other classes no plugin is loaded that was not loaded before.
-    found = origin(cls) if manager.plugins or top in tops else None
+    found = origin(cls) if manager.plugins or _may_be_of_a_plugin(cls) else None
     if found is None:
         return ""
     plugin, names = found
@@ -66,3 +64,9 @@ def _whose(cls: type[Any]) -> str:
         f"{plugin.version}. `skopt-dl plugins check {package}` examines it; "
         f"{DISABLE_VARIABLE}={package} switches it off."
     )
+
+
+def _may_be_of_a_plugin(cls: type[Any]) -> bool:
+    """Whether an installed plugin has the package of a class: nothing is imported."""
+    top = cls.__module__.partition(".")[0]
+    return any(top == plugin.module.partition(".")[0] for plugin in installed_plugins())

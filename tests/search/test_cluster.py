@@ -31,7 +31,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Maximum iterations")
 # Seconds that only a hang takes.
 LONG = 120
 
-GRID = {"optimizer": ["adam", Momentum(0.1)], "alpha": np.logspace(-4, 0, 4)}
+GRID = {"optimizer": ["adam", Momentum(0.1)], "alpha": [1e-4, 1.0]}
 
 
 def wait_for(condition):
@@ -119,7 +119,7 @@ def test_grid_search_gives_the_serial_table_and_model(client, sizes):
     with on(client):
         search.fit(X, Y)
     assert_same_search(search, serial)
-    assert sum(sizes) == 24
+    assert sum(sizes) == 12
     # As many stacks as workers, so that none is idle.
     assert len(sizes) <= 4
 
@@ -135,7 +135,7 @@ def test_every_worker_trains_stacks_and_scores_by_closures(client, sizes, tmp_pa
     serial = clone(search).fit(X, Y)
     for column in ("mean_test_score", "std_test_score"):
         np.testing.assert_array_equal(search.cv_results_[column], serial.cv_results_[column])
-    assert sum(sizes) == 24
+    assert sum(sizes) == 12
     assert max(sizes) > 1
 
 
@@ -282,13 +282,14 @@ def test_killed_worker_changes_no_score(client, sizes, tmp_path):
 
 
 def test_stack_that_kills_every_worker_is_trained_here(client, tmp_path, monkeypatch):
+    # Every one that it may have: each imports everything anew.
     monkeypatch.setattr(client.cluster.scheduler, "allowed_failures", 0)
     estimator = model(early_stopping=True, scoring=killing(tmp_path / "killed", False))
     with on(client), pytest.warns(RuntimeWarning, match="trained here. KilledWorker"):
-        there = cross_validate(estimator, X, Y, cv=3)
-    np.testing.assert_array_equal(
-        there["test_score"], cross_validate(estimator, X, Y, cv=3)["test_score"]
-    )
+        (there,) = joblib.Parallel()([joblib.delayed(clone(estimator).fit)(X, Y)])
+    here = estimator.fit(X, Y)
+    assert there.validation_scores_ == here.validation_scores_
+    np.testing.assert_array_equal(there.predict_proba(X), here.predict_proba(X))
     client.wait_for_workers(2, timeout=LONG)
 
 

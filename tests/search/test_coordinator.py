@@ -163,6 +163,7 @@ def in_parallel(scripts, n_jobs, function=perform):
         return joblib.Parallel()(map(joblib.delayed(function), scripts))
 
 
+@pytest.mark.usefixtures("results_are_looked_for_often")
 @pytest.mark.parametrize("first", range(0, 300, 100))
 def test_random_tasks_end_with_the_results_they_have_alone(stacks_seen, first):
     for seed in range(first, first + 100):
@@ -322,6 +323,7 @@ def interrupted_after(n_lines, function):
         sys.settrace(None)
 
 
+@pytest.mark.usefixtures("results_are_looked_for_often")
 @pytest.mark.parametrize("first", range(1, 14, 4))
 def test_interrupt_at_any_line_leaves_the_process_as_it_was(stacks_seen, monkeypatch, first):
     rested, close = [], module.Coordinator.close

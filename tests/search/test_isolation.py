@@ -1,15 +1,12 @@
 """Tasks have warnings of their own; the user's process is left as it was found."""
 
-import gc
 import logging
 import os
 import signal
 import sys
 import threading
 import warnings
-from collections import Counter
 from contextvars import ContextVar, copy_context
-from pathlib import Path
 
 import joblib
 import numpy as np
@@ -17,18 +14,16 @@ import pytest
 from searched import DIGITS, LABELS, model
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from skopt_dl.search import scheduler
-from skopt_dl.search.processes import shared_processes
 
 LONG = 60
-GRID = {"mlpclassifier__alpha": np.logspace(-6, 0, 12)}
 
 
-def stacked(n_processes=1, n_jobs=64):
-    return joblib.parallel_config(backend="skopt_dl", n_jobs=n_jobs, n_processes=n_processes)
+def stacked():
+    return joblib.parallel_config(backend="skopt_dl", n_jobs=64, n_processes=1)
 
 
 def in_tasks(*functions):
@@ -44,61 +39,15 @@ def cores(monkeypatch):
     monkeypatch.setattr(scheduler, "PATIENCE", 1e9)
 
 
-@pytest.fixture
-def processes():
-    found = shared_processes(2, start=True)
-    done = threading.Event()
-    found.when_ready(done.set)
-    assert done.wait(2 * LONG)
-    return found
-
-
-def noisy(X):
-    warnings.warn("noisy", UserWarning, stacklevel=1)
-    return X
-
-
-def silent(X):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.warn("never to be seen", UserWarning, stacklevel=1)
-    return X
-
-
-def found_by(search, **context):
-    """How often each warning came, and from where."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("default")
-        if context:
-            with stacked(**context):
-                search.fit(DIGITS, LABELS)
-        else:
-            search.fit(DIGITS, LABELS)
-    # The two calls are in two lines.
-    places = {each.lineno for each in caught if each.filename == __file__ and "Max" in str(each)}
-    assert len(places) == 1
-    return Counter((each.category, str(each.message), each.filename) for each in caught)
-
-
-@pytest.mark.parametrize("n_processes", [1, 2])
-def test_warnings_of_a_search_are_those_of_a_plain_one(processes, n_processes):
-    pipeline = make_pipeline(
-        FunctionTransformer(silent), FunctionTransformer(noisy), StandardScaler(), model()
-    )
-    search = GridSearchCV(pipeline, GRID, cv=3)
-    plain = found_by(search)
-    assert sum(plain.values()) > 36
-    assert found_by(search, n_processes=n_processes) == plain
-
-
 def test_integers_through_a_scaler_leave_the_filters_alone():
     # scikit-learn turns a warning into an error while it looks at the numbers.
     before = list(warnings.filters)
     X = (DIGITS * 16).astype(int)
+    grid = {"mlpclassifier__alpha": np.logspace(-6, 0, 12)}
     for _ in range(2):
         with stacked(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            GridSearchCV(make_pipeline(StandardScaler(), model()), GRID, cv=3).fit(X, LABELS)
+            GridSearchCV(make_pipeline(StandardScaler(), model()), grid, cv=3).fit(X, LABELS)
     assert warnings.filters == before
 
 
@@ -361,44 +310,3 @@ def test_process_is_left_as_it_was(ending):
     except (ZeroDivisionError, KeyboardInterrupt):
         assert ending != "result"
     assert state() == before
-
-
-def n_descriptors():
-    folder = Path("/proc/self/fd")
-    return len(list(folder.iterdir())) if folder.exists() else 0
-
-
-def test_many_searches_leave_what_one_leaves(processes):
-    def search(k):
-        # Some fail; some run elsewhere.
-        def scorer(estimator, X, y):
-            if k % 5 == 1 and estimator.alpha > 0.5:
-                raise ZeroDivisionError
-            return 0.5
-
-        grid = {"alpha": np.logspace(-6, 0, 12)}
-        with stacked(n_processes=1 + k % 2):
-            found = GridSearchCV(
-                model(max_iter=1), grid, cv=2, refit=False, scoring=scorer, error_score="raise"
-            )
-            try:
-                found.fit(DIGITS[:60], LABELS[:60])
-            except ZeroDivisionError:
-                assert k % 5 == 1
-
-    def left():
-        gc.collect()
-        return threading.active_count(), n_descriptors()
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        search(0)
-        search(1)
-        before = left()
-        for k in range(20):
-            search(k)
-        for _ in range(180):
-            in_tasks(*[lambda: None] * 4)
-    # Fewer are there where something older has come to its end.
-    assert all(now <= then for now, then in zip(left(), before, strict=True))
-    assert processes.ready

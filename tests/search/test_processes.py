@@ -6,6 +6,8 @@ import os
 import signal
 import threading
 import time
+import warnings
+from collections import Counter
 from pathlib import Path
 
 import joblib
@@ -15,7 +17,7 @@ from searched import DIGITS, LABELS, both_ways, model
 from sklearn.ensemble import BaggingClassifier
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from skopt_dl import fit_many
 from skopt_dl.callbacks import EarlyStopping, EpochCallback, StackProgress
@@ -340,6 +342,79 @@ def test_verbose_tells_of_stacks_everywhere(processes, capsys):
         GridSearchCV(model(), ALPHAS, cv=3, refit=False).fit(DIGITS, LABELS)
     told = capsys.readouterr().out
     assert sum(int(line.split()[1]) for line in told.splitlines() if "models:" in line) == 36
+
+
+def noisy(X):
+    warnings.warn("noisy", UserWarning, stacklevel=1)
+    return X
+
+
+def silent(X):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.warn("never to be seen", UserWarning, stacklevel=1)
+    return X
+
+
+def found_by(search, **context):
+    """How often each warning came, and from where."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        if context:
+            with joblib.parallel_config(backend="skopt_dl", n_jobs=64, **context):
+                search.fit(DIGITS, LABELS)
+        else:
+            search.fit(DIGITS, LABELS)
+    # The two calls are in two lines.
+    places = {each.lineno for each in caught if each.filename == __file__ and "Max" in str(each)}
+    assert len(places) == 1
+    return Counter((each.category, str(each.message), each.filename) for each in caught)
+
+
+def test_warnings_of_a_search_are_those_of_a_plain_one(processes):
+    pipeline = make_pipeline(
+        FunctionTransformer(silent), FunctionTransformer(noisy), StandardScaler(), model()
+    )
+    search = GridSearchCV(pipeline, {"mlpclassifier__alpha": ALPHAS["alpha"]}, cv=3)
+    plain = found_by(search)
+    assert sum(plain.values()) > 36
+    for n_processes in (1, 2):
+        assert found_by(search, n_processes=n_processes) == plain
+
+
+@pytest.mark.usefixtures("results_are_looked_for_often")
+def test_many_searches_leave_what_one_leaves(processes):
+    def search(k):
+        # Some fail; some run elsewhere.
+        def scorer(estimator, X, y):
+            if k % 5 == 1 and estimator.alpha > 0.5:
+                raise ZeroDivisionError
+            return 0.5
+
+        with joblib.parallel_config(backend="skopt_dl", n_jobs=64, n_processes=1 + k % 2):
+            found = GridSearchCV(
+                model(max_iter=1), ALPHAS, cv=2, refit=False, scoring=scorer, error_score="raise"
+            )
+            try:
+                found.fit(DIGITS[:60], LABELS[:60])
+            except ZeroDivisionError:
+                assert k % 5 == 1
+
+    def small_search():
+        with joblib.parallel_config(backend="skopt_dl", n_jobs=64, n_processes=1):
+            joblib.Parallel()(joblib.delayed(int)() for _ in range(4))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        search(0)
+        search(1)
+        before = held()
+        for k in range(20):
+            search(k)
+        for _ in range(180):
+            small_search()
+    assert no_more_than(before)
+    assert processes.ready
 
 
 # From here on tests end the processes: those that need some ready come before.
