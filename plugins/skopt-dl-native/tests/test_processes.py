@@ -139,6 +139,8 @@ INTERRUPTED = """
 import signal, threading, time
 from skopt_dl_native import sequences
 
+# Where a shell runs tests in the background, Python starts with SIGINT ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 X = np.random.default_rng(0).normal(size=(4000, 20)).astype("f4")
 run = sequences.run
 for number in (0, 3):
