@@ -119,12 +119,14 @@ class Binding:
         **arrays
             By name; rows of samples may be `DenseRows` or `SparseRows`.
         """
+        always = self._before
         self._before = []
         self._give(arrays)
         calls: list[Call] = []
         for part in self._parts:
             calls += part if isinstance(part, list) else part(self)
-        return [*self._before, *calls]
+        before, self._before = self._before, always
+        return [*always, *before, *calls]
 
     def array(self, value: Operand, dtype: Any = None) -> Any:
         """The array, or the view of one, that an operand is."""

@@ -70,3 +70,14 @@ def test_an_array_may_follow_rows_in_no_array(binding):
     run(binding.calls(x=Rows(x), out=out))
     run(binding.calls(x=-x, out=out))
     np.testing.assert_allclose(out, expected(-x), rtol=1e-15)
+
+
+def test_rows_in_no_array_that_are_always_the_same_are_written_for_each_run(binding):
+    rows, b = Rows(np.random.default_rng(0).normal(size=(1, 3, 2))), NumPyBackend()
+    given = {"weights": WEIGHTS, "x": rows}
+    of_one = Binding(b, binding.program, given, Memory(b, WEIGHTS))
+    outs = [np.empty((1, 3, 2)) for _ in range(2)]
+    for calls, out in [(of_one.calls(out=out), out) for out in outs]:
+        run(calls)
+        np.testing.assert_allclose(out, expected(rows.array), rtol=1e-15)
+        rows.array = rows.array + 1.0

@@ -20,10 +20,12 @@ from random import Random
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 from skopt_dl_native.binding import NativeCall
 from skopt_dl_native.engine import NativeEngine
 
 from skopt_dl.backends import NumPyBackend
+from skopt_dl.networks.rows import SparseRows
 from skopt_dl.programs import (
     Engine,
     Geometry,
@@ -84,10 +86,40 @@ class Guarded:
         """The part of some models."""
         return Guarded(self.array[list(models)], *self._layout)
 
+    @property
+    def given(self) -> Any:
+        """What an engine is given."""
+        return self.array
+
     def check(self, name: str) -> None:
         """Assert that bytes around the elements are as they were."""
         outside = np.flatnonzero(self.raw != self.copy().raw)
         assert not len(outside), f"{name}: bytes {outside[:9]} are not its own, but were written"
+
+
+class Sparse:
+    """Rows of sparse matrices, of which an engine is not given the first nor the last.
+
+    Parameters
+    ----------
+    values : ndarray of shape (R, n_rows + 2, n)
+    index : dtype
+        Of the columns.
+    """
+
+    def __init__(self, values: np.ndarray, index: Any):
+        self.array, self._index = values, index
+        blocks = [scipy.sparse.csr_array(each) for each in values]
+        for each in blocks:
+            each.indices, each.indptr = each.indices.astype(index), each.indptr.astype(index)
+        self.given = SparseRows(slice(1, values.shape[1] - 1), blocks)
+
+    def copy(self) -> Sparse:
+        return self
+
+    def of(self, models: Sequence[int]) -> Sparse:
+        """The rows of some models."""
+        return Sparse(self.array[list(models)], self._index)
 
 
 class Filled(Memory):
@@ -149,7 +181,7 @@ class Maker:
         self.random, self.n_models, self.apart, self.shares = random, n_models, apart, shares
         self.tracer = Tracer(random.choice(FLOATS))
         self.xp = self.tracer.xp
-        self.arrays: dict[str, Guarded] = {}
+        self.arrays: dict[str, Guarded | Sparse] = {}
         self.known: dict[str, Item] = {}
         self.items: list[Item] = []
         self.is_wild = random.random() < 0.15
@@ -462,6 +494,21 @@ class Maker:
         bound = x.bound * y.bound * max(1, x.shape[-1], x.shape[-2])
         self.add(left @ right, bound, x.rough + (x.rough > 0))
 
+    def sparse_rows(self) -> None:
+        random, dtype = self.random, self.tracer.dtype
+        n, inner, m = (random.choice((1, 2, 5, 33)) for _ in range(3))
+        shape = self.models(), n + 2, inner
+        values = np.where(self.numbers(shape, bool, 0, 2), self.numbers(shape, dtype), 0)
+        name = f"array {len(self.arrays)}"
+        self.arrays[name] = Sparse(values, random.choice((np.int32, np.int64)))
+        x = self.tracer.given(name, (shape[0], n, inner), dtype)
+        for left in random.sample((x, x.mT), random.randrange(1, 3)):
+            y = self.fresh((self.n_models, left.shape[2], m), dtype)
+            self.add(left @ y.symbol, 9.0 * left.shape[2])
+        if random.random() < 0.2:
+            # Here it is to be an array.
+            self.add(x + 1.0, 4.0)
+
     def slice(self) -> None:
         x = self.pick("fib", 2)
         self.add(x.symbol[self.some_key(x)], x.bound, x.rough)
@@ -669,14 +716,16 @@ _STEPS = [
     Maker.where, Maker.convert, Maker.reduce, Maker.reduce, Maker.reduce, Maker.vecdot,
     Maker.matmul, Maker.matmul, Maker.slice, Maker.slice, Maker.move_axes, Maker.reshape,
     Maker.broadcast, Maker.copy, Maker.concat, Maker.pad, Maker.table, Maker.images,
-    Maker.in_place, Maker.in_place, Maker.constants,
+    Maker.in_place, Maker.in_place, Maker.constants, Maker.sparse_rows,
 ]  # fmt: skip
 
 
-def run(engine: Engine, program: Program, arrays: Mapping[str, Guarded]) -> list[Any]:
+def run(engine: Engine, program: Program, arrays: Mapping[str, Guarded | Sparse]) -> list[Any]:
     """Run a program on arrays; return its calls."""
-    b, like = NumPyBackend(), np.empty((1, 1), np.float64)
-    given = {name: each.array for name, each in arrays.items()}
+    # Rows that have to be an array become one of this dtype.
+    dtypes = [each.array.dtype for each in arrays.values() if isinstance(each, Sparse)]
+    b, like = NumPyBackend(), np.empty((1, 1), *dtypes[:1])
+    given = {name: each.given for name, each in arrays.items()}
     calls = engine.bind(b, program, given, Filled(b, like)).calls()
     with np.errstate(all="ignore"):
         for call in calls:
