@@ -5,7 +5,7 @@ do differently, or that deserve a tuned form on one of them, are methods of `Bac
 """
 
 from skopt_dl.backends._base import Backend, corners, run_all
-from skopt_dl.backends._blas import helpers, one_blas_thread
+from skopt_dl.backends._blas import Helpers, helpers, one_blas_thread
 from skopt_dl.backends._numpy import NumPyBackend
 from skopt_dl.backends._select import (
     backend_for_prediction,
@@ -19,6 +19,7 @@ from skopt_dl.backends._select import (
 
 __all__ = [
     "Backend",
+    "Helpers",
     "NumPyBackend",
     "backend_for_prediction",
     "backend_of",

@@ -63,6 +63,40 @@ def test_random_programs_and_malformed_words_misuse_no_memory(environment):
     assert done.returncode == 0, done.stdout[-1000:] + done.stderr[max(0, *problem) :][:3000]
 
 
+# Each task with a team of three, in parts that are as small as can be.
+SHARED = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from concurrent.futures import ThreadPoolExecutor
+import numpy as np
+import test_malformed
+from skopt_dl_native import _interpreter, binding
+fuzz = test_malformed.fuzz
+pool = ThreadPoolExecutor(2)
+
+def run(tasks, first, last, first_model, last_model, scratch):
+    team = _interpreter.team(3)
+    others = [pool.submit(binding.help_with, team, np.empty_like(scratch)) for _ in range(2)]
+    slots = binding.slots()
+    _interpreter.run(tasks, first, last, first_model, last_model, scratch, slots, team)
+    _interpreter.dismiss(team)
+    for each in others:
+        each.result()
+
+binding.run = run
+print(sum(fuzz.check(fuzz.Maker(fuzz.Random(seed), (1, 3)[seed % 2])) for seed in range(20)))
+"""
+
+
+def test_programs_whose_parts_threads_share_do_the_same_and_misuse_no_memory(tmp_path):
+    parts = {"RUN_PART": 8, "PRODUCT_PART": 8, "PRODUCT_WIDTH": 1, "TAKE_PART": 8}
+    options = [f"-D{name}={least}" for name, least in parts.items()]
+    done = run(sanitize.build(tmp_path, *options), SHARED, PLUGIN / "tests")
+    problem = done.stderr.find("ERROR: AddressSanitizer"), done.stderr.find("runtime error")
+    assert done.returncode == 0, done.stdout[-1000:] + done.stderr[max(0, *problem) :][:3000]
+    assert int(done.stdout) > 10
+
+
 # The negatives of 1024 floats, in memory of 1000, without asking whether that is a program.
 BEYOND = """
 import ctypes, importlib.util, sys

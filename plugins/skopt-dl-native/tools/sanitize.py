@@ -48,7 +48,7 @@ def build(folder: Path, *options: str) -> dict[str, str]:
     package = folder / "skopt_dl_native"
     ignore = shutil.ignore_patterns("*.so", "__pycache__")
     shutil.copytree(SOURCE, package, ignore=ignore)
-    files = [str(package / name) for name in ("module.c", "check.c", "choice.c", "interpreter.c")]
+    files = [str(each) for each in sorted(package.glob("*.c"))]
     include = sysconfig.get_paths()["include"]
     out = package / "_interpreter.abi3.so"
     defined = ["-DINTERPRETER=interpret", "-DPy_LIMITED_API=0x030B0000", f"-I{include}"]

@@ -174,6 +174,14 @@ def _can(instruction: Instruction, n_models: int, known: Mapping[Buffer, np.ndar
 _of_thread = threading.local()
 
 
+def slots() -> np.ndarray:
+    """The slots that all tasks of this thread use."""
+    if not hasattr(_of_thread, "slots"):
+        _of_thread.slots = np.empty(_interpreter.SLOT_BYTES, np.uint8)
+    found: np.ndarray = _of_thread.slots
+    return found
+
+
 def run(
     tasks: np.ndarray,
     first: int,
@@ -181,12 +189,15 @@ def run(
     first_model: int,
     last_model: int,
     scratch: np.ndarray,
+    *team: Any,
 ) -> None:
-    """Run tasks in C, with slots that all tasks of this thread use."""
-    if not hasattr(_of_thread, "slots"):
-        _of_thread.slots = np.empty(_interpreter.SLOT_BYTES, np.uint8)
-    slots = _of_thread.slots
-    _interpreter.run(tasks, first, last, first_model, last_model, scratch, slots)
+    """Run tasks in C; with a team, others may help."""
+    _interpreter.run(tasks, first, last, first_model, last_model, scratch, slots(), *team)
+
+
+def help_with(team: Any, scratch: np.ndarray) -> None:
+    """Help those who run with a team until it is dismissed."""
+    _interpreter.help(team, scratch, slots())
 
 
 class NativeCall:

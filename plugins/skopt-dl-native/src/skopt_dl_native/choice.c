@@ -2,9 +2,12 @@
 
 #include "choice.h"
 
-extern int interpret(const Task *, int64_t, int64_t, int64_t, char *, char *, const Blas *);
-extern int interpret_v3(const Task *, int64_t, int64_t, int64_t, char *, char *, const Blas *);
-extern int interpret_v4(const Task *, int64_t, int64_t, int64_t, char *, char *, const Blas *);
+extern int interpret(const Task *, int64_t, int64_t, int64_t, char *, char *, const Blas *,
+                     Team *);
+extern int interpret_v3(const Task *, int64_t, int64_t, int64_t, char *, char *, const Blas *,
+                     Team *);
+extern int interpret_v4(const Task *, int64_t, int64_t, int64_t, char *, char *, const Blas *,
+                     Team *);
 
 #if defined(HAS_V3) && defined(_MSC_VER)
 #include <immintrin.h>

@@ -240,18 +240,27 @@ static const Function functions[N_FUNCTIONS][N_DTYPES] = {
 
 /* ---- Operands ---- */
 
+/* What instructions are run with: for model k, by a thread that may have a team. */
+typedef struct {
+    const Place *places;
+    int64_t k;
+    char *scratch, *slots;
+    const Blas *blas;
+    Team *team;
+} Context;
+
 typedef struct { char *start; const int64_t *strides; } Operand;
 
-static inline char *beginning(const int64_t *words, const Place *places, int64_t k, char *scratch) {
-    if (words[0] == 0) return scratch + words[1];
-    const Place *place = places + words[0];
-    return place->base + words[1] + words[2] * (place->map ? place->map[k] : k);
+static inline char *beginning(const int64_t *words, const Context *context) {
+    if (words[0] == 0) return context->scratch + words[1];
+    const Place *place = context->places + words[0];
+    return place->base + words[1] + words[2] * (place->map ? place->map[context->k] : context->k);
 }
 
 /* Read an operand of n axes; returns what comes after it. */
-static inline const int64_t *operand(const int64_t *words, int64_t n, const Place *places,
-                                     int64_t k, char *scratch, Operand *found) {
-    found->start = beginning(words, places, k, scratch);
+static inline const int64_t *operand(const int64_t *words, int64_t n, const Context *context,
+                                     Operand *found) {
+    found->start = beginning(words, context);
     found->strides = words + 3;
     return words + 3 + n;
 }
@@ -270,6 +279,17 @@ static inline int64_t distance(int64_t n, const int64_t *place, const int64_t *s
     for (int64_t axis = 0; axis < n; axis++) sum += place[axis] * strides[axis];
     return sum;
 }
+
+/* ---- Parts that threads share ---- */
+
+/* What is in a part of an instruction, at least, which is to take tens of microseconds: steps of
+   elements, multiplications and rows or columns, bytes. */
+#ifndef RUN_PART
+#define RUN_PART (1 << 17)
+#define PRODUCT_PART (1 << 20)
+#define PRODUCT_WIDTH 24
+#define TAKE_PART (1 << 17)
+#endif
 
 /* ---- Runs of functions of each element ---- */
 
@@ -295,8 +315,17 @@ static inline void step(const int64_t *words, const int64_t *dtypes, const Rows 
         functions[words[0]][words[1]](n_rows, n_columns, found[0], found[1], found[2], found[3]);
 }
 
-static void run_steps(const int64_t *words, const Place *places, int64_t k, char *scratch,
-                      char *slots) {
+/* Tiles of a run, in equal parts. */
+typedef struct {
+    const int64_t *words;
+    const Context *context;
+    int64_t n_tiles, n_parts;
+} Tiles;
+
+static void run_tiles(const void *work, int64_t number, char *scratch, char *slots) {
+    (void)scratch;
+    const Tiles *tiles = work;
+    const int64_t *words = tiles->words;
     const int64_t n_axes = words[0], *lengths = words + 1, *rest = lengths + n_axes;
     const int64_t n_registers = rest[0], n_steps = rest[2], n_elements = rest[3];
     const int64_t n_rows = lengths[n_axes - 2], n_columns = lengths[n_axes - 1];
@@ -317,16 +346,29 @@ static void run_steps(const int64_t *words, const Place *places, int64_t k, char
             *each = (Rows){slots + next[2] * TILE_BYTES, width * size, size};
         } else {
             strides[i] = next + 5;
-            each->start = beginning(next + 2, places, k, scratch);
+            each->start = beginning(next + 2, tiles->context);
             each->row = strides[i][n_axes - 2];
             each->column = strides[i][n_axes - 1];
         }
         rows[i] = *each;
     }
+    int64_t n_left = tiles->n_tiles, top = 0, left = 0;
+    if (tiles->n_parts > 1) {
+        int64_t tile = tiles->n_tiles * number / tiles->n_parts;
+        n_left = tiles->n_tiles * (number + 1) / tiles->n_parts - tile;
+        const int64_t n_across = (n_columns + width - 1) / width;
+        const int64_t n_down = (n_rows + height - 1) / height;
+        left = tile % n_across * width, tile /= n_across;
+        top = tile % n_down * height, tile /= n_down;
+        for (int64_t axis = n_axes - 3; axis >= 0; axis--) {
+            place[axis] = tile % lengths[axis];
+            tile /= lengths[axis];
+        }
+    }
     do {
-        for (int64_t top = 0; top < n_rows; top += height) {
+        for (; top < n_rows && n_left > 0; top += height, left = 0) {
             const int64_t high = n_rows - top < height ? n_rows - top : height;
-            for (int64_t left = 0; left < n_columns; left += width) {
+            for (; left < n_columns && n_left > 0; left += width, n_left--) {
                 const int64_t wide = n_columns - left < width ? n_columns - left : width;
                 for (int64_t i = 0; i < n_registers; i++) {
                     if (strides[i])
@@ -339,7 +381,27 @@ static void run_steps(const int64_t *words, const Place *places, int64_t k, char
                     step(next + 6 * i, dtypes, rows, high, wide);
             }
         }
-    } while (advance(n_axes - 2, lengths, place));
+        top = 0;
+    } while (n_left > 0 && advance(n_axes - 2, lengths, place));
+}
+
+static void run_steps(const int64_t *words, const Context *context) {
+    if (!context->team) {
+        const Tiles all = {words, context, INT64_MAX, 1};
+        run_tiles(&all, 0, context->scratch, context->slots);
+        return;
+    }
+    const int64_t n_axes = words[0], *lengths = words + 1, *rest = lengths + n_axes;
+    const int64_t n_rows = lengths[n_axes - 2], n_columns = lengths[n_axes - 1];
+    const int64_t n_steps = rest[2], n_elements = rest[3];
+    const int64_t width = n_columns < n_elements ? n_columns : n_elements;
+    const int64_t height = width < n_elements ? n_elements / width : 1;
+    Tiles tiles = {words, context, (n_rows + height - 1) / height, 1};
+    tiles.n_tiles *= (n_columns + width - 1) / width;
+    for (int64_t axis = 0; axis < n_axes - 2; axis++) tiles.n_tiles *= lengths[axis];
+    tiles.n_parts = parts_for(context->team, tiles.n_tiles * n_elements * n_steps, RUN_PART);
+    if (tiles.n_parts > tiles.n_tiles) tiles.n_parts = tiles.n_tiles;
+    share(context->team, run_tiles, &tiles, tiles.n_parts, context->scratch, context->slots);
 }
 
 /* ---- Reductions ---- */
@@ -501,13 +563,13 @@ REDUCTIONS(f64, double)
 REDUCTIONS(bool, boolean)
 REDUCTIONS(i64, int64_t)
 
-static void reduce(const int64_t *words, const Place *places, int64_t k, char *scratch) {
+static void reduce(const int64_t *words, const Context *context) {
     const int64_t kind = words[0], dtype = words[1], n_kept = words[2], n_reduced = words[3];
     const int64_t *lengths = words + 4, n = n_kept + n_reduced;
     Operand out, x, y;
-    const int64_t *next = operand(lengths + n, n_kept, places, k, scratch, &out);
-    next = operand(next, n, places, k, scratch, &x);
-    operand(next, n, places, k, scratch, &y);
+    const int64_t *next = operand(lengths + n, n_kept, context, &out);
+    next = operand(next, n, context, &x);
+    operand(next, n, context, &y);
     switch (dtype) {
     case F32: reduce_f32(kind, n_kept, n_reduced, lengths, out, x, y); break;
     case F64: reduce_f64(kind, n_kept, n_reduced, lengths, out, x, y); break;
@@ -538,97 +600,178 @@ static inline Order order_of(int64_t n_rows, int64_t n_columns, const int64_t *s
 #endif
 #endif
 
-static void multiply_matrices(const Blas *blas, int64_t dtype, int64_t n, int64_t inner, int64_t m,
-                              char *out, const int64_t *so, char *a, const int64_t *sa, char *b,
-                              const int64_t *sb, int adds, char *strips) {
-    const int64_t size = size_of[dtype];
-    if (n * inner * m <= OWN) {
-        if (dtype == F32)
-            own_product_f32(n, inner, m, (float *)out, so, (float *)a, sa, (float *)b, sb, adds,
-                            (float *)strips);
-        else
-            own_product_f64(n, inner, m, (double *)out, so, (double *)a, sa, (double *)b, sb, adds,
-                            (double *)strips);
-        return;
-    }
-    const Order o = order_of(n, m, so, size), p = order_of(n, inner, sa, size),
-                q = order_of(inner, m, sb, size);
-    int rows = (int)n, columns = (int)m, depth = (int)inner;
+/* Multiplications of a tile of BLAS's, and its rows or columns, at least. */
+#define TILE_SIZE 4000000
+#define TILE_WIDTH 192
+
+/* A product of matrices, (n, inner) times (inner, m), and a term that is added to it or NULL. */
+typedef struct {
+    const Blas *blas;
+    int64_t dtype, n, inner, m;
+    char *out, *a, *b, *term;
+    const int64_t *so, *sa, *sb, *st;
+    int adds;
+    int64_t n_parts;
+} Product;
+
+/* Write a term to the place of a product, which is then added to it. */
+static void spread(const Product *p) {
+    const int by_rows = p->so[1] == size_of[p->dtype] || p->m == 1;
+    const int outer = by_rows ? 0 : 1, inner = 1 - outer;
+    const Rows to = {p->out, p->so[outer], p->so[inner]}, from = {p->term, p->st[outer], p->st[inner]};
+    copies[p->dtype][p->dtype](by_rows ? p->n : p->m, by_rows ? p->m : p->n, &to, &from);
+}
+
+static void multiply_by_blas(const Product *product) {
+    const int64_t size = size_of[product->dtype], n = product->n, inner = product->inner;
+    const Order o = order_of(n, product->m, product->so, size),
+                p = order_of(n, inner, product->sa, size),
+                q = order_of(inner, product->m, product->sb, size);
+    int rows = (int)n, columns = (int)product->m, depth = (int)inner;
     int lo = (int)o.apart, lp = (int)p.apart, lq = (int)q.apart;
     char pt = p.by_columns == o.by_columns ? 'N' : 'T', qt = q.by_columns == o.by_columns ? 'N' : 'T';
+    char *out = product->out, *a = product->a, *b = product->b;
     /* By rows, the transposed product of the transposed factors. */
     if (!o.by_columns) {
-        const char *t = a;
+        char *t = a;
         const int l = lp, s = rows;
         const char c = pt;
-        a = b, b = (char *)t;
+        a = b, b = t;
         lp = lq, lq = l;
         pt = qt, qt = c;
         rows = columns, columns = s;
     }
-    if (dtype == F32) {
-        float one = 1, factor = adds ? 1 : 0;
-        blas->s(&pt, &qt, &rows, &columns, &depth, &one, (float *)a, &lp, (float *)b, &lq, &factor,
-                (float *)out, &lo);
+    if (product->dtype == F32) {
+        float one = 1, factor = product->adds ? 1 : 0;
+        product->blas->s(&pt, &qt, &rows, &columns, &depth, &one, (float *)a, &lp, (float *)b, &lq,
+                         &factor, (float *)out, &lo);
     } else {
-        double one = 1, factor = adds ? 1 : 0;
-        blas->d(&pt, &qt, &rows, &columns, &depth, &one, (double *)a, &lp, (double *)b, &lq, &factor,
-                (double *)out, &lo);
+        double one = 1, factor = product->adds ? 1 : 0;
+        product->blas->d(&pt, &qt, &rows, &columns, &depth, &one, (double *)a, &lp, (double *)b, &lq,
+                         &factor, (double *)out, &lo);
     }
 }
 
-/* Write a term to the place of a product, which is then added to it. */
-static void spread(int64_t dtype, int64_t n, int64_t m, char *out, const int64_t *so, char *term,
-                   const int64_t *st) {
-    const int by_rows = so[1] == size_of[dtype] || m == 1;
-    const int outer = by_rows ? 0 : 1, inner = 1 - outer;
-    const Rows to = {out, so[outer], so[inner]}, from = {term, st[outer], st[inner]};
-    copies[dtype][dtype](by_rows ? n : m, by_rows ? m : n, &to, &from);
+static void multiply_part(const Product *p, char *strips) {
+    if (p->term) spread(p);
+    if (p->n * p->inner * p->m > OWN)
+        multiply_by_blas(p);
+    else if (p->dtype == F32)
+        own_product_f32(p->n, p->inner, p->m, (float *)p->out, p->so, (float *)p->a, p->sa,
+                        (float *)p->b, p->sb, p->adds, (float *)strips);
+    else
+        own_product_f64(p->n, p->inner, p->m, (double *)p->out, p->so, (double *)p->a, p->sa,
+                        (double *)p->b, p->sb, p->adds, (double *)strips);
 }
 
-static void matmul(const int64_t *words, const Place *places, int64_t k, char *scratch,
-                   char *strips, const Blas *blas) {
+/* Some rows or columns of a product, whichever are more. */
+static void part_of_product(const void *work, int64_t number, char *scratch, char *slots) {
+    (void)scratch;
+    Product part = *(const Product *)work;
+    const int by_rows = part.n >= part.m;
+    const int64_t all = by_rows ? part.n : part.m, last = part.n_parts - 1;
+    const int64_t grain = by_rows ? ROWS : 2 * (int64_t)(sizeof(f32x) / sizeof(float));
+    const int64_t start = all * number / part.n_parts / grain * grain;
+    const int64_t end = number == last ? all : all * (number + 1) / part.n_parts / grain * grain;
+    if (start == end) return;
+    if (by_rows) {
+        part.a += start * part.sa[0];
+        part.n = end - start;
+    } else {
+        part.b += start * part.sb[1];
+        part.m = end - start;
+    }
+    part.out += start * part.so[!by_rows];
+    if (part.term) part.term += start * part.st[!by_rows];
+    multiply_part(&part, slots);
+}
+
+/* In tiles, where BLAS multiplies: always the same ones, since it rounds each otherwise. Own
+   kernels round all elements alike. */
+static void multiply(Product *p, const Context *context) {
+    const int64_t size = p->n * p->inner * p->m, longer = p->n > p->m ? p->n : p->m;
+    int64_t n_parts = 1, most = 1;
+    if (size > OWN) {
+        n_parts = size / TILE_SIZE;
+        most = longer / TILE_WIDTH;
+    } else if (context->team && p->n > 1 && p->m > 1) {
+        n_parts = parts_for(context->team, size, PRODUCT_PART);
+        most = longer / PRODUCT_WIDTH;
+    }
+    p->n_parts = n_parts < most ? n_parts : most;
+    if (p->n_parts > 1)
+        share(context->team, part_of_product, p, p->n_parts, context->scratch, context->slots);
+    else
+        multiply_part(p, context->slots);
+}
+
+static void matmul(const int64_t *words, const Context *context) {
     const int64_t dtype = words[0], n_axes = words[1], *lengths = words + 2;
     const int64_t n = lengths[n_axes], inner = lengths[n_axes + 1], m = lengths[n_axes + 2];
     const int adds = lengths[n_axes + 3] == 1;
     int64_t place[MAX_AXES] = {0};
     Operand out, a, b, term = {0};
-    const int64_t *next = operand(lengths + n_axes + 4, n_axes + 2, places, k, scratch, &out);
-    next = operand(next, n_axes + 2, places, k, scratch, &a);
-    next = operand(next, n_axes + 2, places, k, scratch, &b);
-    if (adds) operand(next, n_axes + 2, places, k, scratch, &term);
+    const int64_t *next = operand(lengths + n_axes + 4, n_axes + 2, context, &out);
+    next = operand(next, n_axes + 2, context, &a);
+    next = operand(next, n_axes + 2, context, &b);
+    if (adds) operand(next, n_axes + 2, context, &term);
     do {
-        char *result = out.start + distance(n_axes, place, out.strides);
-        if (adds)
-            spread(dtype, n, m, result, out.strides + n_axes,
-                   term.start + distance(n_axes, place, term.strides), term.strides + n_axes);
-        multiply_matrices(blas, dtype, n, inner, m, result, out.strides + n_axes,
-                          a.start + distance(n_axes, place, a.strides), a.strides + n_axes,
-                          b.start + distance(n_axes, place, b.strides), b.strides + n_axes, adds,
-                          strips);
+        Product product = {
+            .blas = context->blas, .dtype = dtype, .n = n, .inner = inner, .m = m, .adds = adds,
+            .out = out.start + distance(n_axes, place, out.strides), .so = out.strides + n_axes,
+            .a = a.start + distance(n_axes, place, a.strides), .sa = a.strides + n_axes,
+            .b = b.start + distance(n_axes, place, b.strides), .sb = b.strides + n_axes,
+        };
+        if (adds) {
+            product.term = term.start + distance(n_axes, place, term.strides);
+            product.st = term.strides + n_axes;
+        }
+        multiply(&product, context);
     } while (advance(n_axes, lengths, place));
 }
 
 /* ---- Rows of a table ---- */
 
-static int rows_of_table(int64_t op, const int64_t *words, const Place *places, int64_t k,
-                         char *scratch) {
+/* What is taken: n_rows rows of so many bytes. */
+typedef struct {
+    Operand rows, table, indices;
+    int64_t n_rows, n_bytes, n_parts;
+} Taken;
+
+static void take_rows(const void *work, int64_t number, char *scratch, char *slots) {
+    (void)scratch, (void)slots;
+    const Taken *taken = work;
+    const int64_t end = taken->n_rows * (number + 1) / taken->n_parts;
+    for (int64_t i = taken->n_rows * number / taken->n_parts; i < end; i++) {
+        const int64_t index = *(const int64_t *)(taken->indices.start + i * taken->indices.strides[0]);
+        memcpy(taken->rows.start + i * taken->rows.strides[0],
+               taken->table.start + index * taken->table.strides[0], (size_t)taken->n_bytes);
+    }
+}
+
+static int rows_of_table(int64_t op, const int64_t *words, const Context *context) {
     const int64_t dtype = words[0], n_rows = words[1], n_columns = words[2], n_table = words[3];
     const int64_t size = size_of[dtype];
     Operand table, rows, indices;
-    const int64_t *next = operand(words + 4, 2, places, k, scratch, op == TAKE ? &rows : &table);
-    next = operand(next, 2, places, k, scratch, op == TAKE ? &table : &rows);
-    operand(next, 1, places, k, scratch, &indices);
-    if (op == ADD_AT)
-        for (int64_t i = 0; i < n_table; i++)
-            memset(table.start + i * table.strides[0], 0, (size_t)(n_columns * size));
+    const int64_t *next = operand(words + 4, 2, context, op == TAKE ? &rows : &table);
+    next = operand(next, 2, context, op == TAKE ? &table : &rows);
+    operand(next, 1, context, &indices);
     for (int64_t i = 0; i < n_rows; i++) {
         const int64_t index = *(const int64_t *)(indices.start + i * indices.strides[0]);
         if (index < 0 || index >= n_table) return 1;
+    }
+    if (op == TAKE) {
+        Taken taken = {rows, table, indices, n_rows, n_columns * size, 1};
+        taken.n_parts = parts_for(context->team, n_rows * taken.n_bytes, TAKE_PART);
+        share(context->team, take_rows, &taken, taken.n_parts, context->scratch, context->slots);
+        return 0;
+    }
+    for (int64_t i = 0; i < n_table; i++)
+        memset(table.start + i * table.strides[0], 0, (size_t)(n_columns * size));
+    for (int64_t i = 0; i < n_rows; i++) {
+        const int64_t index = *(const int64_t *)(indices.start + i * indices.strides[0]);
         char *of_table = table.start + index * table.strides[0], *row = rows.start + i * rows.strides[0];
-        if (op == TAKE)
-            memcpy(row, of_table, (size_t)(n_columns * size));
-        else if (dtype == F32)
+        if (dtype == F32)
             for (int64_t j = 0; j < n_columns; j++) ((float *)of_table)[j] += ((float *)row)[j];
         else
             for (int64_t j = 0; j < n_columns; j++) ((double *)of_table)[j] += ((double *)row)[j];
@@ -663,13 +806,13 @@ SPARSE_OF(sparse_f32_i64, float, int64_t)
 SPARSE_OF(sparse_f64_i32, double, int32_t)
 SPARSE_OF(sparse_f64_i64, double, int64_t)
 
-static int sparse(int64_t op, const int64_t *words, const Place *places, int64_t k, char *scratch) {
+static int sparse(int64_t op, const int64_t *words, const Context *context) {
     const int64_t dtype = words[0], n = words[1], m = words[2], n_table = words[3];
     const int transposed = op == SPARSE_TN;
     Operand rows, table, matrix;
-    const int64_t *next = operand(words + 4, 2, places, k, scratch, transposed ? &table : &rows);
-    next = operand(next, 2, places, k, scratch, transposed ? &rows : &table);
-    operand(next, 1, places, k, scratch, &matrix);
+    const int64_t *next = operand(words + 4, 2, context, transposed ? &table : &rows);
+    next = operand(next, 2, context, transposed ? &rows : &table);
+    operand(next, 1, context, &matrix);
     if (transposed)
         for (int64_t i = 0; i < n_table; i++)
             memset(table.start + i * table.strides[0], 0, (size_t)(m * size_of[dtype]));
@@ -719,71 +862,115 @@ static void cut_row(const int64_t *geometry, int64_t size, const char *image, co
     }
 }
 
-static void convolve(int64_t op, const int64_t *words, const Place *places, int64_t k,
-                     char *scratch, char *strips, const Blas *blas) {
+/* Rows of windows, n_together at a time. */
+typedef struct {
+    const int64_t *geometry;
+    const char *images;
+    const int64_t *strides;
+    Product product;
+    char *patches, *scratch;
+    int64_t n_together, n_chunks, n_parts;
+} Windows;
+
+/* Cut the patches of a chunk; returns how many. */
+static int64_t cut_chunk(const Windows *windows, int64_t chunk, char *patches) {
+    const int64_t *geometry = windows->geometry, size = size_of[windows->product.dtype];
+    const int64_t n_down = geometry[10], n_across = geometry[11], n_rows = geometry[0] * n_down;
+    const int64_t n_in = geometry[4] * geometry[5] * geometry[3];
+    const int64_t first = chunk * windows->n_together;
+    const int64_t last = first + windows->n_together < n_rows ? first + windows->n_together : n_rows;
+    for (int64_t row = first; row < last; row++)
+        cut_row(geometry, size, windows->images + row / n_down * windows->strides[0],
+                windows->strides + 1, row % n_down, patches + (row - first) * n_across * n_in * size);
+    return (last - first) * n_across;
+}
+
+static void convolve_chunks(const void *work, int64_t number, char *scratch, char *slots) {
+    const Windows *windows = work;
+    char *patches = scratch + (windows->patches - windows->scratch);
+    const int64_t end = windows->n_chunks * (number + 1) / windows->n_parts;
+    for (int64_t chunk = windows->n_chunks * number / windows->n_parts; chunk < end; chunk++) {
+        Product product = windows->product;
+        product.a = patches;
+        product.out += chunk * windows->n_together * windows->geometry[11] * product.so[0];
+        product.n = cut_chunk(windows, chunk, patches);
+        multiply_part(&product, slots);
+    }
+}
+
+static void convolve(int64_t op, const int64_t *words, const Context *context) {
     const int64_t dtype = words[0], n_axes = words[1], *lengths = words + 2, size = size_of[dtype];
     const int64_t *geometry = lengths + n_axes, *rest = geometry + GEOMETRY;
     const int64_t n_out = rest[0], n_together = rest[1];
     const int64_t n_in = geometry[4] * geometry[5] * geometry[3];
-    const int64_t n_down = geometry[10], n_across = geometry[11], n_rows = geometry[0] * n_down;
+    const int64_t n_windows = geometry[0] * geometry[10] * geometry[11];
     const int64_t packed[2] = {n_in * size, size}, turned[2] = {size, n_in * size};
     int64_t place[MAX_AXES] = {0};
     Operand out, images, other, patches;
-    const int64_t *next = operand(rest + 2, n_axes + 2, places, k, scratch, &out);
-    next = operand(next, n_axes + 4, places, k, scratch, &images);
-    next = operand(next, n_axes + 2, places, k, scratch, &other);
-    operand(next, 1, places, k, scratch, &patches);
+    const int64_t *next = operand(rest + 2, n_axes + 2, context, &out);
+    next = operand(next, n_axes + 4, context, &images);
+    next = operand(next, n_axes + 2, context, &other);
+    operand(next, 1, context, &patches);
+    /* Each thread has patches of its own where they are in scratch. */
+    Team *team = next[0] == 0 ? context->team : NULL;
+    Windows windows = {
+        .geometry = geometry, .strides = images.strides + n_axes, .patches = patches.start,
+        .scratch = context->scratch, .n_together = n_together,
+        .n_chunks = (geometry[0] * geometry[10] + n_together - 1) / n_together,
+    };
+    windows.n_parts = parts_for(team, n_windows * n_in * n_out, PRODUCT_PART);
+    if (windows.n_parts > windows.n_chunks) windows.n_parts = windows.n_chunks;
     do {
-        const int64_t *of_out = out.strides + n_axes, *of_other = other.strides + n_axes;
-        const int64_t *of_images = images.strides + n_axes;
-        const char *all = images.start + distance(n_axes, place, images.strides);
-        char *result = out.start + distance(n_axes, place, out.strides);
         char *factor = other.start + distance(n_axes, place, other.strides);
-        for (int64_t first = 0; first < n_rows; first += n_together) {
-            const int64_t last = first + n_together < n_rows ? first + n_together : n_rows;
-            for (int64_t row = first; row < last; row++)
-                cut_row(geometry, size, all + row / n_down * of_images[0], of_images + 1,
-                        row % n_down, patches.start + (row - first) * n_across * n_in * size);
-            const int64_t n = (last - first) * n_across, start = first * n_across;
-            if (op == CONVOLVE)
-                multiply_matrices(blas, dtype, n, n_in, n_out, result + start * of_out[0], of_out,
-                                  patches.start, packed, factor, of_other, 0, strips);
-            else
-                multiply_matrices(blas, dtype, n_in, n, n_out, result, of_out, patches.start, turned,
-                                  factor + start * of_other[0], of_other, first > 0, strips);
+        windows.images = images.start + distance(n_axes, place, images.strides);
+        Product *product = &windows.product;
+        *product = (Product){
+            .blas = context->blas, .dtype = dtype, .m = n_out, .a = patches.start, .sa = packed,
+            .out = out.start + distance(n_axes, place, out.strides), .so = out.strides + n_axes,
+            .b = factor, .sb = other.strides + n_axes, .inner = n_in,
+        };
+        if (op == CONVOLVE) {
+            share(team, convolve_chunks, &windows, windows.n_parts, context->scratch, context->slots);
+            continue;
+        }
+        product->n = n_in, product->sa = turned;
+        for (int64_t chunk = 0; chunk < windows.n_chunks; chunk++) {
+            product->inner = cut_chunk(&windows, chunk, patches.start);
+            product->b = factor + chunk * n_together * geometry[11] * product->sb[0];
+            product->adds = chunk > 0;
+            multiply(product, context);
         }
     } while (advance(n_axes, lengths, place));
 }
 
 /* ---- Programs ---- */
 
-static int run_code(const int64_t *code, const Place *places, int64_t k, char *scratch, char *slots,
-                    const Blas *blas) {
+static int run_code(const int64_t *code, const Context *context) {
     const int64_t n_instructions = code[4], *words = code + HEADER + 2 * code[2];
     for (int64_t i = 0; i < n_instructions; i++, words += words[1]) {
         switch (words[0]) {
-        case RUN: run_steps(words + 2, places, k, scratch, slots); break;
-        case REDUCE: reduce(words + 2, places, k, scratch); break;
-        case MATMUL: matmul(words + 2, places, k, scratch, slots, blas); break;
+        case RUN: run_steps(words + 2, context); break;
+        case REDUCE: reduce(words + 2, context); break;
+        case MATMUL: matmul(words + 2, context); break;
         case CONVOLVE:
-        case CONVOLVE_WEIGHTS:
-            convolve(words[0], words + 2, places, k, scratch, slots, blas);
-            break;
+        case CONVOLVE_WEIGHTS: convolve(words[0], words + 2, context); break;
         case SPARSE:
         case SPARSE_TN:
-            if (sparse(words[0], words + 2, places, k, scratch)) return 1;
+            if (sparse(words[0], words + 2, context)) return 1;
             break;
         default:
-            if (rows_of_table(words[0], words + 2, places, k, scratch)) return 1;
+            if (rows_of_table(words[0], words + 2, context)) return 1;
         }
     }
     return 0;
 }
 
 int INTERPRETER(const Task *tasks, int64_t n_tasks, int64_t first_model, int64_t last_model,
-                char *scratch, char *slots, const Blas *blas) {
+                char *scratch, char *slots, const Blas *blas, Team *team) {
     for (int64_t k = first_model; k < last_model; k++)
-        for (int64_t t = 0; t < n_tasks; t++)
-            if (run_code(tasks[t].code, tasks[t].places, k, scratch, slots, blas)) return 1;
+        for (int64_t t = 0; t < n_tasks; t++) {
+            const Context context = {tasks[t].places, k, scratch, slots, blas, team};
+            if (run_code(tasks[t].code, &context)) return 1;
+        }
     return 0;
 }

@@ -44,6 +44,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "team.h"
+
 #define MAX_AXES 8
 #define MAX_REGISTERS 256
 #define HEADER 5
@@ -75,10 +77,11 @@ typedef void (*Dgemm)(char *, char *, int *, int *, int *, double *, double *, i
                       int *, double *, double *, int *);
 typedef struct { Sgemm s; Dgemm d; } Blas;
 
-/* Run tasks, one after the other, for one model after the other. Returns 0, or 1 where an index is
-   out of range. What is in slots is of no use afterwards. */
+/* Run tasks, one after the other, for one model after the other; a team, or NULL, shares what is
+   large. Returns 0, or 1 where an index is out of range. What is in slots is of no use afterwards. */
 typedef int (*Interpreter)(const Task *tasks, int64_t n_tasks, int64_t first_model,
-                           int64_t last_model, char *scratch, char *slots, const Blas *blas);
+                           int64_t last_model, char *scratch, char *slots, const Blas *blas,
+                           Team *team);
 
 /* Bytes of the slots. */
 #define TILE_BYTES 8192

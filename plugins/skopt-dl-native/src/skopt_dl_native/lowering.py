@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -90,6 +90,7 @@ class Run:
     """Steps that are done for some elements after the other."""
 
     steps: list[Step] = field(default_factory=list)
+    n_multiplications: ClassVar[int] = 0
 
     @property
     def steps_of_views(self) -> list[list[View]]:
@@ -138,12 +139,15 @@ class Code(NamedTuple):
         Those that are handed in, from buffer 1 on.
     n_bytes : int
         Memory of one model, besides the slots.
+    n_multiplications : int
+        Of products and convolutions, for one model.
     """
 
     words: np.ndarray
     address: int
     buffers: tuple[Buffer, ...]
     n_bytes: int
+    n_multiplications: int
 
 
 class Lowering:
@@ -290,7 +294,8 @@ class Lowering:
         words[0] = len(words)
         found = np.array(words, dtype=np.int64)
         _interpreter.check(found)
-        return Code(found, found.ctypes.data, buffers, n_bytes)
+        n_multiplications = sum(each.n_multiplications for each in records)
+        return Code(found, found.ctypes.data, buffers, n_bytes, n_multiplications)
 
     def _is_in_slot(self, buffer: Buffer, uses: Uses, records: Sequence[Run | Other]) -> bool:
         """Whether a buffer lives in one run alone."""
@@ -454,6 +459,11 @@ class Other:
     """A record that is no run."""
 
     @property
+    def n_multiplications(self) -> int:
+        """Of products, which threads may share."""
+        return 0
+
+    @property
     def views(self) -> list[View]:
         """What it writes, and then what it reads."""
         raise NotImplementedError
@@ -474,6 +484,7 @@ class Plain(Other):
     op: int
     sizes: list[int]
     operands: list[tuple[View, Sequence[int]]]
+    n_multiplications: int = 0
 
     @property
     def views(self) -> list[View]:
@@ -679,6 +690,10 @@ class Product(Other):
     term: View | None = None
 
     @property
+    def n_multiplications(self) -> int:
+        return math.prod(self.a.shape) * self.b.shape[-1]
+
+    @property
     def views(self) -> list[View]:
         return [self.out, self.a, self.b, *([] if self.term is None else [self.term])]
 
@@ -752,8 +767,12 @@ def _convolution(lowering: Lowering, instruction: Instruction, out: View) -> Ite
     patches = lowering.scratch((n_together * across, n_in), dtype)
     op = w.CONVOLVE if instruction.op == "convolve" else w.CONVOLVE_WEIGHTS
 
-    operands = [(each, each.strides) for each in (out, images, other)]
-    yield Plain(op, sizes, [*operands, (patches, patches.strides[:1])])
+    operands: list[tuple[View, Sequence[int]]] = [
+        *((each, each.strides) for each in (out, images, other)),
+        (patches, patches.strides[:1]),
+    ]
+    n_multiplications = math.prod(outer) * n_images * down * across * n_in * out.shape[-1]
+    yield Plain(op, sizes, operands, n_multiplications)
 
 
 _OTHERS: dict[str, Callable[..., Iterator[Step | Other]]] = {

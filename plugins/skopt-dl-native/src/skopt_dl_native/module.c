@@ -50,14 +50,61 @@ static PyObject *check(PyObject *module, PyObject *code) {
     Py_RETURN_NONE;
 }
 
+#define TEAM "skopt_dl_native.team"
+
+static void free_capsule(PyObject *capsule) { free_team(PyCapsule_GetPointer(capsule, TEAM)); }
+
+static PyObject *team(PyObject *module, PyObject *given) {
+    (void)module;
+    const long long n_threads = PyLong_AsLongLong(given);
+    if (n_threads == -1 && PyErr_Occurred()) return NULL;
+    Team *made = new_team(n_threads);
+    if (!made) return PyErr_NoMemory();
+    PyObject *capsule = PyCapsule_New(made, TEAM, free_capsule);
+    if (!capsule) free_team(made);
+    return capsule;
+}
+
+static PyObject *dismiss_team(PyObject *module, PyObject *capsule) {
+    (void)module;
+    Team *found = PyCapsule_GetPointer(capsule, TEAM);
+    if (!found) return NULL;
+    dismiss(found);
+    Py_RETURN_NONE;
+}
+
+static PyObject *help_team(PyObject *module, PyObject *args) {
+    (void)module;
+    PyObject *capsule, *scratch_given, *slots_given;
+    Py_buffer scratch, slots;
+    if (!PyArg_ParseTuple(args, "OOO:help", &capsule, &scratch_given, &slots_given)) return NULL;
+    Team *found = PyCapsule_GetPointer(capsule, TEAM);
+    if (!found || words_of(scratch_given, &scratch) < 0) return NULL;
+    if (words_of(slots_given, &slots) < 0) {
+        PyBuffer_Release(&scratch);
+        return NULL;
+    }
+    const int has_room = slots.len >= SLOT_BYTES;
+    if (!has_room) PyErr_SetString(PyExc_ValueError, "There is too little memory.");
+    Py_BEGIN_ALLOW_THREADS
+    if (has_room) help(found, scratch.buf, slots.buf);
+    Py_END_ALLOW_THREADS
+    PyBuffer_Release(&scratch);
+    PyBuffer_Release(&slots);
+    if (!has_room) return NULL;
+    Py_RETURN_NONE;
+}
+
 static PyObject *run(PyObject *module, PyObject *args) {
     (void)module;
-    PyObject *tasks_given, *scratch_given, *slots_given;
+    PyObject *tasks_given, *scratch_given, *slots_given, *capsule = NULL;
     long long first, last, first_model, last_model;
     Py_buffer tasks, scratch, slots;
-    if (!PyArg_ParseTuple(args, "OLLLLOO:run", &tasks_given, &first, &last, &first_model,
-                          &last_model, &scratch_given, &slots_given))
+    if (!PyArg_ParseTuple(args, "OLLLLOO|O:run", &tasks_given, &first, &last, &first_model,
+                          &last_model, &scratch_given, &slots_given, &capsule))
         return NULL;
+    Team *helpers = capsule ? PyCapsule_GetPointer(capsule, TEAM) : NULL;
+    if (capsule && !helpers) return NULL;
     if (!blas.d) return PyErr_Format(PyExc_RuntimeError, "use_blas has not been called");
     if (words_of(tasks_given, &tasks) < 0) return NULL;
     if (words_of(scratch_given, &scratch) < 0) {
@@ -79,7 +126,7 @@ static PyObject *run(PyObject *module, PyObject *args) {
     } else {
         Py_BEGIN_ALLOW_THREADS
         failed = interpreter()(found + first, last - first, first_model, last_model, scratch.buf,
-                               slots.buf, &blas);
+                               slots.buf, &blas, helpers);
         Py_END_ALLOW_THREADS
         if (failed) PyErr_SetString(PyExc_IndexError, "An index is out of range for its table.");
     }
@@ -95,7 +142,12 @@ static PyMethodDef methods[] = {
     {"address", address, METH_O, "Where the first element of an array is."},
     {"check", check, METH_O, "Raise ValueError where words are no code."},
     {"run", run, METH_VARARGS,
-     "run(tasks, first, last, first_model, last_model, scratch, slots): without the interpreter lock."},
+     "run(tasks, first, last, first_model, last_model, scratch, slots[, team]): without the "
+     "interpreter lock."},
+    {"team", team, METH_O, "A team of so many threads, the one that runs included."},
+    {"help", help_team, METH_VARARGS,
+     "help(team, scratch, slots): do parts of what a run with the team shares, until it is dismissed."},
+    {"dismiss", dismiss_team, METH_O, "Let the helpers of a team return."},
     {NULL, NULL, 0, NULL},
 };
 

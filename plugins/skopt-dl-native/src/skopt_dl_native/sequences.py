@@ -5,17 +5,19 @@ from __future__ import annotations
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import wait
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from skopt_dl.backends import helpers
+from skopt_dl.backends import Helpers, helpers
 from skopt_dl.programs import HostNumbers, HostWrites
-from skopt_dl_native._interpreter import address
-from skopt_dl_native.binding import NativeCall, run
+from skopt_dl_native._interpreter import address, dismiss
+from skopt_dl_native._interpreter import team as new_team
+from skopt_dl_native.binding import NativeCall, help_with, run
 
 Call = Callable[[], Any]
 
@@ -23,6 +25,8 @@ Call = Callable[[], Any]
 PATIENCE = 0.05
 # Seconds of work that are worth a thread.
 WORTH_A_THREAD = 0.0005
+# Multiplications of a task, for one model, that are worth sharing.
+WORTH_A_TEAM = 16_000_000
 
 
 class Sequenced:
@@ -68,6 +72,7 @@ class _Stretch:
         tasks = [call for call in calls if isinstance(call, NativeCall)]
         self._n_models = tasks[0].n_models
         self._scratch = max((each.scratch for each in tasks), key=lambda scratch: scratch.nbytes)
+        self._is_large = max(each.code.n_multiplications for each in tasks) >= WORTH_A_TEAM
         # Tasks of one model that are done between two looks at signals, and seconds that each has
         # taken; the first tells how many that can be.
         self._n_together = 1
@@ -128,20 +133,44 @@ class _Stretch:
             each.end()
 
     def _run(self, first: int, last: int, model: int, end: int) -> None:
-        """Do some tasks for some models, which are shared out over threads where there are any."""
-        n_models, threads = end - model, None
-        if n_models > 1 and self._seconds * (last - first) * n_models > WORTH_A_THREAD:
-            threads = helpers()
+        """Do some tasks for some models, by several threads where there are any."""
+        n_models = end - model
+        is_long = n_models > 1 and self._seconds * (last - first) * n_models > WORTH_A_THREAD
+        threads = helpers() if is_long or self._is_large else None
+        n_threads = 1 if threads is None else threads.number + 1
         if threads is None:
             run(self._tasks, first, last, model, end, self._scratch)
-            return
+        elif self._is_large and 2 * n_models <= n_threads:
+            with self._helped(threads, n_threads - 1) as team:
+                run(self._tasks, first, last, model, end, self._scratch, team)
+        else:
+            self._share_models(threads, first, last, model, end)
+
+    @contextmanager
+    def _helped(self, threads: Helpers, n_helpers: int) -> Iterator[Any]:
+        """Have other threads take parts of what is large: all of them work on one model."""
+        team = new_team(n_helpers + 1)
+        others: list[Future[None]] = []
+        try:
+            # As the interpreter ends, threads take no more work: who leads does it alone.
+            with suppress(RuntimeError):
+                for scratch in self._of_others(n_helpers):
+                    others.append(threads.submit(help_with, team, scratch))
+            yield team
+        finally:
+            dismiss(team)
+            for each in others:
+                each.cancel()
+            wait(others)
+
+    def _share_models(self, threads: Helpers, first: int, last: int, model: int, end: int) -> None:
+        """Have each thread do the tasks for models of its own."""
+        n_models = end - model
         n_parts = min(n_models, threads.number + 1)
         edges = [model + n_models * i // n_parts for i in range(n_parts + 1)]
-        while len(self._others) < n_parts - 1:
-            self._others.append(np.empty_like(self._scratch))
         others = [
             threads.submit(run, self._tasks, first, last, *part, scratch)
-            for part, scratch in zip(pairwise(edges[1:]), self._others, strict=False)
+            for part, scratch in zip(pairwise(edges[1:]), self._of_others(n_parts - 1), strict=True)
         ]
         try:
             run(self._tasks, first, last, model, edges[1], self._scratch)
@@ -150,6 +179,12 @@ class _Stretch:
             wait(others)
         for each in others:
             each.result()
+
+    def _of_others(self, n_threads: int) -> list[np.ndarray]:
+        """Memory of other threads."""
+        while len(self._others) < n_threads:
+            self._others.append(np.empty_like(self._scratch))
+        return self._others[:n_threads]
 
     def _write(self, first: int, last: int) -> None:
         """Write what comes before these tasks."""
