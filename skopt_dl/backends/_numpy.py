@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -20,6 +21,8 @@ _BITS: dict[int, tuple[Any, np.ndarray]] = {
 }
 # Numbers in a row of a patch from which on a row is copied at once.
 MIN_RUN = 8
+# Bytes of an array from which on it begins where a line of the cache does.
+WORTH_A_PLACE = 1024
 
 
 class NumPyBackend(Backend):
@@ -122,6 +125,17 @@ class NumPyBackend(Backend):
         # Column by column, which is many times as fast as whole rows, and takes no memory.
         for column in range(table.shape[1]):
             np.add.at(table[:, column], indices, rows[..., column])
+
+    def empty(self, shape: tuple[int, ...], like: Array) -> Array:
+        n_bytes = math.prod(shape) * like.itemsize
+        if n_bytes < WORTH_A_PLACE:
+            return np.empty(shape, like.dtype)
+        return np.ndarray(shape, like.dtype, self.memory(n_bytes, like))
+
+    def zeros(self, shape: tuple[int, ...], like: Array) -> Array:
+        array = self.empty(shape, like)
+        array.fill(0)
+        return array
 
     def memory(self, n_bytes: int, like: Array) -> Any:
         # Whole cache lines: vector instructions are slower across two of them.

@@ -83,10 +83,14 @@ def _train(
         leaders=_leaders(jobs),
     )
     b = get_backend(job.device)
-    params = b.asarray(
+    initial = b.asarray(
         np.stack([each.params if each.snapshot is None else each.snapshot.params for each in jobs])
     )
-    dtype, n_params = params.dtype, job.network.layout.size
+    dtype, n_params = initial.dtype, job.network.layout.size
+    params = b.empty((len(jobs), n_params), like=initial)
+    params[...] = initial[:, :n_params]
+    statistics = b.xp.asarray(initial[:, n_params:], copy=True)
+    del initial
     if len(jobs) == 1:
         # Nobody goes back to where a model alone began.
         job.params = params[0, :0]
@@ -109,11 +113,11 @@ def _train(
                 label_smoothing=[each.label_smoothing for each in jobs],
                 per_model=[each.network.per_model for each in jobs],
                 rngs=[each.rng for each in jobs],
-                statistics=b.xp.asarray(params[:, n_params:], copy=True),
+                statistics=statistics,
                 window=_window(job),
             ),
             [each.config for each in jobs],
-            params if params.shape[1] == n_params else b.contiguous(params[:, :n_params]),
+            params,
             batches=batches,
             validate=None if job.validation is None else _Validations(b, jobs, errors),
             on_epoch_begin=_guarded(jobs, "on_epoch_begin", errors, interrupted),
