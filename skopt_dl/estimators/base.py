@@ -44,6 +44,7 @@ from skopt_dl.estimators.data import (
 from skopt_dl.estimators.epochs import EpochTasks
 from skopt_dl.estimators.preparing import prepare
 from skopt_dl.estimators.report import print_epoch, print_unused_gpu, warn_of_outcome
+from skopt_dl.estimators.scoring import RawScore
 from skopt_dl.estimators.weights import fitted_weights
 from skopt_dl.jobs import FitJob
 from skopt_dl.networks import (
@@ -226,6 +227,15 @@ class BaseNeuralNet(CallbackSupportMixin, NamedComponents):
     def _score_raw(self, raw: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None) -> float:
         """Score raw outputs against encoded targets, ``(n_samples, n_outputs)`` both."""
         raise NotImplementedError
+
+    def _raw_score(
+        self, name: str, y: np.ndarray, sample_weight: np.ndarray | None
+    ) -> RawScore | None:
+        """What scikit-learn's scorer of that name gives, to rounding, without checks in each call.
+
+        None where there is no such thing, or where the checks would find something.
+        """
+        return None
 
     def _target_advice(self, result: TrainingResult, job: FitJob) -> str:
         """What to do about targets that kept a training from getting anywhere."""

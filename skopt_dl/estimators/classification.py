@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -15,9 +16,11 @@ from sklearn.utils.validation import check_is_fitted
 from skopt_dl._params import FRACTION, NOT_NEGATIVE, Constraints, InstanceOf, Options
 from skopt_dl.estimators.base import BaseNeuralNet, can_partial_fit
 from skopt_dl.estimators.conduct import one_at_a_time
+from skopt_dl.estimators.scoring import RawScore
 from skopt_dl.estimators.targets import (
     MULTILABEL,
     JointEncoding,
+    LabelEncoding,
     is_multilabel,
     label_encoding,
     sorted_classes,
@@ -237,6 +240,40 @@ class Classification(ClassifierMixin, BaseNeuralNet):
             # In a fraction of the time that an average takes, every epoch.
             return np.count_nonzero(correct) / len(correct)
         return float(np.average(correct, weights=sample_weight))
+
+    def _raw_score(
+        self, name: str, y: np.ndarray, sample_weight: np.ndarray | None
+    ) -> RawScore | None:
+        labels, kind = self._labels, type(self)
+        if isinstance(labels, JointEncoding):
+            return None
+        if name == "accuracy" and kind.predict is Classification.predict:
+            return partial(self._score_raw, y=y, sample_weight=sample_weight)
+        if name == "neg_log_loss" and kind.predict_proba is Classification.predict_proba:
+            numbers = labels.strata(y)
+            # Of classes that are missing scikit-learn complains.
+            if numbers is not None and len(np.unique(numbers)) == len(labels.classes) > 1:
+                places = np.arange(len(y)), numbers.astype(np.intp)
+                return partial(_negative_log_loss, labels, places, sample_weight)
+        return None
+
+
+def _negative_log_loss(
+    labels: LabelEncoding,
+    places: tuple[np.ndarray, np.ndarray],
+    sample_weight: np.ndarray | None,
+    raw: np.ndarray,
+) -> float:
+    """The mean logarithm of probabilities; places are rows and the numbers of their classes."""
+    scores = labels.class_scores(raw)
+    scores = scores - scores.max(axis=1, keepdims=True)
+    found = scores[places] - np.log(np.exp(scores).sum(axis=1))
+    epsilon = float(np.finfo(found.dtype).eps)
+    # Probabilities of 0 and 1 are taken for what is next to them.
+    found = found.clip(math.log(epsilon), math.log1p(-epsilon))
+    if sample_weight is None:
+        return float(found.mean(dtype=float))
+    return float(np.average(found, weights=sample_weight))
 
 
 def _complete(weights: dict[Any, float], classes: np.ndarray) -> dict[Any, float]:

@@ -12,6 +12,8 @@ from sklearn import config_context, get_config
 from sklearn.metrics import check_scoring, get_scorer_names
 
 Score = Callable[[np.ndarray, np.ndarray], float]
+# Scores raw outputs, with the targets and weights it was made for.
+RawScore = Callable[[np.ndarray], float]
 
 
 class Scored(Protocol):
@@ -22,6 +24,10 @@ class Scored(Protocol):
     def _score_raw(
         self, raw: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None
     ) -> float: ...
+
+    def _raw_score(
+        self, name: str, y: np.ndarray, sample_weight: np.ndarray | None
+    ) -> RawScore | None: ...
 
     def _snapshot(self, params: np.ndarray, X: Any, raw: np.ndarray) -> Any: ...
 
@@ -151,6 +157,11 @@ def validation_score(
     if scorer is None:
         targets = targets[part]
         return lambda raw, params: estimator._score_raw(raw, targets, weight)
+    quick = None
+    if isinstance(estimator.scoring, str) and not get_config()["enable_metadata_routing"]:
+        quick = estimator._raw_score(estimator.scoring, targets[part], weight)
+    if quick is not None:
+        return lambda raw, params: quick(raw) if np.isfinite(raw).all() else np.nan
     X, y = X[part], y[part]
     kwargs = {} if weight is None else {"sample_weight": weight}
     # A stacked search scores in other threads, or processes, than the user has configured.

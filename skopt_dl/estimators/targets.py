@@ -171,15 +171,15 @@ class LabelEncoding:
         """Probabilities of the classes, ``(n_samples, n_classes)``."""
         if self.target_type == MULTILABEL:
             return expit(raw)
-        return softmax(self._class_scores(raw), axis=1)
+        return softmax(self.class_scores(raw), axis=1)
 
     def log_probabilities(self, raw: np.ndarray) -> np.ndarray:
         """Logarithms of `probabilities`, exact where these round to 0 or to 1."""
         if self.target_type == MULTILABEL:
             return log_expit(raw)
-        return _log_softmax(self._class_scores(raw))
+        return _log_softmax(self.class_scores(raw))
 
-    def _class_scores(self, raw: np.ndarray) -> np.ndarray:
+    def class_scores(self, raw: np.ndarray) -> np.ndarray:
         """One column a class; a binary model's single output is the second's, against 0."""
         if self.target_type == "multiclass":
             return raw
