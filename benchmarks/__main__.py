@@ -17,6 +17,7 @@ WHAT = (
     "limits",
     "vmap",
     "convolutions",
+    "networks",
     "all",
 )
 
@@ -49,6 +50,7 @@ def main() -> int:
         lab,
         limits,
         memory,
+        networks,
         report,
         search,
         speed,
@@ -84,6 +86,8 @@ def main() -> int:
         ok &= vmap.run(min(args.rounds, 5), args.save)
     if args.what == "convolutions":
         ok &= convolutions.run(args.rounds, args.save)
+    if args.what == "networks":
+        ok &= networks.run(min(args.rounds, 7), args.save)
     return 0 if ok else 1
 
 
