@@ -270,9 +270,9 @@ def check_honesty(images: Images, what: str, contenders: dict[str, Any]) -> None
 
 
 def run(rounds: int, save: bool = False) -> bool:
-    """Time all contenders on one thread, taking turns; print minima and ratios as it goes."""
+    """Time all contenders on one thread, taking turns, and print minima and ratios."""
     times: dict[str, dict[str, list[float]]] = {}
-    ok = True
+    ok, rows = True, []
     with threadpool_limits(1), warnings.catch_warnings():
         # All of them are told to stop before they have converged.
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -293,33 +293,34 @@ def run(rounds: int, save: bool = False) -> bool:
                         contenders[name](images, what)
                         found[name].append(time.perf_counter() - start)
                 times[f"{images.name}, {what}"] = found
-                ok &= _print_ratios(images, what, found)
+                holds, these = _compare(images, what, found)
+                ok &= holds
+                rows += these
+    report.print_table(HEADER, rows)
     if save:
         report.save("networks", {"seconds": times})
     return ok
 
 
-def _print_ratios(images: Images, what: str, times: dict[str, list[float]]) -> bool:
+HEADER = ("network", "contender", "fit, ms", "median", "torch / ours", "by round", "floor", "")
+
+
+def _compare(
+    images: Images, what: str, times: dict[str, list[float]]
+) -> tuple[bool, list[list[str]]]:
     """Minima, how far medians lie above them, and torch's fastest form over each of ours."""
     best = {name: min(seconds) for name, seconds in times.items()}
-    peers = {name: seconds for name, seconds in best.items() if name not in ENGINES}
-    floor = images.floors.get(what) if peers and "native" in times else None
+    peer = min((name for name in best if name not in ENGINES), key=best.__getitem__, default=None)
     ok, rows = True, []
     for name, seconds in best.items():
-        row = [
-            name,
-            f"{seconds * 1e3:.0f}",
-            f"+{100 * (np.median(times[name]) / seconds - 1):.0f} %",
-        ]
-        ratio = min(peers.values(), default=np.nan) / seconds
-        row.append(f"{ratio:.2f}" if name in ENGINES and peers else "")
-        if floor is not None and name == "native":
-            ok = floor.holds(ratio)
-            row += [str(floor), report.verdict(ok)]
-        elif floor is not None:
-            row += ["", ""]
-        rows.append(row)
-    title = f"{images.name}, {what}, {images.n_steps(what)} steps"
-    header = [title, "fit, ms", "median", "torch's best / ours", "floor", ""]
-    report.print_table(header[: len(rows[0])], rows)
-    return ok
+        above = 100 * (np.median(times[name]) / seconds - 1)
+        row = [f"{images.name}, {what}", name, f"{seconds * 1e3:.0f}", f"+{above:.0f} %"]
+        if peer is not None and name in ENGINES:
+            ratio = best[peer] / seconds
+            by_round = np.median(np.divide(times[peer], times[name]))
+            floor = images.floors.get(what) if name == "native" else None
+            row += [f"{ratio:.2f}", f"{by_round:.2f}", str(floor or "")]
+            row.append("" if floor is None else report.verdict(floor.holds(ratio)))
+            ok &= floor is None or floor.holds(ratio)
+        rows.append([*row, *[""] * (len(HEADER) - len(row))])
+    return ok, rows
