@@ -167,7 +167,7 @@ def run(rounds: int, save: bool = False) -> bool:
                     for engine in ENGINES:
                         ours = partial(_ours, engine, n_models, X, y, hidden, batch, epochs)
                         times[engine].append(_time(ours, repeats))
-                what = f"{n_models} model{'s' * (n_models > 1)}, {epochs} epochs"
+                what = f"tiny, {n_models} model{'s' * (n_models > 1)}, {epochs} epochs"
                 saved[what] = times
                 best = {name: min(seconds) for name, seconds in times.items()}
                 for engine in ENGINES:
@@ -188,8 +188,8 @@ def run(rounds: int, save: bool = False) -> bool:
                         ]
                     )
     print(f"jax {jax.__version__}, all on {_n_cores()} of {os.cpu_count()} cores")
-    header = ["tiny", "engine", "ours, ms", "JAX, compiling", "ratio"]
-    report.print_table([*header, "JAX, compiled before", "ratio", "floor", ""], rows)
+    header = ["", "engine", "ours, ms", "JAX, compiling, ms", "ratio"]
+    report.print_table([*header, "compiled before, ms", "ratio", "floor", ""], rows)
     if save:
         report.save("vmap", {"seconds": saved, "cores": _n_cores()})
     return ok
