@@ -39,7 +39,7 @@ def main() -> int:
     parser.add_argument(
         "--workload",
         action="append",
-        help="of speed and search: only this one; may be given several times",
+        help="of speed, search and networks: only this one; may be given several times",
     )
     parser.add_argument(
         "--contender",
@@ -66,8 +66,8 @@ def main() -> int:
         workloads,
     )
 
-    searches = [each.name for each in search.SEARCHES]
-    known = searches if args.what == "search" else [work.name for work in workloads.WORKLOADS]
+    parts = {"search": search.SEARCHES, "networks": networks.WORKLOADS}
+    known = [each.name for each in parts.get(args.what, workloads.WORKLOADS)]
     for option, given, those in (
         ("--workload", args.workload, known),
         ("--contender", args.contender, search.CONTENDERS),
@@ -103,7 +103,7 @@ def main() -> int:
     if args.what == "convolutions":
         ok &= convolutions.run(args.rounds, args.save)
     if args.what == "networks":
-        ok &= networks.run(min(args.rounds, 7), args.save)
+        ok &= networks.run(min(args.rounds, 8), args.workload, args.save)
     return 0 if ok else 1
 
 

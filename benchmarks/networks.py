@@ -269,7 +269,7 @@ def check_honesty(images: Images, what: str, contenders: dict[str, Any]) -> None
         np.testing.assert_allclose(losses[name], losses[ENGINES[0]], rtol=LOSS_TOLERANCE)
 
 
-def run(rounds: int, save: bool = False) -> bool:
+def run(rounds: int, names: Sequence[str] | None = None, save: bool = False) -> bool:
     """Time all contenders on one thread, taking turns, and print minima and ratios."""
     times: dict[str, dict[str, list[float]]] = {}
     ok, rows = True, []
@@ -281,6 +281,8 @@ def run(rounds: int, save: bool = False) -> bool:
 
             torch.set_num_threads(1)
         for images in WORKLOADS:
+            if names and images.name not in names:
+                continue
             for what in (ONE, STACK):
                 contenders = _contenders(what)
                 check_honesty(images, what, contenders)
