@@ -17,6 +17,7 @@ WHAT = (
     "limits",
     "vmap",
     "convolutions",
+    "networks",
     "all",
 )
 
@@ -36,8 +37,16 @@ def main() -> int:
         "--rounds", type=int, default=15, help="of speed, import and features (default: 15)"
     )
     parser.add_argument(
-        "--workload", action="append", help="only this one; may be given several times"
+        "--workload",
+        action="append",
+        help="of speed, search and networks: only this one; may be given several times",
     )
+    parser.add_argument(
+        "--contender",
+        action="append",
+        help="of search: only this one beside the stacked search; may be given several times",
+    )
+    parser.add_argument("--engine", help="of search: what trains (default: the best installed)")
     parser.add_argument("--save", action="store_true", help="write benchmarks/results/*.json")
     args = parser.parse_args()
 
@@ -49,6 +58,7 @@ def main() -> int:
         lab,
         limits,
         memory,
+        networks,
         report,
         search,
         speed,
@@ -56,10 +66,16 @@ def main() -> int:
         workloads,
     )
 
-    known = [work.name for work in workloads.WORKLOADS]
-    for name in args.workload or ():
-        if name not in known:
-            parser.error(f"--workload {name} is not one of {', '.join(known)}")
+    parts = {"search": search.SEARCHES, "networks": networks.WORKLOADS}
+    known = [each.name for each in parts.get(args.what, workloads.WORKLOADS)]
+    for option, given, those in (
+        ("--workload", args.workload, known),
+        ("--contender", args.contender, search.CONTENDERS),
+        ("--engine", args.engine and [args.engine], workloads.ENGINES),
+    ):
+        for name in given or ():
+            if name not in those:
+                parser.error(f"{option} {name!r} is not one of {', '.join(map(repr, those))}")
     report.print_machine()
     if find_spec("torch") is None:
         print("torch is not installed, so it is left out: pip install -e '.[bench]'\n")
@@ -73,7 +89,9 @@ def main() -> int:
     if args.what in ("features", "all"):
         ok &= features.run(args.rounds, args.save)
     if args.what == "search":
-        ok &= search.run(min(args.rounds, 3), args.save)
+        engine = args.engine or workloads.ENGINES[-1]
+        rounds = min(args.rounds, 3)
+        ok &= search.run(rounds, args.workload, args.contender, engine, args.save)
     if args.what == "journal":
         ok &= journal.run(min(args.rounds, 7), args.save)
     if args.what in ("lab", "all"):
@@ -84,6 +102,8 @@ def main() -> int:
         ok &= vmap.run(min(args.rounds, 5), args.save)
     if args.what == "convolutions":
         ok &= convolutions.run(args.rounds, args.save)
+    if args.what == "networks":
+        ok &= networks.run(min(args.rounds, 8), args.workload, args.save)
     return 0 if ok else 1
 
 

@@ -21,6 +21,8 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from benchmarks import report
+from benchmarks.workloads import ENGINES
+from skopt_dl.programs import using_engine
 
 N_SAMPLES, N_FEATURES, N_CLASSES = 20_000, 784, 10
 HIDDEN = (512, 256)
@@ -28,9 +30,11 @@ BATCH_SIZE = 256
 EPOCHS = 2
 COPIES_OF_PARAMS = 8
 
-CONTENDERS = ("skopt_dl", "scikit-learn")
-# tracemalloc sees every allocation of NumPy and Python. The resident set also has what BLAS takes
-# for itself, and what the allocator has not given back.
+# By NumPy's engine, and by skopt-dl-native's where it is installed.
+OURS = dict(zip(("skopt_dl", "native"), ENGINES, strict=False))
+CONTENDERS = (*OURS, "scikit-learn")
+# tracemalloc sees every allocation of NumPy and Python. The resident set also has what BLAS and the
+# native engine take for themselves, and what the allocator has not given back.
 METHODS = ("tracemalloc", "resident")
 
 
@@ -47,7 +51,7 @@ def run(save: bool = False) -> bool:
         for early_stopping in (False, True):
             peaks = {m: _measure(contender, early_stopping, m) for m in METHODS}
             result = {"contender": contender, "early_stopping": early_stopping, **peaks}
-            if contender == "skopt_dl":
+            if contender in OURS:
                 result["ok"] = peaks["tracemalloc"] <= allowed
                 ok &= result["ok"]
             results.append(result)
@@ -101,7 +105,7 @@ def _measure(contender: str, early_stopping: bool, method: str) -> int:
 
 def _model(contender: str, hidden: tuple[int, ...], **params: Any) -> Any:
     params = {"n_iter_no_change": 1000, "random_state": 0, **params}
-    if contender == "skopt_dl":
+    if contender in OURS:
         from skopt_dl import MLPClassifier
 
         return MLPClassifier(hidden, optimizer="adam", device="cpu", **params)
@@ -131,27 +135,31 @@ def _child() -> None:
     parser.add_argument("--early-stopping", action="store_true")
     args = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
+    with using_engine(OURS.get(args.contender, "numpy")):
+        print(_peak(args.contender, args.method, args.early_stopping))
+
+
+def _peak(contender: str, method: str, early_stopping: bool) -> int:
     # Drawn in float32 at once: nothing larger than the data may raise the high-water mark.
     X = np.random.default_rng(0).standard_normal((N_SAMPLES, N_FEATURES), dtype=np.float32)
     y = X[:, :N_CLASSES].argmax(axis=1)
     # Imports, caches and BLAS's own buffers come with the first fit, however small.
-    _model(args.contender, (8,), max_iter=1).fit(X[:BATCH_SIZE], y[:BATCH_SIZE])
+    _model(contender, (8,), max_iter=1).fit(X[:BATCH_SIZE], y[:BATCH_SIZE])
     model = _model(
-        args.contender,
+        contender,
         HIDDEN,
         batch_size=BATCH_SIZE,
         max_iter=EPOCHS,
-        early_stopping=args.early_stopping,
+        early_stopping=early_stopping,
     )
     gc.collect()
-    if args.method == "tracemalloc":
+    if method == "tracemalloc":
         tracemalloc.start()
         model.fit(X, y)
-        print(tracemalloc.get_traced_memory()[1])
-    else:
-        before = _high_water()
-        model.fit(X, y)
-        print(_high_water() - before)
+        return tracemalloc.get_traced_memory()[1]
+    before = _high_water()
+    model.fit(X, y)
+    return _high_water() - before
 
 
 if __name__ == "__main__":

@@ -68,7 +68,8 @@ def print_machine() -> None:
 def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print a Markdown table with aligned columns; numbers to the right."""
     cells = [[str(cell) for cell in row] for row in (header, *rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+    # A rule has three characters at least.
+    widths = [max(3, *(len(row[i]) for row in cells)) for i in range(len(header))]
     right = [not _is_text(row_values) for row_values in zip(*cells[1:], strict=True)]
     rule = ["-" * (w - 1) + (":" if r else "-") for w, r in zip(widths, right, strict=True)]
     for row in (cells[0], rule, *cells[1:]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,8 +17,9 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier as SklearnClassifier
 
 from benchmarks import report
-from benchmarks.workloads import WORKLOADS
+from benchmarks.workloads import ENGINES, WORKLOADS
 from skopt_dl import MLPClassifier
+from skopt_dl.programs import using_engine
 
 N_FOLDS = 5
 N_JOBS = -1
@@ -34,6 +36,7 @@ class Search:
     workload: str
     epochs: int
     floors: dict[str, float]
+    native_floors: dict[str, float]
 
     @cached_property
     def data(self) -> tuple[np.ndarray, np.ndarray]:
@@ -52,11 +55,13 @@ class Search:
         }
 
 
-# Floors of issue 4: how many times as fast as each the stacked search has to be.
+STACKED, ALONE, SKLEARN = "stacked", "one by one", "scikit-learn, all cores"
+# How many times as fast as each the stacked search has to be: by NumPy's engine (issue 4), and by
+# the native one (issue 12).
 SEARCHES = [
-    Search("tiny, 20 epochs", "tiny", 20, {"scikit-learn, all cores": 9, "one by one": 3}),
-    Search("tiny, 200 epochs", "tiny", 200, {"scikit-learn, all cores": 18, "one by one": 3}),
-    Search("digits, 30 epochs", "digits", 30, {"scikit-learn, all cores": 3, "one by one": 1}),
+    Search("tiny, 20 epochs", "tiny", 20, {SKLEARN: 9, ALONE: 3}, {SKLEARN: 16}),
+    Search("tiny, 200 epochs", "tiny", 200, {SKLEARN: 18, ALONE: 3}, {SKLEARN: 40}),
+    Search("digits, 30 epochs", "digits", 30, {SKLEARN: 3, ALONE: 1}, {SKLEARN: 5}),
 ]
 
 
@@ -76,58 +81,70 @@ def _scikit_learn(search: Search) -> GridSearchCV:
     return GridSearchCV(model, grid, cv=N_FOLDS, n_jobs=-1).fit(*search.data)
 
 
-STACKED = "stacked"
-CONTENDERS = {
-    STACKED: _stacked,
-    "one by one": _one_by_one,
-    "scikit-learn, all cores": _scikit_learn,
-}
+CONTENDERS = {STACKED: _stacked, ALONE: _one_by_one, SKLEARN: _scikit_learn}
 
 
-def run(rounds: int, save: bool = False) -> bool:
-    """Time 64 candidates in five folds and a refit, all contenders interleaved."""
-    times: dict[str, dict[str, list[float]]] = {
-        search.name: {name: [] for name in CONTENDERS} for search in SEARCHES
-    }
-    with warnings.catch_warnings():
+def run(
+    rounds: int,
+    names: Sequence[str] | None = None,
+    contenders: Sequence[str] | None = None,
+    engine: str = ENGINES[-1],
+    save: bool = False,
+) -> bool:
+    """Time 64 candidates in five folds and a refit, all contenders interleaved; print each."""
+    chosen = [name for name in CONTENDERS if not contenders or name in (STACKED, *contenders)]
+    ok, rows, saved = True, [], {}
+    print(f"by the {engine} engine, {joblib.cpu_count()} cores")
+    with using_engine(engine), warnings.catch_warnings():
         # All of them are told to stop before they have converged.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        for _ in range(rounds):
-            for search in SEARCHES:
-                scores = {}
-                for name, contender in CONTENDERS.items():
-                    gc.collect()
-                    start = time.perf_counter()
-                    result = contender(search)
-                    times[search.name][name].append(time.perf_counter() - start)
-                    scores[name] = result.cv_results_["mean_test_score"]
-                _check(search, scores)
-    ok, rows = True, []
-    for search in SEARCHES:
-        best = {name: min(seconds) for name, seconds in times[search.name].items()}
-        for name, floor in search.floors.items():
-            ratio = best[name] / best[STACKED]
-            ok &= ratio >= floor
-            rows.append(
-                [
-                    search.name,
-                    f"{best[STACKED]:.2f}",
-                    name,
-                    f"{best[name]:.2f}",
-                    f"{ratio:.1f}",
-                    f"at least {floor}",
-                    report.verdict(ratio >= floor),
-                ]
-            )
-    report.print_table(["search", "stacked, s", "against", "s", "ratio", "floor", ""], rows)
+        for search in SEARCHES:
+            if names and search.name not in names:
+                continue
+            times = saved[search.name] = _time(search, chosen, rounds)
+            best = {name: min(seconds) for name, seconds in times.items()}
+            floors = search.native_floors if engine == "native" else search.floors
+            for name in chosen[1:]:
+                ratio, floor = best[name] / best[STACKED], floors.get(name)
+                ok &= floor is None or ratio >= floor
+                rows.append(
+                    [
+                        search.name,
+                        f"{best[STACKED]:.2f}",
+                        name,
+                        f"{best[name]:.2f}",
+                        f"{ratio:.1f}",
+                        "" if floor is None else f"at least {floor}",
+                        "" if floor is None else report.verdict(ratio >= floor),
+                    ]
+                )
+    print()
+    if rows:
+        report.print_table(["search", "stacked, s", "against", "s", "ratio", "floor", ""], rows)
     if save:
-        report.save("search", {"seconds": times})
+        report.save("search", {"engine": engine, "seconds": saved})
     return ok
+
+
+def _time(search: Search, contenders: Sequence[str], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each contender in every round, printed as they come."""
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(rounds):
+        scores = {}
+        for name in contenders:
+            gc.collect()
+            start = time.perf_counter()
+            result = CONTENDERS[name](search)
+            times[name].append(time.perf_counter() - start)
+            scores[name] = result.cv_results_["mean_test_score"]
+            print(f"{search.name}, {name}: {times[name][-1]:.2f} s", flush=True)
+        _check(search, scores)
+    return times
 
 
 def _check(search: Search, scores: dict[str, np.ndarray]) -> None:
     """Stacked and one by one are the same; scikit-learn's best candidate is about as good."""
-    if not np.array_equal(scores[STACKED], scores["one by one"]):
+    if not np.array_equal(scores[STACKED], scores.get(ALONE, scores[STACKED])):
         raise RuntimeError(f"{search.name}: the stacked search has other scores.")
     best = [score.max() for score in scores.values()]
     if max(best) - min(best) > SCORE_TOLERANCE:

@@ -11,6 +11,11 @@ import numpy as np
 from sklearn.datasets import load_digits, make_classification
 from sklearn.preprocessing import StandardScaler
 
+from skopt_dl.programs import installed_engines
+
+# What trains: NumPy's engine, and skopt-dl-native where it is installed.
+ENGINES = [name for name in ("numpy", "native") if name in installed_engines()]
+
 ALPHA = 1e-4
 LEARNING_RATE = 1e-3
 
