@@ -80,12 +80,16 @@ class MaxPool2d(_Pool2d):
 
         def backward(delta: Array, out: Array, x: Array) -> tuple[Array]:
             gradient = xp.empty_like(x)
-            gradient[...] = 0.0
+            if not windows.part(x.shape[2:4]):
+                gradient[...] = 0.0
             # What has found its place is taken from what is left for those after it.
             left = xp.asarray(delta, copy=True)
             for place in windows.corners():
                 found = left * xp.astype(x[place] == out, x.dtype)
-                gradient[place] += found
+                if windows.overlap:
+                    gradient[place] += found
+                else:
+                    gradient[place] = found
                 left -= found
             return (gradient,)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -54,6 +54,16 @@ class Windows(NamedTuple):
     def is_padded(self) -> bool:
         """Whether some windows reach over the edges."""
         return self.padding != ((0, 0), (0, 0))
+
+    @property
+    def overlap(self) -> bool:
+        """Whether a pixel may be in several."""
+        return any(k > s for k, s in zip(self.size, self.stride, strict=True))
+
+    def part(self, shape: Sequence[int]) -> bool:
+        """Whether each pixel of padded images, ``(height, width)``, is in exactly one."""
+        covered = tuple(n * s for n, s in zip(self.number, self.stride, strict=True))
+        return self.size == self.stride and covered == tuple(shape)
 
     def pad(self, xp: Any, x: Array, value: float = 0.0) -> Array:
         """Put a number around images, ``(K, n_rows, height, width, channels)``."""
