@@ -184,6 +184,11 @@ class Backend:
         part = self.xp.sum(terms, axis=0)
         return part if total is None else total + part
 
+    def rows_are_finite(self, array: Array) -> Array:
+        """Whether all of each row is finite, ``(K,)`` for ``(K, P)``."""
+        xp = self.xp
+        return xp.all(xp.isfinite(array), axis=1)
+
     def row_dot(self, a: Array, b: Array, out: Array = None) -> Array:
         """Scalar product over the last axis, ``(K,)`` for ``(K, P)``."""
         return self.xp.vecdot(a, b, out=out)

@@ -39,7 +39,7 @@ class NumPyBackend(Backend):
 
     def take(self, array: Array, indices: np.ndarray, out: Array, axis: int = 0) -> None:
         # mode="clip" writes straight into `out`; the default checks bounds through a buffer.
-        np.take(array, indices, axis=axis, out=out, mode="clip")
+        array.take(indices, axis, out, "clip")
 
     def prepare(
         self, function: Callable[..., Any], *inputs: Array, out: Array
@@ -151,6 +151,10 @@ class NumPyBackend(Backend):
         if total is not None:
             terms = np.concatenate([total[None], terms])
         return np.add.accumulate(terms, axis=0)[-1]
+
+    def rows_are_finite(self, array: Array) -> Array:
+        # The ufuncs themselves, in half the time of the functions around them.
+        return np.logical_and.reduce(np.isfinite(array), axis=1)
 
     # The ufunc itself, since a method around it would take as long again.
     row_dot: Any = staticmethod(np.vecdot)

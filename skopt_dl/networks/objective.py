@@ -219,7 +219,8 @@ class NetworkObjective(Objective):
         loaded = (
             found if found is not None and found.arrays["y"] is y else self._prepare(block, y, xs)
         )
-        self._prepared[key, block.sizes] = loaded
+        if loaded is not found:
+            self._prepared[key, block.sizes] = loaded
         if loaded.xs is not xs:
             loaded.xs, loaded.bindings = xs, None
             for batch, x in zip(loaded.batches, xs, strict=True):

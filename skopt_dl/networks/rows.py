@@ -168,9 +168,9 @@ class DensePool:
             rows = self._arrays[0][None, block.rows, :]
             return [DenseRows(b, rows[:, batch, :]) for batch in block.slices]
         key = len(block.rows), block.orders, block.sizes
-        if key not in self._gathered:
-            self._gathered[key] = self._prepare(block)
-        found = self._gathered[key]
+        found = self._gathered.get(key)
+        if found is None:
+            found = self._gathered[key] = self._prepare(block)
         index = block.rows[found.orders]
         for source, part, buffer in found.parts:
             b.take(self._arrays[source], index[part].ravel(), buffer)
@@ -263,11 +263,12 @@ class TargetPool:
         rows = rows if self._offsets is None else rows + self._offsets
         n_models, n_rows = rows.shape
         key = n_models, block.sizes
-        if key not in self._gathered:
+        found = self._gathered.get(key)
+        if found is None:
             buffer = b.empty((n, n_models * n_rows), like=self._columns)
             targets = b.xp.moveaxis(b.xp.reshape(buffer, (n, n_models, n_rows)), 0, -1)
-            self._gathered[key] = buffer, targets
-        buffer, targets = self._gathered[key]
+            found = self._gathered[key] = buffer, targets
+        buffer, targets = found
         b.take(self._columns, rows.ravel(), buffer, axis=1)
         return targets
 

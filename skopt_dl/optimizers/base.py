@@ -6,6 +6,7 @@ import copy
 import inspect
 import numbers
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
@@ -310,7 +311,9 @@ class Optimizer(Configurable):
         Parameters
         ----------
         number : int
-            1 at the first update.
+            1 at the first update. Of optimizers that are `traceable` it may stand for many steps at
+            once, and so may the rate: sums, products and powers are then those of each step. Code
+            that asks for more, or sets attributes, is called for each step.
         learning_rate : float or ndarray of shape (K, 1)
         """
         return {}
@@ -354,8 +357,14 @@ def fill_state(
     init_state: Callable[..., None], state: dict[str, Array], params: Array, xp: Any, layout: Any
 ) -> None:
     """Call an optimizer's ``init_state``, with the layout where it takes one."""
-    takes_layout = "layout" in inspect.signature(init_state).parameters
-    init_state(state, params, xp, *([layout] if takes_layout else []))
+    function = getattr(init_state, "__func__", init_state)
+    init_state(state, params, xp, *([layout] if _takes_layout(function) else []))
+
+
+@lru_cache(maxsize=64)
+def _takes_layout(function: Callable[..., None]) -> bool:
+    """Whether a function has such a parameter; asking for its signature takes long."""
+    return "layout" in inspect.signature(function).parameters
 
 
 class MinimizerResult(NamedTuple):

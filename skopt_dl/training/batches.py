@@ -66,6 +66,7 @@ class Batches:
         self._rows = rows
         self._steps = steps
         self._leaders = None if leaders is None else list(leaders)
+        self._share_out()
         if self._random and not self.rngs:
             raise ValueError(
                 "Random batches need rngs, a generator for each model; got none. "
@@ -90,7 +91,7 @@ class Batches:
     @property
     def n_orders(self) -> int:
         """How many different orders the models go through the samples in."""
-        return 1 if self._all_in_order else len(set(self._all_leaders))
+        return 1 if self._all_in_order else len(self._drawing)
 
     @property
     def _all_in_order(self) -> bool:
@@ -112,7 +113,17 @@ class Batches:
             self._catch_up(set(models))
             remaining = [self._leaders[k] for k in models]
             kept._leaders = [remaining.index(leader) for leader in remaining]
+        kept._share_out()
         return kept
+
+    def _share_out(self) -> None:
+        """Say who draws orders, and which of these is whose."""
+        leaders = self._all_leaders
+        self._drawing = sorted(set(leaders))
+        self._orders: tuple[int, ...] | None = None
+        if len(self._drawing) < len(leaders):
+            places = {k: place for place, k in enumerate(self._drawing)}
+            self._orders = tuple(places[k] for k in leaders)
 
     def _catch_up(self, staying: set[int]) -> None:
         """Bring generators to their leader's state, where one of the two leaves."""
@@ -154,12 +165,8 @@ class Batches:
             # Several batches are gathered even so: their buffers, and all that is bound to them,
             # then serve every epoch.
             return (None if self.n_batches == 1 else np.arange(self.n_samples)[None]), None
-        leaders = self._all_leaders
-        drawing = sorted(set(leaders))
-        drawn = [self._draw(k) for k in drawing]
-        places = {k: place for place, k in enumerate(drawing)}
-        orders = None if len(drawn) == len(leaders) else tuple(places[k] for k in leaders)
-        return (np.stack(drawn) if len(drawn) > 1 else drawn[0][None]), orders
+        drawn = [self._draw(k) for k in self._drawing]
+        return (np.stack(drawn) if len(drawn) > 1 else drawn[0][None]), self._orders
 
     def _draw(self, model: int) -> np.ndarray:
         n = self.n_samples

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -178,6 +178,15 @@ def with_statistics(objective: Objective, params: Array) -> Array:
     return backend_of(params).xp.concat([params, statistics], axis=1)
 
 
+class _Figures(NamedTuple):
+    """What an epoch has come to, for each row of the stack."""
+
+    losses: list[float]
+    first_losses: list[float]
+    norms: list[float]
+    finite: list[bool]
+
+
 class Stack:
     """The models still in training, and their arrays; and what became of the others.
 
@@ -304,30 +313,32 @@ class Stack:
                 state.stop_reason = state.stop_reason or "interrupted"
             self._leave()
 
-    def _epoch(self) -> dict[str, np.ndarray]:
-        """One pass over the data; returns figures of shape (K,), fetched from the device once."""
-        objective, params, batches = self.objective, self.params, self.batches
-        xp = self.b.xp
+    def _epoch(self) -> _Figures:
+        """One pass over the data; returns its figures, fetched from the device once."""
+        objective, params, batches, b = self.objective, self.params, self.batches, self.b
         total = first = None
         for block in batches.epoch(self.batches_per_block):
             losses = self.steps.run(objective.load(block), first is None)
             first = losses[0, :] if first is None else first
-            if block.sizes not in self._sizes:
-                sizes = np.array(block.sizes)[:, None]
-                self._sizes[block.sizes] = self.b.asarray(sizes, dtype=losses.dtype)
-            total = self.b.sum_on(self._sizes[block.sizes] * losses, total)
-        finite = xp.all(xp.isfinite(with_statistics(objective, params)), axis=1)
-        names = ("loss", "first_loss", "squared_norm", "finite")
-        found = self.b.fetch(total, first, self.steps.squared_norm, finite)
-        figures = dict(zip(names, found, strict=True))
-        figures["loss"] = figures["loss"] / self.batches.epoch_size
-        return figures
+            sizes = self._sizes.get(block.sizes)
+            if sizes is None:
+                sizes = b.asarray(np.array(block.sizes)[:, None], dtype=losses.dtype)
+                self._sizes[block.sizes] = sizes
+            total = b.sum_on(sizes * losses, total)
+        finite = b.rows_are_finite(with_statistics(objective, params))
+        loss, first, squared_norm, finite = b.fetch(total, first, self.steps.squared_norm, finite)
+        # Python's numbers: with NumPy's own, the history of many small models would take long.
+        return _Figures(
+            (loss / batches.epoch_size).tolist(),
+            first.tolist(),
+            np.sqrt(squared_norm).tolist(),
+            finite.tolist(),
+        )
 
-    def _end_epoch(
-        self, figures: dict[str, np.ndarray], validate: Validate | None, started: float
-    ) -> None:
+    def _end_epoch(self, figures: _Figures, validate: Validate | None, started: float) -> None:
         """Write the history, keep the best, notice what diverged."""
-        self.is_finite = bool(figures["finite"].all())
+        losses, first_losses, norms, finite = figures
+        self.is_finite = all(finite)
         for _, group in self.groups:
             group.tell_progress()
         eval_params = self._eval_params()
@@ -335,18 +346,16 @@ class Stack:
         if len(self.rows) < eval_params.shape[0]:
             predictors = self.b.xp.take(eval_params, self.b.asarray(np.array(self.rows)), axis=0)
         if self.averages_itself:
-            self._check_predictors(predictors, figures["finite"][self.rows])
-        models = [state.index for state in self.states]
-        columns = {} if validate is None else validate(predictors, models)
-        seconds = time.perf_counter() - started
-        # Python's numbers: with NumPy's own, the history of many small models would take long.
-        losses, norms = figures["loss"].tolist(), np.sqrt(figures["squared_norm"]).tolist()
-        first_losses, finite = figures["first_loss"].tolist(), figures["finite"].tolist()
-        validated = {name: values.tolist() for name, values in columns.items()}
+            self._check_predictors(predictors, [finite[row] for row in self.rows])
+        validated: dict[str, list[float]] = {}
+        if validate is not None:
+            columns = validate(predictors, [state.index for state in self.states])
+            validated = {name: values.tolist() for name, values in columns.items()}
+        seconds, epoch_size = time.perf_counter() - started, self.batches.epoch_size
         for place, (row, state) in enumerate(zip(self.rows, self.states, strict=True)):
             member, group = self.members[row]
             state.progress.epoch += 1
-            state.progress.n_samples_seen += self.batches.epoch_size
+            state.progress.n_samples_seen += epoch_size
             state.untraced = group.untraced
             state.record(
                 loss=losses[row],
@@ -376,10 +385,9 @@ class Stack:
         parts = self._predictors() if self.averages is None else self.averages.values
         return parts[0] if len(parts) == 1 else self.b.xp.concat(parts, axis=1)
 
-    def _check_predictors(self, eval_params: Array, finite: np.ndarray) -> None:
+    def _check_predictors(self, eval_params: Array, finite: Sequence[bool]) -> None:
         """See that finite parameters give finite ones to predict with."""
-        xp = self.b.xp
-        (good,) = self.b.fetch(xp.all(xp.isfinite(eval_params), axis=1))
+        (good,) = self.b.fetch(self.b.rows_are_finite(eval_params))
         for state, trained, predicts in zip(self.states, finite, good, strict=True):
             if trained and not predicts:
                 name = type(state.config.optimizer).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -81,8 +82,11 @@ class TrainingState(TrainingLog):
 
     def record(self, **columns: float) -> None:
         """Append one epoch to the history."""
+        history = self.history
         for name, value in columns.items():
-            self.history.setdefault(name, []).append(float(value))
+            if name not in history:
+                history[name] = []
+            history[name].append(float(value))
 
     def judge(self) -> bool:
         """Compare the last epoch with the best so far; true when it is the new best."""
@@ -91,7 +95,7 @@ class TrainingState(TrainingLog):
             return False
         value = self.history[rule.monitor][-1]
         sign = 1.0 if rule.larger_is_better else -1.0
-        best = -np.inf if np.isnan(self.best) else sign * self.best
+        best = -math.inf if math.isnan(self.best) else sign * self.best
         # A figure that is not a number is no improvement.
         if sign * value >= best + rule.tol:
             self.n_iter_without_improvement = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
+from operator import is_
 from types import SimpleNamespace
 from typing import Any
 
@@ -182,7 +183,7 @@ class Steps:
 
 
 def _are_same(known: Sequence[Any], now: Sequence[Any]) -> bool:
-    return len(known) == len(now) and all(a is b for a, b in zip(known, now, strict=True))
+    return len(known) == len(now) and all(map(is_, known, now))
 
 
 @lru_cache(maxsize=64)

@@ -113,9 +113,9 @@ def _record(case: UpdateCase, tracer: Tracer) -> Program:
     change = optimizer.update(given["grad"], state, params, step)
     if not isinstance(change, Symbol) or change.shape != params.shape:
         raise TracingError("it does not return an array of the shape of the parameters")
-    if not _has_same(vars(optimizer), attributes):
+    if not has_same(vars(optimizer), attributes):
         raise TracingError("it sets its own attributes")
-    if not _has_same(state, groups["state"]):
+    if not has_same(state, groups["state"]):
         raise TracingError("it puts other arrays into its state")
     _check(tracer, scratch.buffer)
     tracer.xp.add(params, change, out=params)
@@ -126,7 +126,7 @@ def _refuse_gradient(params: Any) -> Any:
     raise TracingError("it asks for the gradient elsewhere")
 
 
-def _has_same(now: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
+def has_same(now: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
     """Whether two mappings have the very same objects."""
     return now.keys() == before.keys() and all(now[name] is before[name] for name in before)
 

@@ -19,6 +19,8 @@ from skopt_dl.plugins.blame import blame, blaming
 from skopt_dl.programs import HostNumbers, engine_of
 from skopt_dl.programs.values import host_dtype
 from skopt_dl.schedules import Progress, Schedule, as_schedule, rate_at
+from skopt_dl.training.coefficients import Coefficients
+from skopt_dl.training.each_step import EachStep
 from skopt_dl.training.noise import Noise
 from skopt_dl.training.traced import UpdateCase, update_program
 
@@ -75,6 +77,8 @@ class ExactColumn(np.ndarray):
     """
 
     def __pow__(self, exponent: Any) -> ExactColumn:  # type: ignore[override]
+        if type(exponent) is EachStep:
+            return NotImplemented
         return _python_power(np.asarray(self), exponent).astype(np.float64).view(ExactColumn)
 
     def __rpow__(self, base: Any) -> ExactColumn:  # type: ignore[override]
@@ -213,6 +217,7 @@ class UpdateGroup:
                 setattr(step, name, self._told[name])
         self._coefficients: dict[str, Array] = {}
         step.coefficients = self._coefficients
+        self._numbers = Coefficients(self._exact)
         self._rates_differ = False
         self.state: dict[str, Array] = {}
         self._make_state([state for state in states if state is not None])
@@ -226,6 +231,7 @@ class UpdateGroup:
         self._grad: Array = None
         self._bound: Array = None
         self._rate: Any = None
+        self.rates: list[float] = []
         self.set_rate()
         self._make_coefficients()
 
@@ -253,15 +259,20 @@ class UpdateGroup:
     def set_rate(self) -> None:
         """Ask the schedules for the rate, and what else they give, of the next update."""
         self._ask_for_hyperparameters(self._scheduled)
+        if self._scheduled:
+            self._numbers.forget()
         for name in self._scheduled:
             self._write(self._hyperparameters[name][None, ...], [getattr(self._exact, name)])
         for name, array in self._told.items():
             array[...] = self._to_device(np.array([[getattr(p, name)] for p in self._progress]))
         before = self._rate
         # Rates that may come to differ are a column from the start: programs are made for forms.
-        courses = zip(self._schedules, self._progress, strict=True)
-        self._rates_differ = self.rate_changes_per_step and len(set(map(_course, courses))) > 1
+        if self.rate_changes_per_step:
+            courses = zip(self._schedules, self._progress, strict=True)
+            self._rates_differ = len(set(map(_course, courses))) > 1
         self._ask_for_rate()
+        if self._rate is before:
+            return
         if type(self._rate) is type(before):
             self._write(self.step.learning_rate[None, ...], [self._rate])
         else:
@@ -270,9 +281,10 @@ class UpdateGroup:
 
     def _ask_for_rate(self) -> None:
         self.tell_progress()
-        pairs = zip(self._schedules, self._progress, strict=True)
-        self.rates = [rate_at(schedule, progress) for schedule, progress in pairs]
-        self._rate = column(self.rates)
+        rates = list(map(rate_at, self._schedules, self._progress))
+        if rates == self.rates and not self.rate_changes_per_step:
+            return
+        self.rates, self._rate = rates, column(rates)
         if self._rates_differ and isinstance(self._rate, float):
             self._rate = np.full((len(self.rates), 1), self._rate).view(ExactColumn)
 
@@ -314,29 +326,42 @@ class UpdateGroup:
 
     def _advance(self, n_steps: int, *tables: Array) -> None:
         """Go on by some steps; write the numbers of each."""
-        step, coefficients, steps = self.step, self._exact.coefficients, []
-        for number in range(step.number + 1, step.number + 1 + n_steps):
-            values: list[Any] = []
+        first = self.step.number + 1
+        numbers = range(first, first + n_steps)
+        if self.rate_changes_per_step or self._moving:
+            columns = self._ask_for_steps(numbers)
+        else:
+            columns = self._numbers.steady(numbers, self._rate)
+        self.step.number = first + n_steps - 1
+        if self._scalars:
+            columns += [list(map(function, numbers)) for function in self._scalars]
+        for table, values in zip(tables, columns, strict=True):
+            self._write(table, values)
+
+    def _ask_for_steps(self, numbers: range) -> list[Sequence[Any]]:
+        """The numbers of steps in which the schedules are asked."""
+        rates: list[Any] = []
+        moved: dict[str, list[Any]] = {name: [] for name in self._moving}
+        for number in numbers:
+            self.step.number = number - 1
+            self.tell_progress()
             if self.rate_changes_per_step:
                 self._ask_for_rate()
-                values.append(self._rate)
-            if self._moving:
-                self.tell_progress()
-                self._ask_for_hyperparameters(self._moving)
-                values += [getattr(self._exact, name) for name in self._moving]
-            step.number = number
-            values += coefficients(number, self._rate).values()
-            if self._scalars:
-                values += [function(number) for function in self._scalars]
-            steps.append(values)
-        for table, column in zip(tables, zip(*steps, strict=True), strict=True):
-            self._write(table, column)
+            self._ask_for_hyperparameters(self._moving)
+            rates.append(self._rate)
+            for name, values in moved.items():
+                values.append(getattr(self._exact, name))
+        asked = [rates] if self.rate_changes_per_step else []
+        return [*asked, *moved.values(), *self._numbers.moving(numbers, rates, moved)]
 
-    def _write(self, table: Array, values: Sequence[float | np.ndarray]) -> None:
+    def _write(self, table: Array, values: Sequence[Any]) -> None:
         """Write numbers, or columns, one after the other."""
-        if len(values) > 1 and not self._on_device:
-            table[...] = values
-            return
+        if len(values) > 1:
+            if isinstance(values, np.ndarray):
+                values = values.reshape(table.shape)
+            if not self._on_device:
+                table[...] = values
+                return
         for place, value in enumerate(values):
             is_column = self._on_device and not isinstance(value, float)
             table[place, ...] = self._to_device(value) if is_column else value
