@@ -22,9 +22,14 @@ sanitize = loaded("sanitize")
 pytestmark = pytest.mark.skipif(bool(sanitize.missing()), reason=sanitize.missing())
 
 
+# Parts of instructions are as small as can be, for those that have a team.
+PARTS = {"RUN_PART": 8, "PRODUCT_PART": 8, "PRODUCT_WIDTH": 1, "TAKE_PART": 8}
+
+
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory):
-    return sanitize.build(tmp_path_factory.mktemp("built"))
+    options = [f"-D{name}={least}" for name, least in PARTS.items()]
+    return sanitize.build(tmp_path_factory.mktemp("built"), *options)
 
 
 def run(environment, code, *arguments):
@@ -63,7 +68,7 @@ def test_random_programs_and_malformed_words_misuse_no_memory(environment):
     assert done.returncode == 0, done.stdout[-1000:] + done.stderr[max(0, *problem) :][:3000]
 
 
-# Each task with a team of three, in parts that are as small as can be.
+# Each task with a team of three.
 SHARED = """
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -88,10 +93,8 @@ print(sum(fuzz.check(fuzz.Maker(fuzz.Random(seed), (1, 3)[seed % 2])) for seed i
 """
 
 
-def test_programs_whose_parts_threads_share_do_the_same_and_misuse_no_memory(tmp_path):
-    parts = {"RUN_PART": 8, "PRODUCT_PART": 8, "PRODUCT_WIDTH": 1, "TAKE_PART": 8}
-    options = [f"-D{name}={least}" for name, least in parts.items()]
-    done = run(sanitize.build(tmp_path, *options), SHARED, PLUGIN / "tests")
+def test_programs_whose_parts_threads_share_do_the_same_and_misuse_no_memory(environment):
+    done = run(environment, SHARED, PLUGIN / "tests")
     problem = done.stderr.find("ERROR: AddressSanitizer"), done.stderr.find("runtime error")
     assert done.returncode == 0, done.stdout[-1000:] + done.stderr[max(0, *problem) :][:3000]
     assert int(done.stdout) > 10
