@@ -25,8 +25,8 @@ Call = Callable[[], Any]
 PATIENCE = 0.05
 # Seconds of work that are worth a thread.
 WORTH_A_THREAD = 0.0005
-# Multiplications of a task, for one model, that are worth sharing.
-WORTH_A_TEAM = 16_000_000
+# Multiplications of a task, for one model, that are worth each thread of a team.
+WORTH_A_PLACE = 8_000_000
 
 
 class Sequenced:
@@ -72,7 +72,8 @@ class _Stretch:
         tasks = [call for call in calls if isinstance(call, NativeCall)]
         self._n_models = tasks[0].n_models
         self._scratch = max((each.scratch for each in tasks), key=lambda scratch: scratch.nbytes)
-        self._is_large = max(each.code.n_multiplications for each in tasks) >= WORTH_A_TEAM
+        # Threads that may share a task for one model.
+        self._n_places = max(each.code.n_multiplications for each in tasks) // WORTH_A_PLACE
         # Tasks of one model that are done between two looks at signals, and seconds that each has
         # taken; the first tells how many that can be.
         self._n_together = 1
@@ -136,12 +137,12 @@ class _Stretch:
         """Do some tasks for some models, by several threads where there are any."""
         n_models = end - model
         is_long = n_models > 1 and self._seconds * (last - first) * n_models > WORTH_A_THREAD
-        threads = helpers() if is_long or self._is_large else None
-        n_threads = 1 if threads is None else threads.number + 1
+        threads = helpers() if is_long or self._n_places > 1 else None
+        n_together = 1 if threads is None else min(threads.number + 1, self._n_places)
         if threads is None:
             run(self._tasks, first, last, model, end, self._scratch)
-        elif self._is_large and 2 * n_models <= n_threads:
-            with self._helped(threads, n_threads - 1) as team:
+        elif n_together > 1 and 2 * n_models <= n_together:
+            with self._helped(threads, n_together - 1) as team:
                 run(self._tasks, first, last, model, end, self._scratch, team)
         else:
             self._share_models(threads, first, last, model, end)
