@@ -265,6 +265,8 @@ def _negative_log_loss(
     raw: np.ndarray,
 ) -> float:
     """The mean logarithm of probabilities; places are rows and the numbers of their classes."""
+    if not np.isfinite(raw).all():
+        return math.nan
     scores = labels.class_scores(raw)
     scores = scores - scores.max(axis=1, keepdims=True)
     found = scores[places] - np.log(np.exp(scores).sum(axis=1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import numbers
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -154,14 +155,13 @@ def validation_score(
     """
     part = slice(None) if rows is None else rows
     weight = None if sample_weight is None else sample_weight[part, 0]
+    of_raw: RawScore | None = None
     if scorer is None:
-        targets = targets[part]
-        return lambda raw, params: estimator._score_raw(raw, targets, weight)
-    quick = None
-    if isinstance(estimator.scoring, str) and not get_config()["enable_metadata_routing"]:
-        quick = estimator._raw_score(estimator.scoring, targets[part], weight)
-    if quick is not None:
-        return lambda raw, params: quick(raw) if np.isfinite(raw).all() else np.nan
+        of_raw = partial(estimator._score_raw, y=targets[part], sample_weight=weight)
+    elif isinstance(estimator.scoring, str) and not get_config()["enable_metadata_routing"]:
+        of_raw = estimator._raw_score(estimator.scoring, targets[part], weight)
+    if of_raw is not None:
+        return lambda raw, params: of_raw(raw)
     X, y = X[part], y[part]
     kwargs = {} if weight is None else {"sample_weight": weight}
     # A stacked search scores in other threads, or processes, than the user has configured.

@@ -49,33 +49,41 @@ class Coefficients:
         rate : float or ndarray of shape (K, 1)
             An object that is never changed.
         """
-        if len(numbers) < FEW:
-            coefficients = self._optimizer.coefficients
-            rows = [coefficients(number, rate).values() for number in numbers]
-            return list(zip(*rows, strict=True))
+        if len(numbers) >= FEW and not self._steps_differ and self._look_ahead(numbers, rate):
+            start = numbers.start - self._known.start
+            return [column[start : start + len(numbers)] for column in self._ahead]
+        coefficients = self._optimizer.coefficients
+        rows = [coefficients(number, rate).values() for number in numbers]
+        return list(zip(*rows, strict=True))
+
+    def _look_ahead(self, numbers: range, rate: Any) -> bool:
+        """Have some steps, and more after them, computed; false where that cannot be."""
         known = self._known
-        if rate is not self._rate or numbers.start not in known or numbers[-1] not in known:
-            found = None
-            if not self._steps_differ:
-                stop = numbers.start + max(len(numbers), self._n_ahead)
-                known = range(numbers.start, stop)
-                found = self._at_once(known, rate, {})
-                self._n_ahead = min(2 * self._n_ahead, AHEAD[1])
-            if found is None:
-                return self._one_by_one(numbers, [rate] * len(numbers), {})
-            self._ahead, self._known, self._rate = found, known, rate
-        start = numbers.start - known.start
-        return [column[start : start + len(numbers)] for column in self._ahead]
+        if rate is self._rate and numbers.start in known and numbers[-1] in known:
+            return True
+        known = range(numbers.start, numbers.start + max(len(numbers), self._n_ahead))
+        found = self._at_once(known, rate, {})
+        self._n_ahead = min(2 * self._n_ahead, AHEAD[1])
+        if found is None:
+            return False
+        self._ahead, self._known, self._rate = found, known, rate
+        return True
 
     def moving(
         self, numbers: range, rates: Sequence[Any], moved: Mapping[str, Sequence[Any]]
     ) -> Columns:
         """Each coefficient in some steps with rates, and other hyperparameters, of their own."""
-        found = None
         if len(numbers) >= FEW and not self._steps_differ:
             of_steps = {name: _each(values) for name, values in moved.items()}
             found = self._at_once(numbers, _each(rates), of_steps)
-        return self._one_by_one(numbers, rates, moved) if found is None else found
+            if found is not None:
+                return found
+        optimizer, rows = self._optimizer, []
+        for place, number in enumerate(numbers):
+            for name, values in moved.items():
+                setattr(optimizer, name, values[place])
+            rows.append(optimizer.coefficients(number, rates[place]).values())
+        return list(zip(*rows, strict=True))
 
     def _at_once(self, numbers: range, rate: Any, moved: Mapping[str, EachStep]) -> Columns | None:
         """Call it once; None where that takes more than arithmetic, or fails.
@@ -100,16 +108,6 @@ class Coefficients:
             attributes |= before
         self._steps_differ = True
         return None
-
-    def _one_by_one(
-        self, numbers: range, rates: Sequence[Any], moved: Mapping[str, Sequence[Any]]
-    ) -> Columns:
-        optimizer, rows = self._optimizer, []
-        for place, number in enumerate(numbers):
-            for name, values in moved.items():
-                setattr(optimizer, name, values[place])
-            rows.append(optimizer.coefficients(number, rates[place]).values())
-        return list(zip(*rows, strict=True))
 
 
 def _each(values: Sequence[Any]) -> EachStep:

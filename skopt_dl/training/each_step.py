@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from itertools import repeat
 from typing import Any, Never
 
 import numpy as np
@@ -14,6 +13,8 @@ Function = Callable[[Any, Any], Any]
 
 # Integers whose sums and products with numbers of steps are exact as floats.
 EXACT = 1 << 31
+
+_power = np.frompyfunc(pow, 2, 1)
 
 
 def _operand(other: Any) -> Any:
@@ -35,16 +36,9 @@ def _divide(first: Any, second: Any) -> Any:
     return first / second
 
 
-def _power(first: Any, second: Any) -> Array:
+def power(first: Any, second: Any) -> Array:
     """Python's power of each number: NumPy's may round differently."""
-    if isinstance(first, np.ndarray) and isinstance(second, np.ndarray):
-        first, second = np.broadcast_arrays(first, second)
-    shape = np.shape(first) or np.shape(second)
-    each = [
-        number.ravel().tolist() if isinstance(number, np.ndarray) else repeat(number)
-        for number in (first, second)
-    ]
-    return np.fromiter(map(pow, *each), np.float64).reshape(shape)
+    return _power(first, second).astype(np.float64)
 
 
 def _pair(function: Function) -> tuple[Callable[..., EachStep], Callable[..., EachStep]]:
@@ -92,10 +86,10 @@ class EachStep:
     __truediv__, __rtruediv__ = _pair(_divide)
 
     def __pow__(self, other: Any) -> EachStep:
-        return EachStep(_power(self.values, _not_an_integer(other)))
+        return EachStep(power(self.values, _not_an_integer(other)))
 
     def __rpow__(self, other: Any) -> EachStep:
-        return EachStep(_power(_not_an_integer(other), self.values))
+        return EachStep(power(_not_an_integer(other), self.values))
 
     def _refuse(self, *_: Any) -> Never:
         raise TypeError("these are the numbers of several steps, and not one")

@@ -20,7 +20,7 @@ from skopt_dl.programs import HostNumbers, engine_of
 from skopt_dl.programs.values import host_dtype
 from skopt_dl.schedules import Progress, Schedule, as_schedule, rate_at
 from skopt_dl.training.coefficients import Coefficients
-from skopt_dl.training.each_step import EachStep
+from skopt_dl.training.each_step import EachStep, power
 from skopt_dl.training.noise import Noise
 from skopt_dl.training.traced import UpdateCase, update_program
 
@@ -66,9 +66,6 @@ def bind(optimizers: Sequence[Optimizer]) -> Optimizer:
     return bound
 
 
-_python_power = np.frompyfunc(pow, 2, 1)
-
-
 class ExactColumn(np.ndarray):
     """A ``(K, 1)`` float64 column with Python's power of each number.
 
@@ -79,10 +76,10 @@ class ExactColumn(np.ndarray):
     def __pow__(self, exponent: Any) -> ExactColumn:  # type: ignore[override]
         if type(exponent) is EachStep:
             return NotImplemented
-        return _python_power(np.asarray(self), exponent).astype(np.float64).view(ExactColumn)
+        return power(np.asarray(self), exponent).view(ExactColumn)
 
     def __rpow__(self, base: Any) -> ExactColumn:  # type: ignore[override]
-        return _python_power(base, np.asarray(self)).astype(np.float64).view(ExactColumn)
+        return power(base, np.asarray(self)).view(ExactColumn)
 
 
 def column(values: Sequence[float]) -> float | ExactColumn:

@@ -14,6 +14,7 @@ LABELS = {
     "binary": np.where(X[:, 0] > 0, "yes", "no"),
     "multiclass": np.digitize(X[:, 0], [-0.5, 0.5]) * 10,
 }
+# A few epochs show it.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 

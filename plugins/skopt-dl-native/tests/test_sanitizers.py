@@ -37,6 +37,11 @@ def run(environment, code, *arguments):
     return subprocess.run(command, env=environment, capture_output=True, text=True)
 
 
+def assert_is_clean(done):
+    problem = done.stderr.find("ERROR: AddressSanitizer"), done.stderr.find("runtime error")
+    assert done.returncode == 0, done.stdout[-1000:] + done.stderr[max(0, *problem) :][:3000]
+
+
 PROGRAMS = """
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -64,8 +69,7 @@ for number in range(60):
 
 def test_random_programs_and_malformed_words_misuse_no_memory(environment):
     done = run(environment, PROGRAMS, PLUGIN / "tests")
-    problem = done.stderr.find("ERROR: AddressSanitizer"), done.stderr.find("runtime error")
-    assert done.returncode == 0, done.stdout[-1000:] + done.stderr[max(0, *problem) :][:3000]
+    assert_is_clean(done)
 
 
 # Each task with a team of three.
@@ -95,8 +99,7 @@ print(sum(fuzz.check(fuzz.Maker(fuzz.Random(seed), (1, 3)[seed % 2])) for seed i
 
 def test_programs_whose_parts_threads_share_do_the_same_and_misuse_no_memory(environment):
     done = run(environment, SHARED, PLUGIN / "tests")
-    problem = done.stderr.find("ERROR: AddressSanitizer"), done.stderr.find("runtime error")
-    assert done.returncode == 0, done.stdout[-1000:] + done.stderr[max(0, *problem) :][:3000]
+    assert_is_clean(done)
     assert int(done.stdout) > 10
 
 

@@ -15,6 +15,7 @@ from skopt_dl.backends import Helpers
 from skopt_dl.layers import Conv2d, Dense, Flatten, MaxPool2d
 from skopt_dl.programs import using_engine
 
+# A few epochs show it.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 PLUGIN = Path(__file__).parent.parent

@@ -138,11 +138,11 @@ class _Stretch:
         n_models = end - model
         is_long = n_models > 1 and self._seconds * (last - first) * n_models > WORTH_A_THREAD
         threads = helpers() if is_long or self._n_places > 1 else None
-        n_together = 1 if threads is None else min(threads.number + 1, self._n_places)
+        n_threads = 1 if threads is None else min(threads.number + 1, self._n_places)
         if threads is None:
             run(self._tasks, first, last, model, end, self._scratch)
-        elif n_together > 1 and 2 * n_models <= n_together:
-            with self._helped(threads, n_together - 1) as team:
+        elif 2 * n_models <= n_threads:
+            with self._helped(threads, n_threads - 1) as team:
                 run(self._tasks, first, last, model, end, self._scratch, team)
         else:
             self._share_models(threads, first, last, model, end)
