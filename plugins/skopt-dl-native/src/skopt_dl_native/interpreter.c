@@ -591,9 +591,9 @@ static inline Order order_of(int64_t n_rows, int64_t n_columns, const int64_t *s
     return (Order){1, n_columns == 1 ? n_rows : strides[1] / size};
 }
 
-/* Multiplications up to which own kernels are faster: measured with vectors of 256 bits. */
+/* Multiplications up to which own kernels are faster: measured with vectors of 256 and 512 bits. */
 #ifndef OWN
-#if defined(__AVX2__) && !defined(__AVX512F__)
+#if defined(__AVX2__)
 #define OWN (1 << 27)
 #else
 #define OWN 100000
