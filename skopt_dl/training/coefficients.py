@@ -14,7 +14,7 @@ from skopt_dl.training.traced import has_same
 Columns = list[Sequence[Any]]
 
 # How many steps are computed ahead: at first, and in the end.
-AHEAD = 64, 256
+AHEAD = 64, 1024
 # Steps that are done before arrays for them have been made.
 FEW = 8
 

@@ -37,8 +37,12 @@ def _divide(first: Any, second: Any) -> Any:
 
 
 def power(first: Any, second: Any) -> Array:
-    """Python's power of each number: NumPy's may round differently."""
-    return _power(first, second).astype(np.float64)
+    """Python's power of each number: ``np.power`` may round differently."""
+    # The C library's, which Python calls too.
+    with np.errstate(all="ignore"):
+        found: Array = np.float_power(first, second)
+    # Where that is not finite, Python may raise.
+    return found if np.isfinite(found).all() else _power(first, second).astype(np.float64)
 
 
 def _pair(function: Function) -> tuple[Callable[..., EachStep], Callable[..., EachStep]]:

@@ -5,7 +5,7 @@ import pytest
 
 from skopt_dl.optimizers import SGD, Adam, AdamW, AMSGrad, NAdam, RMSProp
 from skopt_dl.training.coefficients import Coefficients
-from skopt_dl.training.each_step import EachStep
+from skopt_dl.training.each_step import EachStep, power
 from skopt_dl.training.updates import bind, column
 
 
@@ -113,6 +113,22 @@ def test_an_error_is_that_of_the_step_it_happens_in():
     assert len(coefficients.steady(range(1, 17), 0.01)[0]) == 16
     with pytest.raises(ZeroDivisionError):
         coefficients.steady(range(17, 33), 0.01)
+
+
+def test_powers_have_pythons_bits():
+    rng = np.random.default_rng(0)
+    bases = [0.9, 0.99, 0.999, *rng.uniform(0.0, 2.0, 50)]
+    exponents = [0.5, *range(1, 200), *rng.uniform(-3.0, 3.0, 50)]
+    found = power(np.array(bases)[:, None], np.array(exponents))
+    assert found.tolist() == [[float(a) ** float(b) for b in exponents] for a in bases]
+
+
+@pytest.mark.parametrize(
+    ("base", "exponent", "error"), [(10.0, 400.0, OverflowError), (0.0, -1.0, ZeroDivisionError)]
+)
+def test_powers_raise_where_python_does(base, exponent, error):
+    with pytest.raises(error):
+        power(np.array([0.5, base]), exponent)
 
 
 def steps(*values):
