@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from skopt_dl.networks.rows import (
     SparseRows,
     TargetPool,
 )
-from skopt_dl.objectives import Block, Objective
+from skopt_dl.objectives import Block, Objective, Prepared
 from skopt_dl.programs import Bound, Memory, engine_of
 from skopt_dl.programs.values import host_dtype
 
@@ -62,7 +63,7 @@ class _Batch:
     binding: Bound | None = None
     calls: Sequence[Call] = field(default_factory=list)
     losses: Array = None
-    loss_calls: Sequence[Call] = field(default_factory=list)
+    loss_calls: list[Call] = field(default_factory=list)
     elsewhere: tuple[list[Call], _Batch] | None = None
 
 
@@ -80,7 +81,7 @@ class _Loaded:
     # What `calls` were made by; None where batches have changed since.
     bindings: dict[int, Bound] | None = None
     losses: Array = None
-    loss_calls: Sequence[Call] = field(default_factory=list)
+    loss_calls: list[Call] = field(default_factory=list)
 
 
 class NetworkObjective(Objective):
@@ -288,8 +289,18 @@ class NetworkObjective(Objective):
             weight_models=batch.arrays["weight"].shape[0] if batch.is_weighted else 0,
         )
 
-    def _bind(self, params: Array, batch: _Batch) -> None:
-        """Bind a batch's calls to these parameters and to the memory of its size."""
+    def _bind(self, params: Array, batches: Sequence[_Batch]) -> None:
+        """Bind the calls of batches to these parameters and to the memory of their sizes."""
+        for _, group in groupby(batches, key=lambda batch: batch.n_rows):
+            alike = list(group)
+            binding = self._binding(params, alike[0])
+            new = [batch for batch in alike if batch.binding is not binding]
+            given = [{"x": batch.x, **batch.arrays} for batch in new]
+            for batch, calls in zip(new, binding.calls_of_each(given), strict=True):
+                batch.binding, batch.calls = binding, calls
+
+    def _binding(self, params: Array, batch: _Batch) -> Bound:
+        """What makes the calls of batches of this size."""
         binding = self._bindings.get(batch.n_rows)
         if binding is None:
             arrays = {"params": params, "grad": self._grad, "statistics": self.statistics}
@@ -307,9 +318,7 @@ class NetworkObjective(Objective):
                 self._memory,
                 self._write_masks,
             )
-        if batch.binding is not binding:
-            batch.binding = binding
-            batch.calls = binding.calls(x=batch.x, **batch.arrays)
+        return binding
 
     def _alpha(self, batch: _Batch) -> Array:
         """What weights are multiplied with for the gradient of the penalty."""
@@ -333,26 +342,23 @@ class NetworkObjective(Objective):
     def keeps_draws(self, value: bool) -> None:
         self._draws.are_kept = value
 
-    def prepare(
-        self, params: Array, batches: Sequence[Any]
-    ) -> tuple[list[list[Call]], Array] | None:
+    def prepare(self, params: Array, batches: Sequence[Any]) -> Prepared:
         if self._params is not params:
             self._params, self._has_own_params, self._bindings = params, False, {}
         loaded = self._loaded
         assert loaded.batches is batches
         if loaded.bindings is not self._bindings:
-            for batch in batches:
-                if batch.binding is None or batch.binding is not self._bindings.get(batch.n_rows):
-                    self._bind(params, batch)
+            self._bind(params, batches)
             loaded.calls, loaded.bindings = [list(batch.calls) for batch in batches], self._bindings
-        return loaded.calls, self._grad
+        self._prepare_losses(loaded, loaded.sizes)
+        return Prepared(loaded.calls, self._grad, loaded.loss_calls, loaded.losses.mT)
 
     def grad(self, params: Array, batch: Any = None) -> Array:
         batch = self._everything() if batch is None else batch
         if self._params is not params:
             params = self._take(params)
         if batch.binding is None or batch.binding is not self._bindings.get(batch.n_rows):
-            self._bind(params, batch)
+            self._bind(params, [batch])
         run_all(batch.calls)
         return self._grad
 
@@ -372,23 +378,29 @@ class NetworkObjective(Objective):
             self._params[...] = params
         return self._params
 
+    def _prepare_losses(self, place: _Batch | _Loaded, sizes: tuple[int, ...]) -> None:
+        """Prepare the losses of batches, ``(K, n_batches)``, of what gradients leave."""
+        if place.loss_calls:
+            return
+        rest, y, like = place.arrays["rest"], place.arrays["y"], self._grad
+        weights = 0 if self._weight is None else place.arrays["weight"].shape[0]
+        program = loss_program(
+            self.network.loss, rest.shape, sizes, y.shape[0], weights, like.dtype
+        )
+        place.losses = self._b.empty((self.n_models, len(sizes)), like=like)
+        l2 = place.arrays["l2"]
+        l2 = l2 if l2.ndim == 2 else l2[:, None]
+        arrays = {"raw": rest, "y": y, "l2": l2, "losses": place.losses}
+        if weights:
+            arrays["shares"] = place.arrays["weight"]
+        else:
+            arrays["sizes"] = self._b.asarray(np.array([sizes]), dtype=like.dtype)
+        bound = self._engine.bind(self._b, program, arrays, self._memory)
+        place.loss_calls = list(bound.calls())
+
     def _losses_of(self, place: _Batch | _Loaded, sizes: tuple[int, ...]) -> Array:
         """The losses of batches, ``(n_batches, K)``, of what gradients have left."""
-        if not place.loss_calls:
-            rest, y, like = place.arrays["rest"], place.arrays["y"], self._grad
-            weights = 0 if self._weight is None else place.arrays["weight"].shape[0]
-            program = loss_program(
-                self.network.loss, rest.shape, sizes, y.shape[0], weights, like.dtype
-            )
-            place.losses = self._b.empty((self.n_models, len(sizes)), like=like)
-            l2 = place.arrays["l2"]
-            l2 = l2 if l2.ndim == 2 else l2[:, None]
-            arrays = {"raw": rest, "y": y, "l2": l2, "losses": place.losses}
-            if weights:
-                arrays["shares"] = place.arrays["weight"]
-            else:
-                arrays["sizes"] = self._b.asarray(np.array([sizes]), dtype=like.dtype)
-            place.loss_calls = self._engine.bind(self._b, program, arrays, self._memory).calls()
+        self._prepare_losses(place, sizes)
         run_all(place.loss_calls)
         return self._b.xp.asarray(place.losses.mT, copy=True)
 

@@ -1,6 +1,6 @@
 """What is minimised: functions of K models' parameters."""
 
-from skopt_dl.objectives.base import Block, Objective
+from skopt_dl.objectives.base import Block, Objective, Prepared
 from skopt_dl.objectives.callables import from_callable
 from skopt_dl.objectives.finite_sum import FiniteSum
 from skopt_dl.objectives.function import Function, StationaryPoint
@@ -41,6 +41,7 @@ __all__ = [
     "MatrixQuadratic",
     "MonkeySaddle",
     "Objective",
+    "Prepared",
     "Plateau",
     "Polynomial",
     "Quadratic",

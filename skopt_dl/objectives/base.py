@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -50,8 +51,7 @@ class Block(NamedTuple):
     @property
     def slices(self) -> list[slice]:
         """Where each batch lies in the block."""
-        stops = list(accumulate(self.sizes))
-        return [slice(stop - size, stop) for stop, size in zip(stops, self.sizes, strict=True)]
+        return _one_after_the_other(self.sizes)
 
     def select(self, models: Sequence[int]) -> Block:
         """The block of some of the models, with the rows of these alone."""
@@ -71,6 +71,32 @@ class Block(NamedTuple):
             return Block(self.rows[:, part], (n_rows,), self.orders)
         start = self.rows.start + part.start
         return Block(slice(start, start + n_rows), (n_rows,))
+
+
+class Prepared(NamedTuple):
+    """What is to be computed for the batches of a block, as calls to be made at any time.
+
+    Attributes
+    ----------
+    gradients : list of list of callable
+        For each batch. The same list as before where nothing has changed.
+    grad : array of shape (K, P)
+        What they write, always the same.
+    closing : list of callable
+        After all of them, what writes the losses.
+    losses : array of shape (n_batches, K)
+    """
+
+    gradients: list[list[Any]]
+    grad: Array
+    closing: list[Any]
+    losses: Array
+
+
+@lru_cache(maxsize=64)
+def _one_after_the_other(sizes: tuple[int, ...]) -> list[slice]:
+    stops = accumulate(sizes)
+    return [slice(stop - size, stop) for stop, size in zip(stops, sizes, strict=True)]
 
 
 class Objective:
@@ -104,19 +130,15 @@ class Objective:
         self.n_models = n_models
         self._losses: list[Array] = []
 
-    def prepare(
-        self, params: Array, batches: Sequence[Any]
-    ) -> tuple[list[list[Any]], Array] | None:
-        """The gradients for the batches of a block, as calls to be made at any time.
+    def prepare(self, params: Array, batches: Sequence[Any]) -> Prepared | None:
+        """What `grad` and `losses` do for the batches of a block; None where they are to be called.
 
-        Returns
-        -------
-        calls : list of list of callable
-            For each batch. The same list as before where nothing has changed.
-        grad : array of shape (K, P)
-            What they write, always the same.
-        None
-            Where `grad` has to be called.
+        Parameters
+        ----------
+        params : array of shape (K, P)
+            Read where they are now, at any time.
+        batches : sequence
+            What `load` returned last.
         """
         return None
 

@@ -128,6 +128,10 @@ class Binding:
         before, self._before = self._before, always
         return [*always, *before, *calls]
 
+    def calls_of_each(self, batches: Sequence[Mapping[str, Any]]) -> list[list[Call]]:
+        """The `calls` for each of several batches, given by what differs between them."""
+        return [self.calls(**arrays) for arrays in batches]
+
     def array(self, value: Operand, dtype: Any = None) -> Any:
         """The array, or the view of one, that an operand is."""
         if not isinstance(value, Value):

@@ -37,6 +37,9 @@ class Bound(Protocol):
     def calls(self, **arrays: Any) -> Sequence[Call]:
         """The program as calls without arguments, for inputs that are given now."""
 
+    def calls_of_each(self, batches: Sequence[Mapping[str, Any]]) -> Sequence[Sequence[Call]]:
+        """The `calls` for each of several batches, given by what differs between them."""
+
 
 class HostWrites:
     """What the host writes before a step, without waiting for results: numbers, or what is drawn.

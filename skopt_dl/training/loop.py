@@ -319,7 +319,7 @@ class Stack:
         total = first = None
         for block in batches.epoch(self.batches_per_block):
             losses = self.steps.run(objective.load(block), first is None)
-            first = losses[0, :] if first is None else first
+            first = b.xp.asarray(losses[0, :], copy=True) if first is None else first
             sizes = self._sizes.get(block.sizes)
             if sizes is None:
                 sizes = b.asarray(np.array(block.sizes)[:, None], dtype=losses.dtype)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from skopt_dl.backends import backend_of, run_all
-from skopt_dl.objectives import Objective
+from skopt_dl.objectives import Objective, Prepared
 from skopt_dl.programs import Memory, Program, Tracer, engine_of
 from skopt_dl.programs.values import host_dtype
 from skopt_dl.training.averaging import Averages
@@ -84,22 +84,20 @@ class Steps:
         Returns
         -------
         losses : array of shape (n_batches, K)
+            Valid until the next call.
         """
         self._losses = []
-        parts = self._parts(batches)
-        if parts is None:
+        prepared = self._objective.prepare(self._params, batches)
+        following = None if prepared is None else self._following(prepared.grad)
+        if prepared is None or following is None:
             for number, batch in enumerate(batches):
                 self._step(batch, is_first and number == 0)
-        else:
-            self._sequence(batches, *parts, is_first)()
-        return self._b.xp.stack(self._losses) if self._losses else self._objective.losses()
+            return self._b.xp.stack(self._losses) if self._losses else self._objective.losses()
+        self._sequence(batches, prepared, following, is_first)()
+        return prepared.losses
 
-    def _parts(self, batches: Sequence[Any]) -> tuple[list[list[Call]], list[list[Call]]] | None:
-        """The calls of each batch's gradient, and those that follow all of them; None without."""
-        prepared = self._objective.prepare(self._params, batches)
-        if prepared is None:
-            return None
-        of_batches, grad = prepared
+    def _following(self, grad: Array) -> list[list[Call]] | None:
+        """The calls that follow each gradient; None where they are to be made one by one."""
         if grad is not self._grad:
             self._follow(grad)
         if self._needs_loss:
@@ -108,26 +106,26 @@ class Steps:
         if any(calls is None for calls in following):
             return None
         averaging = [] if self._averages is None else [self._averages.calls]
-        return of_batches, [self._clip_calls, *following, *averaging]  # type: ignore[list-item]
+        return [self._clip_calls, *following, *averaging]  # type: ignore[list-item]
 
     def _sequence(
         self,
         batches: Sequence[Any],
-        gradients: list[list[Call]],
+        prepared: Prepared,
         following: list[list[Call]],
         is_first: bool,
     ) -> Call:
         """All steps of a block as one call; the same one as long as nothing has changed."""
         key = id(batches), is_first
         known, sequence = self._known.get(key, ([], None))
-        now = [batches, gradients, *following]
+        now = [batches, prepared.gradients, prepared.closing, *following]
         if sequence is None or not _are_same(known, now):
             after = [call for part in following for call in part]
             calls = []
-            for number, gradient in enumerate(gradients):
+            for number, gradient in enumerate(prepared.gradients):
                 norm = self._norm_calls if is_first and number == 0 else []
                 calls += [*gradient, *norm, *after]
-            sequence = self._engine.sequence(calls)
+            sequence = self._engine.sequence([*calls, *prepared.closing])
             self._known[key] = now, sequence
         return sequence
 

@@ -197,8 +197,8 @@ def interrupt_step(objective, number):
             raise KeyboardInterrupt
 
     def prepared(params, batches):
-        calls, grad = prepare(params, batches)
-        return [[interrupt, *each] for each in calls], grad
+        found = prepare(params, batches)
+        return found._replace(gradients=[[interrupt, *each] for each in found.gradients])
 
     objective.prepare = prepared
 

@@ -248,30 +248,53 @@ class NativeBinding:
 
     def calls(self, **arrays: Any) -> list[Call]:
         """The program as calls without arguments, for inputs that are given now."""
-        given = _inputs(self.program, {name: arrays[name] for name in self._varying})
+        return self.calls_of_each([arrays])[0]
+
+    def calls_of_each(self, batches: Sequence[Mapping[str, Any]]) -> list[list[Call]]:
+        """The `calls` for each of several batches, given by what differs between them."""
+        found: list[list[Call]] = []
+        given = [(arrays, [_plain(arrays[name]) for name in self._varying]) for arrays in batches]
+        for _, alike in groupby(given, key=_layout):
+            found += self._calls_of_alike(*zip(*alike, strict=True))
+        return found
+
+    def _calls_of_alike(
+        self,
+        batches: Sequence[Mapping[str, Any]],
+        plain: Sequence[Sequence[np.ndarray | None]],
+    ) -> list[list[Call]]:
+        """The calls of batches that differ in nothing but where their arrays are."""
+        given = _inputs(self.program, {name: batches[0][name] for name in self._varying})
+        addresses = {name: [address] for name, (address, _) in given.addresses.items()}
+        if len(batches) > 1:
+            of_names = zip(self._varying, zip(*plain, strict=True), strict=True)
+            addresses = {name: list(map(address, arrays)) for name, arrays in of_names}
         key = given.signature, given.on_host
         if key not in self._patterns:
             self._patterns[key] = self._pattern(given)
         pattern = self._patterns[key]
-        calls: list[Call] = [*pattern.written, *given.written]
+        found: list[list[Call]] = [[*pattern.written, *given.written] for _ in batches]
         for number, (segment, prepared) in enumerate(pattern.segments):
             if segment.code is not None:
-                places = prepared.places.copy()
+                tables = np.repeat(prepared.places[None], len(batches), axis=0)
                 for row, name in prepared.varying:
-                    places[row] = given.addresses[name]
-                kept = [prepared.kept, given.kept]
-                calls.append(
-                    NativeCall(segment.code, places, pattern.n_models, prepared.scratch, kept)
-                )
+                    tables[:, row, 0], tables[:, row, 1] = addresses[name], given.addresses[name][1]
+                kept = [prepared.kept, given.kept, batches]
+                for calls, places in zip(found, tables, strict=True):
+                    calls.append(
+                        NativeCall(segment.code, places, pattern.n_models, prepared.scratch, kept)
+                    )
             elif segment.written is not None:
-                calls.append(prepared)
+                for calls in found:
+                    calls.append(prepared)
             elif segment.program is not None:
                 if number not in self._host:
                     self._host[number] = Binding(
                         self._b, segment.program, self._arrays, self._memory, self._host_function
                     )
-                calls += self._host[number].calls(**arrays)
-        return calls
+                for calls, arrays in zip(found, batches, strict=True):
+                    calls += self._host[number].calls(**arrays)
+        return found
 
     def _pattern(self, given: _Inputs) -> _Pattern:
         """What calls have in common for inputs of one layout."""
@@ -403,6 +426,20 @@ def _array_of(given: Any, buffer: Buffer) -> tuple[np.ndarray | None, np.ndarray
     for i, run in enumerate(runs):
         rows[run] = i
     return array, rows
+
+
+def _plain(given: Any) -> np.ndarray | None:
+    """The array that an input is; None where it is more than that."""
+    if not hasattr(given, "product"):
+        return np.asarray(given)
+    found: np.ndarray | None = given.values
+    return found
+
+
+def _layout(given: tuple[Any, Sequence[np.ndarray | None]]) -> list[Any]:
+    """What is equal for batches that differ in nothing but where their arrays are."""
+    # What is more than an array is like nothing else.
+    return [object() if each is None else (each.shape, each.strides) for each in given[1]]
 
 
 def _shape(array: np.ndarray, rows: np.ndarray | None) -> tuple[int, ...]:

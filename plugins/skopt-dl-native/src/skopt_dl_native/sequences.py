@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
@@ -20,6 +20,8 @@ from skopt_dl_native._interpreter import team as new_team
 from skopt_dl_native.binding import NativeCall, help_with, run
 
 Call = Callable[[], Any]
+# For an address: from which tasks on what was there is somewhere else, and where.
+_Moved = dict[int, tuple[list[int], list[int]]]
 
 # Seconds that C may take before Python looks for signals.
 PATIENCE = 0.05
@@ -80,40 +82,47 @@ class _Stretch:
         self._seconds = 0.0
         # Memory of other threads.
         self._others: list[np.ndarray] = []
-        # What addresses lead to.
-        self._kept: list[Any] = [*tasks]
         counts = Counter(id(call) for call in calls)
         written: dict[int, _Written] = {}
         # What is written, and which tasks it comes before; in the order of the first of them.
         self._writes: list[tuple[_Written, list[int]]] = []
         places: dict[int, list[int]] = {}
         drawn: HostWrites | None = None
-        moved: dict[int, int] = {}
-        rows: list[tuple[int, int]] = []
+        moved: _Moved = {}
+        # Which tasks a call is, each in its turn.
+        numbers: dict[NativeCall, list[int]] = {}
+        n_tasks = 0
         for call in calls:
-            if isinstance(call, HostWrites):
-                if id(call) not in written:
-                    written[id(call)] = _Written(call, counts[id(call)])
-                each = written[id(call)]
+            if isinstance(call, NativeCall):
+                numbers.setdefault(call, []).append(n_tasks)
+                n_tasks += 1
+            elif isinstance(call, HostWrites):
+                each = id(call)
+                if each not in written:
+                    written[each] = _Written(call, counts[each])
                 # As many times at once as can be: numbers wait for nothing, others for their turn.
                 if not isinstance(call, HostNumbers) and drawn is not call:
-                    places.pop(id(call), None)
+                    places.pop(each, None)
                     drawn = call
-                if id(call) not in places:
-                    places[id(call)] = []
-                    self._writes.append((each, places[id(call)]))
-                places[id(call)].append(len(rows))
-                moved |= each.add()
-            elif isinstance(call, NativeCall):
-                table = call.places
-                found = table[:, 0].tolist()
-                if not moved.keys().isdisjoint(found):
-                    table = table.copy()
-                    table[:, 0] = [moved.get(each, each) for each in found]
-                    self._kept.append(table)
-                rows.append((call.code.address, address(table)))
-        self._tasks = np.array(rows, dtype=np.int64)
+                if each not in places:
+                    places[each] = []
+                    self._writes.append((written[each], places[each]))
+                places[each].append(n_tasks)
+                for before, now in written[each].add():
+                    since, moved_to = moved.setdefault(before, ([], []))
+                    since.append(n_tasks)
+                    moved_to.append(now)
         self._written = list(written.values())
+        rows: list[Any] = [None] * n_tasks
+        # What addresses lead to.
+        self._kept: list[Any] = []
+        for call, tasks in numbers.items():
+            tables = _tables(call, tasks, moved)
+            self._kept += [call, tables]
+            start, apart = address(tables), tables.strides[0] if len(tables) > 1 else 0
+            for place, task in enumerate(tasks):
+                rows[task] = call.code.address, start + apart * place
+        self._tasks = np.array(rows, dtype=np.int64)
 
     def __call__(self) -> None:
         first, n_tasks = 0, len(self._tasks)
@@ -198,6 +207,20 @@ class _Stretch:
                     written.write(n_times)
 
 
+def _tables(call: NativeCall, tasks: Sequence[int], moved: _Moved) -> np.ndarray:
+    """Where tasks that are one call find what they need, ``(n_tasks or 1, n_buffers, 2)``."""
+    found = call.places[:, 0].tolist()
+    if moved.keys().isdisjoint(found):
+        return call.places[None]
+    tables = np.repeat(call.places[None], len(tasks), axis=0)
+    for row, before in enumerate(found):
+        if before in moved:
+            since, moved_to = moved[before]
+            n_times = [bisect_right(since, task) for task in tasks]
+            tables[:, row, 0] = [moved_to[n - 1] if n else before for n in n_times]
+    return tables
+
+
 class _Written:
     """What the host writes again and again, in a table with a row for each time."""
 
@@ -211,11 +234,11 @@ class _Written:
         ]
         self._n_added = self._row = 0
 
-    def add(self) -> dict[int, int]:
+    def add(self) -> list[tuple[int, int]]:
         """One more time; returns where what was at an address is then."""
         row = self._n_added
         self._n_added += 1
-        return {before: now + row * apart for before, now, apart in self._addresses}
+        return [(before, now + row * apart) for before, now, apart in self._addresses]
 
     def write(self, n_times: int) -> None:
         """Write the next rows."""
