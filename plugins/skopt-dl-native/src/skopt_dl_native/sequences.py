@@ -89,7 +89,7 @@ class _Stretch:
         places: dict[int, list[int]] = {}
         drawn: HostWrites | None = None
         moved: _Moved = {}
-        # Which tasks a call is, each in its turn.
+        # Which tasks, in their order, a call is.
         numbers: dict[NativeCall, list[int]] = {}
         n_tasks = 0
         for call in calls:
@@ -116,12 +116,12 @@ class _Stretch:
         rows: list[Any] = [None] * n_tasks
         # What addresses lead to.
         self._kept: list[Any] = []
-        for call, tasks in numbers.items():
-            tables = _tables(call, tasks, moved)
-            self._kept += [call, tables]
+        for task, its_numbers in numbers.items():
+            tables = _tables(task, its_numbers, moved)
+            self._kept += [task, tables]
             start, apart = address(tables), tables.strides[0] if len(tables) > 1 else 0
-            for place, task in enumerate(tasks):
-                rows[task] = call.code.address, start + apart * place
+            for place, number in enumerate(its_numbers):
+                rows[number] = task.code.address, start + apart * place
         self._tasks = np.array(rows, dtype=np.int64)
 
     def __call__(self) -> None:
