@@ -253,7 +253,7 @@ class Classification(ClassifierMixin, BaseNeuralNet):
             numbers = labels.strata(y)
             # Of classes that are missing scikit-learn complains.
             if numbers is not None and len(np.unique(numbers)) == len(labels.classes) > 1:
-                places = np.arange(len(y)), numbers.astype(np.intp)
+                places = numbers.astype(np.intp), np.arange(len(y))
                 return partial(_negative_log_loss, labels, places, sample_weight)
         return None
 
@@ -264,17 +264,19 @@ def _negative_log_loss(
     sample_weight: np.ndarray | None,
     raw: np.ndarray,
 ) -> float:
-    """The mean logarithm of probabilities; places are rows and the numbers of their classes."""
-    if not np.isfinite(raw).all():
+    """The mean logarithm of probabilities; places are the numbers of rows' classes, and rows."""
+    if not np.logical_and.reduce(np.isfinite(raw), axis=None):
         return math.nan
-    scores = labels.class_scores(raw)
-    scores = scores - scores.max(axis=1, keepdims=True)
-    found = scores[places] - np.log(np.exp(scores).sum(axis=1))
+    # Each class's scores side by side, and the ufuncs themselves: for few samples, or classes, the
+    # methods take several times as long.
+    scores = np.array(labels.class_scores(raw).T, order="C")
+    scores -= np.maximum.reduce(scores, axis=0)
+    found = scores[places] - np.log(np.add.reduce(np.exp(scores), axis=0))
     epsilon = float(np.finfo(found.dtype).eps)
     # Probabilities of 0 and 1 are taken for what is next to them.
-    found = found.clip(math.log(epsilon), math.log1p(-epsilon))
+    found = np.minimum(np.maximum(found, math.log(epsilon)), math.log1p(-epsilon))
     if sample_weight is None:
-        return float(found.mean(dtype=float))
+        return float(np.add.reduce(found, dtype=float)) / len(found)
     return float(np.average(found, weights=sample_weight))
 
 

@@ -296,6 +296,8 @@ class _Validations:
             )
             known = [models[place] for place in places]
             found = validation(part, known, [members.index(model) for model in known])
+            if whole:
+                return dict(found)
             for name, values in found.items():
                 columns.setdefault(name, np.empty(len(models)))[places] = values
         return columns
