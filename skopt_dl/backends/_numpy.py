@@ -140,7 +140,7 @@ class NumPyBackend(Backend):
     def memory(self, n_bytes: int, like: Array) -> Any:
         # Whole cache lines: vector instructions are slower across two of them.
         block = np.empty(n_bytes + 64, np.uint8)
-        start = -block.ctypes.data % 64
+        start = -block.__array_interface__["data"][0] % 64
         return block[start : start + n_bytes]
 
     def cut(self, memory: Any, start: int, shape: tuple[int, ...], dtype: Any) -> Array:

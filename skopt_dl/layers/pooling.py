@@ -78,19 +78,24 @@ class MaxPool2d(_Pool2d):
         def forward(x: Array) -> Array:
             return reduce(xp.maximum, [x[place] for place in windows.corners()])
 
+        def put(gradient: Array, place: tuple[slice, ...], found: Array) -> None:
+            if windows.overlap:
+                gradient[place] += found
+            else:
+                gradient[place] = found
+
         def backward(delta: Array, out: Array, x: Array) -> tuple[Array]:
             gradient = xp.empty_like(x)
             if not windows.part(x.shape[2:4]):
                 gradient[...] = 0.0
-            # What has found its place is taken from what is left for those after it.
-            left = xp.asarray(delta, copy=True)
-            for place in windows.corners():
-                found = left * xp.astype(x[place] == out, x.dtype)
-                if windows.overlap:
-                    gradient[place] += found
-                else:
-                    gradient[place] = found
-                left -= found
+            *places, last = windows.corners()
+            left = delta
+            for place in places:
+                # Where something else is larger, what is left belongs to a place after this one.
+                rest = xp.relu_gradient(left, out - x[place])
+                put(gradient, place, left - rest)
+                left = rest
+            put(gradient, last, left)
             return (gradient,)
 
         return run.custom(forward, backward, windows.pad(xp, x, -math.inf))

@@ -69,6 +69,8 @@ class Draws:
 
     def scales(self, like: Array) -> dict[str, Array]:
         """What units that stay are multiplied with, ``scale 0`` and so on: ``(K, 1)`` each."""
+        if not self._numbers:
+            return {}
         levels = np.array([[level or 0 for level in row] for row in self._levels])
         scales = LEVELS / (LEVELS - levels)
         return {

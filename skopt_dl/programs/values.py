@@ -40,6 +40,8 @@ def _pattern(shape: tuple[int, ...], dtype: np.dtype[Any], order: tuple[int, ...
 
 def host_dtype(dtype: Any) -> np.dtype[Any]:
     """Return the dtype of any library as NumPy's."""
+    if isinstance(dtype, np.dtype):
+        return dtype
     return np.dtype(str(dtype).rpartition(".")[2] if not isinstance(dtype, type) else dtype)
 
 

@@ -392,8 +392,8 @@ def _inputs(program: Program, arrays: Mapping[str, Any]) -> _Inputs:
 
 def _is_sparse(given: Any, buffer: Buffer) -> bool:
     """Whether an input is sparse rows that the interpreter can read."""
-    blocks: list[Any] = getattr(given, "blocks", [None])
-    return all(
+    blocks: list[Any] | None = getattr(given, "blocks", None)
+    return blocks is not None and all(
         getattr(block, "format", None) == "csr" and block.dtype == buffer.like.dtype
         for block in blocks
     )
