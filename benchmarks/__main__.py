@@ -47,6 +47,9 @@ def main() -> int:
         help="of search: only this one beside the stacked search; may be given several times",
     )
     parser.add_argument("--engine", help="of search: what trains (default: the best installed)")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="of speed: of each library (default: 1)"
+    )
     parser.add_argument("--save", action="store_true", help="write benchmarks/results/*.json")
     args = parser.parse_args()
 
@@ -85,7 +88,7 @@ def main() -> int:
     if args.what in ("memory", "all"):
         ok &= memory.run(args.save)
     if args.what in ("speed", "all"):
-        ok &= speed.run(args.rounds, args.workload, args.save)
+        ok &= speed.run(args.rounds, args.workload, args.save, args.threads)
     if args.what in ("features", "all"):
         ok &= features.run(args.rounds, args.save)
     if args.what == "search":

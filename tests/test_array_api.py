@@ -184,7 +184,8 @@ def test_prediction_and_validation_run_on_the_array_api(strict):
         figures.append([b.to_numpy(raw), *validation(params, [0, 1, 2]).values()])
     rtol = 100 * np.finfo(problem.dtype).eps
     for ours, numpys in zip(*figures, strict=True):
-        np.testing.assert_allclose(ours, numpys, rtol=rtol)
+        # Raw outputs are sums, of which little may be left.
+        np.testing.assert_allclose(ours, numpys, rtol=rtol, atol=rtol * np.abs(numpys).max() / 10)
 
 
 @pytest.mark.parametrize(

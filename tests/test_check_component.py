@@ -33,7 +33,7 @@ from skopt_dl.networks import Initializer, Loss
 from skopt_dl.optimizers import SGD
 from skopt_dl.plugins import available, make, package_of_name, register, unregister
 from skopt_dl.plugins.constraints import NOT_NEGATIVE, POSITIVE
-from skopt_dl.programs import Engine, installed_engines
+from skopt_dl.programs import Bound, Engine, installed_engines
 from skopt_dl.schedules import Schedule
 from skopt_dl.testing import (
     check_component,
@@ -949,7 +949,7 @@ def test_engine_that_computes_something_else_is_reported(component, monkeypatch)
             bound = super().bind(b, program, arrays, memory, functions)
             places = [a for n, a in arrays.items() if n in ("grad", "value")]
 
-            class Wrong:
+            class Wrong(Bound):
                 def calls(self, **given):
                     def spoil():
                         for each in places:

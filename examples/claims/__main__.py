@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from claim import Claim, Finding, save, verdict
+from threadpoolctl import threadpool_info
 
 HERE = Path(__file__).parent
 DOCS = HERE.parents[1] / "docs"
@@ -40,7 +41,7 @@ def claims(numbers: list[int] | None = None) -> list[Claim]:
 def machine() -> str:
     """Say which versions and which processor figures depend on."""
     versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
-    return f"Python {platform.python_version()}, {versions}; {_processor()}."
+    return f"Python {platform.python_version()}, {versions}; {_processor()}, {_blas()}."
 
 
 def _processor() -> str:
@@ -50,6 +51,14 @@ def _processor() -> str:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def _blas() -> str:
+    """What multiplies matrices, and the processor that it takes this one for."""
+    pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+    return " and ".join(
+        sorted({f"{pool['internal_api']} for {pool.get('architecture')}" for pool in pools})
+    )
 
 
 def summary_row(claim: Claim, findings: list[Finding]) -> str:

@@ -1,9 +1,8 @@
 """Array code, traced once into a straight-line program, and run by an engine."""
 
 from skopt_dl.programs.convolving import Geometry
-from skopt_dl.programs.engine import Binding, HostFunction, Memory
+from skopt_dl.programs.engine import Binding, Bound, HostFunction, Memory
 from skopt_dl.programs.engines import (
-    Bound,
     Engine,
     HostNumbers,
     HostWrites,

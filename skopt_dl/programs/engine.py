@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -49,8 +49,27 @@ class Memory:
         return self._b.cut(self._scratch[name][1], 0, shape, _dtype(self._b, dtype))
 
 
-class Binding:
-    """A program, bound to arrays.
+class Bound(Protocol):
+    """A program, bound to arrays."""
+
+    program: Program
+
+    def calls(self, **arrays: Any) -> Sequence[Call]:
+        """The program as calls without arguments, for inputs that are given now.
+
+        Parameters
+        ----------
+        **arrays
+            By name; rows of samples may be `DenseRows` or `SparseRows`.
+        """
+
+    def calls_of_each(self, batches: Sequence[Mapping[str, Any]]) -> Sequence[Sequence[Call]]:
+        """The `calls` for each of several batches, given by what differs between them."""
+        return [self.calls(**arrays) for arrays in batches]
+
+
+class Binding(Bound):
+    """A program, bound to arrays of any library.
 
     Parameters
     ----------
@@ -112,13 +131,6 @@ class Binding:
         return not self._varying.isdisjoint([instruction.out.buffer, *buffers])
 
     def calls(self, **arrays: Any) -> list[Call]:
-        """The program as calls without arguments, for inputs that are given now.
-
-        Parameters
-        ----------
-        **arrays
-            By name; rows of samples may be `DenseRows` or `SparseRows`.
-        """
         always = self._before
         self._before = []
         self._give(arrays)
@@ -127,10 +139,6 @@ class Binding:
             calls += part if isinstance(part, list) else part(self)
         before, self._before = self._before, always
         return [*always, *before, *calls]
-
-    def calls_of_each(self, batches: Sequence[Mapping[str, Any]]) -> list[list[Call]]:
-        """The `calls` for each of several batches, given by what differs between them."""
-        return [self.calls(**arrays) for arrays in batches]
 
     def array(self, value: Operand, dtype: Any = None) -> Any:
         """The array, or the view of one, that an operand is."""

@@ -12,14 +12,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache, partial
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Protocol
+from typing import Any
 
 from skopt_dl.backends import Backend, NumPyBackend, run_all
 from skopt_dl.plugins.lookup import available, find
 from skopt_dl.plugins.manager import PluginWarning
 from skopt_dl.plugins.switches import switched_off_by
 from skopt_dl.plugins.watching import describe, watch
-from skopt_dl.programs.engine import Binding, Call, HostFunction, Memory
+from skopt_dl.programs.engine import Binding, Bound, Call, HostFunction, Memory
 from skopt_dl.programs.instructions import Program
 from skopt_dl.programs.parts import calls_in_parts
 from skopt_dl.programs.values import Array
@@ -27,18 +27,6 @@ from skopt_dl.programs.values import Array
 VARIABLE = "SKOPT_DL_ENGINE"
 # Where distributions name the engines that they bring, besides the hook.
 ENTRY_POINTS = "skopt_dl.engines"
-
-
-class Bound(Protocol):
-    """A program, bound to arrays."""
-
-    program: Program
-
-    def calls(self, **arrays: Any) -> Sequence[Call]:
-        """The program as calls without arguments, for inputs that are given now."""
-
-    def calls_of_each(self, batches: Sequence[Mapping[str, Any]]) -> Sequence[Sequence[Call]]:
-        """The `calls` for each of several batches, given by what differs between them."""
 
 
 class HostWrites:

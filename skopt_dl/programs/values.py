@@ -131,7 +131,8 @@ def _reshape(array: Any, shape: tuple[int, ...]) -> Any:
 
 
 VIEWS = {
-    "slice": lambda array, key: array[key],
+    # An array even where each axis has an index: NumPy would make a number of it, which is a copy.
+    "slice": lambda array, key: array[(*key, ...)],
     "reshape": _reshape,
     "permute": lambda array, axes: array.transpose(axes),
     "broadcast": lambda array, shape: np.broadcast_to(array, shape),

@@ -326,6 +326,7 @@ def test_progress_of_the_whole_search_is_printed_where_it_is_known(capsys, chang
     assert capsys.readouterr().out.endswith(f"{end}\n")
 
 
+@pytest.mark.usefixtures("numpy_engine")
 def test_each_line_is_written_in_one_piece(monkeypatch):
     class Output(io.StringIO):
         def write(self, text):

@@ -392,6 +392,7 @@ def test_interrupted_run_warns_and_keeps_what_it_has(monkeypatch):
     model.predict(DIGITS)
 
 
+@pytest.mark.usefixtures("numpy_engine")
 def test_verbose_prints_each_epoch(capsys):
     classifier(3, verbose=True, device="cpu").fit(DIGITS, LABELS)
     lines = capsys.readouterr().out.splitlines()

@@ -383,6 +383,8 @@ def test_patience_is_scikit_learns(tol, n_iter_no_change):
         assert twin.n_iter_ == n_iter_no_change + 2
 
 
+# By another engine, a line before the others says so.
+@pytest.mark.usefixtures("numpy_engine")
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_verbose_tells_each_epoch_of_fit_and_partial_fit(early_stopping, capsys):
     model = MLPClassifier(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.special
 from traced import Traced, check_gradient, strict, values
+from traced_code import traced
 
 from skopt_dl.programs import chosen_engine
 from skopt_dl.programs.instructions import BINARY, ELEMENTWISE, MOVEMENTS, REDUCTIONS, UNARY
@@ -359,6 +360,13 @@ def test_adding_rows_at_indices_is_the_transpose_of_taking_them():
     for k in range(3):
         np.add.at(expected[k], indices[k], rows[k])
     np.testing.assert_allclose(found, expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 3), ()], ids=str)
+def test_an_element_by_itself_is_read_where_it_lies(shape):
+    number = np.full(shape, 3.0)
+    found = traced(lambda xp, x, y: x * xp.reshape(y, (-1,))[0], np.arange(5.0)[None], number)
+    np.testing.assert_array_equal(found, 3.0 * np.arange(5.0)[None])
 
 
 def test_every_primitive_that_computes_is_tried():

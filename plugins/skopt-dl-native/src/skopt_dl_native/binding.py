@@ -13,6 +13,7 @@ import numpy as np
 from skopt_dl.backends import Backend
 from skopt_dl.programs import (
     Binding,
+    Bound,
     Buffer,
     HostFunction,
     HostNumbers,
@@ -228,7 +229,7 @@ class NativeCall:
         run(self._task, 0, 1, 0, self.n_models, self.scratch)
 
 
-class NativeBinding:
+class NativeBinding(Bound):
     """A program, bound to arrays; see `skopt_dl.programs.Binding`."""
 
     def __init__(
@@ -247,11 +248,9 @@ class NativeBinding:
         self._host: dict[int, Binding] = {}
 
     def calls(self, **arrays: Any) -> list[Call]:
-        """The program as calls without arguments, for inputs that are given now."""
         return self.calls_of_each([arrays])[0]
 
     def calls_of_each(self, batches: Sequence[Mapping[str, Any]]) -> list[list[Call]]:
-        """The `calls` for each of several batches, given by what differs between them."""
         found: list[list[Call]] = []
         given = [(arrays, [_plain(arrays[name]) for name in self._varying]) for arrays in batches]
         for _, alike in groupby(given, key=_layout):
