@@ -29,7 +29,7 @@ SETTINGS = {
     "layers": {"hidden_layer_sizes": (300, 200), "batch_size": 200},
     "float64": {"hidden_layer_sizes": (300, 200), "batch_size": 200, "dtype": "float64"},
     "noise": {"hidden_layer_sizes": (500,), "batch_size": 400, "dropout": 0.2, "batch_norm": True},
-    "products of BLAS": {"hidden_layer_sizes": (2100,), "batch_size": 400, "optimizer": "muon"},
+    "products of BLAS": {"hidden_layer_sizes": (2100,), "batch_size": 400},
     "convolutions": {
         "network": [Conv2d(16, 3), "relu", Conv2d(16, 3), MaxPool2d(2), Flatten(), Dense(20)],
         "input_shape": (14, 14, 1),
