@@ -477,7 +477,7 @@ static void run_steps(const int64_t *words, const Context *context) {
         }                                                                                          \
     }                                                                                              \
                                                                                                    \
-    /* Few rows, four at a time. */                                                                \
+    /* The sum of rows, four at a time. */                                                         \
     static void sum_rows_##t(T *restrict out, const T *x, int64_t apart, int64_t n_rows,           \
                              int64_t n) {                                                          \
         int64_t r = n_rows % 4;                                                                    \
@@ -518,8 +518,13 @@ static void run_steps(const int64_t *words, const Context *context) {
                     int64_t count = 0;                                                             \
                     int is_first = 1;                                                              \
                     memset(at, 0, sizeof at);                                                      \
-                    if (kind == SUM && n_reduced == 1 && reduced[0] <= PIECE / LANES) {            \
-                        sum_rows_##t(o + left, (const T *)p + left, xr[0] / size, reduced[0], wide); \
+                    if (kind == SUM && n_reduced == 1) {                                           \
+                        for (int64_t r = 0; r < reduced[0]; r += PIECE / LANES) {                  \
+                            const int64_t n_rows = reduced[0] - r < PIECE / LANES ? reduced[0] - r : PIECE / LANES; \
+                            const T *u = (const T *)(p + r * xr[0]) + left;                        \
+                            sum_rows_##t(r ? part : o + left, u, xr[0] / size, n_rows, wide);      \
+                            if (r) add_rows_##t(SUM, o + left, part, part, wide, 0);               \
+                        }                                                                          \
                         continue;                                                                  \
                     }                                                                              \
                     do {                                                                           \

@@ -21,6 +21,8 @@ from skopt_dl_native import words as w
 # view reaches, so that a view that mixes models is found out.
 FAR = 1 << 44
 MAX_AXES, MAX_REGISTERS = 8, 200
+# How many records a step is moved before, if that spares a run of its own.
+NEAREST = 4
 
 
 class Unsupported(Exception):  # noqa: N818 (nobody sees it)
@@ -259,13 +261,17 @@ class Lowering:
             self._append(record)
 
     def _append(self, record: Step | Other) -> None:
-        last = self.records[-1] if self.records else None
         if not isinstance(record, Step):
             self.records.append(record)
-        elif isinstance(last, Run) and last.admits(record):
-            last.steps.append(record)
-        else:
-            self.records.append(Run([record]))
+            return
+        # Steps join the nearest run that they can be done in as well.
+        for other in self.records[: -NEAREST - 1 : -1]:
+            if isinstance(other, Run) and other.admits(record):
+                other.steps.append(record)
+                return
+            if _depends(record, other):
+                break
+        self.records.append(Run([record]))
 
     def code(self) -> Code:
         """The words of all that was taken in."""
