@@ -96,6 +96,10 @@ def with_relu(xp, a, b, mask, other):
     return xp.relu(a @ b + other)
 
 
+def with_another_product(xp, a, b, mask, other):
+    return a @ b + mask @ other
+
+
 def with_a_gradient(xp, a, b, mask, other):
     return xp.relu_gradient(a @ b, mask)
 
@@ -127,6 +131,7 @@ def that_is_asked_for(xp, a, b, mask, other):
 
 OF_PRODUCTS = {
     with_relu: ["copy"],
+    with_another_product: ["copy"],
     with_a_gradient: ["copy"],
     with_a_gradient_later: ["add", "copy"],
     with_a_mask_that_changes: ["subtract", "relu_gradient", "copy"],

@@ -352,27 +352,33 @@ def _finish_products(
     found: list[Run | Other] = []
     # Products and where they are, by what they write.
     products: dict[Buffer, tuple[int, Product]] = {}
+
+    def joins(step: Step, kept: Run) -> bool:
+        """Whether a product does a step that comes after these."""
+        for buffer in [view.buffer for view in step.views if view.buffer in products]:
+            place, product = products[buffer]
+            # Nothing else sees the plain product: it is written over, or is read this once.
+            is_gone = is_own(buffer) and len(uses.records[buffer]) == 2
+            finished = product.then(step) if is_gone or step.out == product.out else None
+            between = [*found[place + 1 :], kept]
+            if finished and not any(_depends(step, each) for each in between):
+                found[place] = finished
+                products[step.out.buffer] = place, finished
+                return True
+        return False
+
     for record in records:
-        kept = Run()
-        for step in record.steps if isinstance(record, Run) else []:
-            made = [products[view.buffer] for view in step.views if view.buffer in products]
-            for place, product in made[:1]:
-                # Nothing else sees the plain product: it is written over, or is read this once.
-                buffer = product.out.buffer
-                is_gone = is_own(buffer) and len(uses.records[buffer]) == 2
-                finished = product.then(step) if is_gone or step.out == product.out else None
-                between = [*found[place + 1 :], kept]
-                if finished is None or any(_depends(step, each) for each in between):
+        if isinstance(record, Run):
+            kept = Run()
+            for step in record.steps:
+                if not joins(step, kept):
                     kept.steps.append(step)
-                else:
-                    found[place] = finished
-                    products[finished.out.buffer] = place, finished
-            if not made:
-                kept.steps.append(step)
+            if kept.steps:
+                found.append(kept)
+            continue
         if isinstance(record, Product):
             products[record.out.buffer] = len(found), record
-        if kept.steps or not isinstance(record, Run):
-            found.append(kept if isinstance(record, Run) else record)
+        found.append(record)
     return found
 
 
