@@ -252,6 +252,9 @@ RUNS = {
     "a convolution": a_convolution(),
     "windows far outside of the image": a_convolution(top=1 << 20, left=1 << 20),
     "windows that begin after the image": a_convolution(down=1 << 20, across=1 << 20),
+    "a single window": a_convolution(
+        patches=(2, 0, 0, 0), n_images=1, n_down=1, n_across=1, n_together=1
+    ),
     "a reduction": code(w.REDUCE, w.SUM, F32, 1, 1, 4, 16, *operand(4), *MATRIX, *MATRIX),
 }
 

@@ -485,8 +485,7 @@ class Maker:
         m = self.random.choice((1, 2, 3, 8, 17, 40))
         inner = (left.shape[-1], m) if self.random.random() < 0.5 else (m, left.shape[-1])
         front = [n if self.random.random() < 0.5 else 1 for n in left.shape[1:-2]]
-        if math.prod(left.shape[1:]) * m > 1_000_000:
-            raise TracingError("it is large")
+        self.check_product(*left.shape[-2:], m, math.prod(left.shape[1:-2]))
         y = self.fresh((self.models(), *front, *inner), left.dtype)
         right = y.symbol if inner[0] == left.shape[-1] else y.symbol.mT
         if self.random.random() < 0.2:
@@ -494,13 +493,18 @@ class Maker:
         bound = x.bound * y.bound * max(1, x.shape[-1], x.shape[-2])
         self.add(left @ right, bound, x.rough + (x.rough > 0))
 
+    def check_product(self, n: int, inner: int, m: int, n_products: int) -> None:
+        if n * inner * m * n_products > 1_000_000:
+            raise TracingError("it is large")
+        if self.is_wild and 1 in (n, inner, m):
+            raise TracingError("BLAS may leave out what is times 0, be it nan")
+
     def layer(self) -> None:
         random, xp = self.random, self.xp
         x = self.small(self.pick(n_axes=3, rough=0))
         *front, n, inner = x.shape[1:]
         ones, m = [1] * len(front), random.choice((1, 2, 3, 8, 17, 40))
-        if n * inner * m > 1_000_000:
-            raise TracingError("it is large")
+        self.check_product(n, inner, m, math.prod(front))
         dtype = x.symbol.dtype
         found = x.symbol @ self.fresh((self.models(), *ones, inner, m), dtype).symbol
         if random.random() < 0.7:

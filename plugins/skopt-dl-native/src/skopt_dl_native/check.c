@@ -238,7 +238,8 @@ static int check_convolution(Checked *c, int64_t op, const int64_t *words) {
             return refuse(c, "a matrix is not as BLAS takes it");
     }
     const int64_t together[1] = {n_together * g[11]};
-    if (c->end - next == 4 && next[3] != depth * size) return refuse(c, "patches are apart");
+    if (c->end - next == 4 && together[0] > 1 && next[3] != depth * size)
+        return refuse(c, "patches are apart");
     if (c->end - next > 1 && next[1] % size) return refuse(c, "patches lie between elements");
     next = check_reach(c, next, 1, together, depth * size);
     return next && (next == c->end || refuse(c, "there are words after a convolution"));
