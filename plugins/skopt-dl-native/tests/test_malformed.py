@@ -200,15 +200,18 @@ def a_run(*registers, steps, lengths=(1, 16), n_slots=0, n_elements=1024, n_regi
 
 
 NEGATIVE, ADD, WHERE = (w.FUNCTIONS[name] for name in ("negative", "add", "where"))
+RELU, RELU_GRADIENT = (w.FUNCTIONS[name] for name in ("relu", "relu_gradient"))
 TURN = [NEGATIVE, F32, 0, 1, 1, 1]
 FLOAT, FLAG = memory(F32, 64, 4), memory(BOOL, 16, 1)
 PLAIN = a_run(FLOAT, FLOAT, steps=[TURN])
 MATRIX = operand(64, 4)
 
 
-def a_product(n=16, inner=16, m=16, a=MATRIX, b=MATRIX, out=MATRIX, axes=(), terms=()):
+def a_product(n=16, inner=16, m=16, a=MATRIX, b=MATRIX, out=MATRIX, axes=(), terms=(), then=()):
+    function, *mask = then or [w.COPY]
     added = [word for term in terms for word in term]
-    return [w.MATMUL, F32, len(axes), *axes, n, inner, m, len(terms), *out, *a, *b, *added]
+    return [w.MATMUL, F32, len(axes), *axes, n, inner, m, len(terms), function,
+            *out, *a, *b, *added, *mask]  # fmt: skip
 
 
 def a_table(
@@ -242,11 +245,16 @@ def a_convolution(patches=(2, 0, 0, 16), size=96, **changed):
 RUNS = {
     "a run": code(*PLAIN),
     "a product": code(*a_product()),
+    "a product's relu": code(*a_product(then=[RELU])),
+    "a product's gradient": code(*a_product(then=[RELU_GRADIENT, *MATRIX])),
     "a table": code(*a_table()),
     "rows added to a table": code(*a_table(w.ADD_AT)),
     "a convolution": a_convolution(),
     "windows far outside of the image": a_convolution(top=1 << 20, left=1 << 20),
     "windows that begin after the image": a_convolution(down=1 << 20, across=1 << 20),
+    "a single window": a_convolution(
+        patches=(2, 0, 0, 0), n_images=1, n_down=1, n_across=1, n_together=1
+    ),
     "a reduction": code(w.REDUCE, w.SUM, F32, 1, 1, 4, 16, *operand(4), *MATRIX, *MATRIX),
 }
 
@@ -334,7 +342,11 @@ REFUSED = {
     "a reduction beyond its buffer": code(
         w.REDUCE, w.SUM, F32, 0, 1, 1025, *operand(), *operand(4), *operand(4)
     ),
-    "a product of ints": code(w.MATMUL, I64, 0, 2, 2, 2, 0, *operand(16, 8) * 3),
+    "a product of ints": code(w.MATMUL, I64, 0, 2, 2, 2, 0, w.COPY, *operand(16, 8) * 3),
+    "a product of another function": code(*a_product(then=[NEGATIVE])),
+    "a gradient without a mask": code(*a_product(then=[RELU_GRADIENT])),
+    "a mask beyond its buffer": code(*a_product(then=[RELU_GRADIENT, *operand(1 << 20, 4)])),
+    "a mask with gaps": code(*a_product(then=[RELU_GRADIENT, *operand(64, 8)])),
     "two terms": code(*a_product(2, 2, 2, terms=[list(MATRIX)] * 2)),
     "a term beyond its buffer": code(*a_product(2, 2, 2, terms=[operand(1 << 20, 4)])),
     "a matrix beyond its buffer": code(*a_product(n=65)),

@@ -40,44 +40,64 @@ def drawn(rng, shape, dtype, by_columns):
     return fuzz.Guarded(values, (0, 2, 1) if by_columns else (), {outer: int(rng.integers(0, 3))})
 
 
-def check(n, inner, m, dtype, by_columns, adds, rng):
-    """Assert that a program's product, of two models, is that of integers."""
-    shapes = (n, inner), (inner, m), (n, m)
-    drawing = zip(shapes, by_columns, strict=True)
-    a, b, out = (drawn(rng, shape, dtype, turned) for shape, turned in drawing)
-    term = rng.integers(-3, 4, (2, 1, m)).astype(dtype)
+# What is done with a product's result, for each of these: terms are rows, columns, or matrices.
+THEN = {
+    "alone": (),
+    "with a term": ("add",),
+    "with relu": ("relu",),
+    "with a term and relu": ("add", "relu"),
+    "with a gradient": ("relu_gradient",),
+    "with a term and a gradient": ("add", "relu_gradient"),
+}
+
+
+def check(n, inner, m, dtype, by_columns, then, rng):
+    """Assert that a program's product of two models, and what is done then, are of integers."""
+    shapes = {"a": (n, inner), "b": (inner, m), "out": (n, m), "mask": (n, m)}
+    # Masks lie in memory as the result does, mostly.
+    turned = dict(zip(shapes, (*by_columns, by_columns[2] ^ (rng.random() < 0.2)), strict=True))
+    given = {name: drawn(rng, shapes[name], dtype, turned[name]) for name in shapes}
+    arrays = {name: each.array for name, each in given.items()}
+    shape = ((1, m), (n, 1), (n, m))[rng.integers(3)]
+    arrays["term"] = rng.integers(-3, 4, (2, *shape)).astype(dtype)
     tracer = Tracer(np.dtype(dtype).name)
-    x, y, to = (
-        tracer.given(name, (2, *shape), order=(0, 2, 1) if turned else None)
-        for name, shape, turned in zip(["a", "b", "out"], shapes, by_columns, strict=True)
-    )
-    tracer.xp.matmul(x, y, out=to)
-    if adds:
-        to += tracer.given("term", term.shape)
-    arrays = {"a": a.array, "b": b.array, "out": out.array, "term": term}
-    for call in (
-        NativeEngine().bind(NUMPY, tracer.program(), arrays, Memory(NUMPY, a.array)).calls()
-    ):
+    symbols = {
+        name: tracer.given(name, (2, *shapes[name]), order=(0, 2, 1) if turned[name] else None)
+        for name in shapes
+    }
+    out, expected = symbols["out"], arrays["a"] @ arrays["b"]
+    tracer.xp.matmul(symbols["a"], symbols["b"], out=out)
+    if "add" in then:
+        out += tracer.given("term", arrays["term"].shape)
+        expected = expected + arrays["term"]
+    if "relu" in then:
+        tracer.xp.relu(out, out=out)
+        expected = np.maximum(expected, 0)
+    if "relu_gradient" in then:
+        tracer.xp.relu_gradient(out, symbols["mask"], out=out)
+        expected = np.where(arrays["mask"] > 0, expected, 0)
+    memory = Memory(NUMPY, arrays["a"])
+    for call in NativeEngine().bind(NUMPY, tracer.program(), arrays, memory).calls():
         assert isinstance(call, NativeCall)
         call()
-    expected = a.array @ b.array + (term if adds else 0)
-    np.testing.assert_array_equal(out.array, expected)
-    out.check("out")
+    np.testing.assert_array_equal(arrays["out"], expected)
+    given["out"].check("out")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("adds", [False, True], ids=["alone", "with a term"])
-def test_a_product_is_exact_for_integers_of_any_order_and_size(dtype, adds):
+@pytest.mark.parametrize("then", THEN.values(), ids=THEN)
+def test_a_product_is_exact_for_integers_of_any_order_and_size(dtype, then):
     rng = np.random.default_rng(0)
-    for number in range(160):
+    for number in range(64):
         n, inner, m = rng.choice(EDGES, 3).tolist()
         by_columns = [bool(number >> bit & 1) for bit in range(3)]
-        check(n, inner, m, dtype, by_columns, adds, rng)
+        check(n, inner, m, dtype, by_columns, then, rng)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_products_that_are_left_to_blas_are_exact_too(dtype):
-    check(520, 520, 520, dtype, (False, True, False), True, np.random.default_rng(1))
+@pytest.mark.parametrize("then", [("add", "relu"), ("relu_gradient",)], ids=" and ".join)
+def test_products_that_are_left_to_blas_are_exact_too(dtype, then):
+    check(520, 520, 520, dtype, (False, True, False), then, np.random.default_rng(1))
 
 
 def check_sparse(n, inner, m, dtype, index, n_matrices, rng):

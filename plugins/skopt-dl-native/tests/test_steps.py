@@ -92,6 +92,75 @@ def test_a_product_and_its_sum_are_one_step_with_the_bits_of_two(trace, dtype):
         np.testing.assert_array_equal(results[0][name], results[1][name])
 
 
+def with_relu(xp, a, b, mask, other):
+    return xp.relu(a @ b + other)
+
+
+def with_another_product(xp, a, b, mask, other):
+    return a @ b + mask @ other
+
+
+def with_a_gradient(xp, a, b, mask, other):
+    return xp.relu_gradient(a @ b, mask)
+
+
+def with_a_gradient_later(xp, a, b, mask, other):
+    product = a @ b
+    other += 1.0
+    return xp.relu_gradient(product, mask)
+
+
+def with_a_mask_that_changes(xp, a, b, mask, other):
+    product = a @ b
+    mask -= 1.0
+    return xp.relu_gradient(product, mask)
+
+
+def with_a_mask_in_another_order(xp, a, b, mask, other):
+    return xp.relu_gradient(a @ b, mask.mT)
+
+
+def that_is_read_again(xp, a, b, mask, other):
+    product = a @ b
+    return xp.relu(product) - product
+
+
+def that_is_asked_for(xp, a, b, mask, other):
+    return xp.relu(xp.matmul(a, b, out=other))
+
+
+OF_PRODUCTS = {
+    with_relu: ["copy"],
+    with_another_product: ["copy"],
+    with_a_gradient: ["copy"],
+    with_a_gradient_later: ["add", "copy"],
+    with_a_mask_that_changes: ["subtract", "relu_gradient", "copy"],
+    with_a_mask_in_another_order: ["copy", "relu_gradient", "copy"],
+    that_is_read_again: ["relu", "subtract", "copy"],
+    that_is_asked_for: ["relu", "copy"],
+}
+
+
+@pytest.mark.parametrize("trace", OF_PRODUCTS, ids=lambda trace: trace.__name__)
+def test_a_product_does_what_its_result_alone_goes_into(trace):
+    rng, shape, results = np.random.default_rng(0), (2, 37, 37), []
+    given = {name: rng.normal(size=shape) for name in ("a", "b", "mask", "other")}
+    given["a"][:, ::5, 3] = np.nan
+    for engine in (Engine(), NativeEngine()):
+        tracer = Tracer("float64")
+        found = trace(tracer.xp, *(tracer.given(name, shape) for name in given))
+        tracer.copy(found, tracer.given("out", shape))
+        arrays = {name: array.copy() for name, array in given.items()} | {"out": np.zeros(shape)}
+        calls = engine.bind(NUMPY, tracer.program(), arrays, Memory(NUMPY, arrays["a"])).calls()
+        for call in calls:
+            call()
+        results.append(arrays)
+    (call,) = calls
+    assert steps_of(call.code.words) == OF_PRODUCTS[trace]
+    for name in results[0]:
+        np.testing.assert_allclose(results[1][name], results[0][name], rtol=1e-12, atol=1e-12)
+
+
 def test_the_host_writes_in_order_and_numbers_whenever_it_likes():
     shape = (1, 2)
     arrays = {name: np.zeros(shape) for name in ("first", "second", "number")}

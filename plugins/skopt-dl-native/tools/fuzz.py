@@ -485,14 +485,42 @@ class Maker:
         m = self.random.choice((1, 2, 3, 8, 17, 40))
         inner = (left.shape[-1], m) if self.random.random() < 0.5 else (m, left.shape[-1])
         front = [n if self.random.random() < 0.5 else 1 for n in left.shape[1:-2]]
-        if math.prod(left.shape[1:]) * m > 1_000_000:
-            raise TracingError("it is large")
+        self.check_product(*left.shape[-2:], m, math.prod(left.shape[1:-2]))
         y = self.fresh((self.models(), *front, *inner), left.dtype)
         right = y.symbol if inner[0] == left.shape[-1] else y.symbol.mT
         if self.random.random() < 0.2:
             left, right = right.mT, left.mT
         bound = x.bound * y.bound * max(1, x.shape[-1], x.shape[-2])
         self.add(left @ right, bound, x.rough + (x.rough > 0))
+
+    def check_product(self, n: int, inner: int, m: int, n_products: int) -> None:
+        if n * inner * m * n_products > 1_000_000:
+            raise TracingError("it is large")
+        if self.is_wild and 1 in (n, inner, m):
+            raise TracingError("BLAS may leave out what is times 0, be it nan")
+
+    def layer(self) -> None:
+        random, xp = self.random, self.xp
+        x = self.small(self.pick(n_axes=3, rough=0))
+        *front, n, inner = x.shape[1:]
+        ones, m = [1] * len(front), random.choice((1, 2, 3, 8, 17, 40))
+        self.check_product(n, inner, m, math.prod(front))
+        dtype = x.symbol.dtype
+        found = x.symbol @ self.fresh((self.models(), *ones, inner, m), dtype).symbol
+        if random.random() < 0.7:
+            rows, columns = random.choice(((1, m), (1, m), (n, 1), (n, m)))
+            found = found + self.fresh((self.models(), *ones, rows, columns), dtype).symbol
+        y = self.fresh((self.n_models, *front, n, m), dtype)
+        mask = xp.relu(y.symbol)
+        if random.random() < 0.3:
+            # Something else, before what is done to the product.
+            self.add(y.symbol * 2.0, 6.0)
+        kind = "none" if self.is_wild else random.choice(("none", "relu", "gradient"))
+        if kind == "relu":
+            found = xp.relu(found)
+        elif kind == "gradient":
+            found = xp.relu_gradient(found, mask)
+        self.add(found, 3 * x.bound * max(1, inner) + 3)
 
     def sparse_rows(self) -> None:
         random, dtype = self.random, self.tracer.dtype
@@ -714,9 +742,9 @@ _STEPS = [
     Maker.arithmetic, Maker.arithmetic, Maker.arithmetic, Maker.arithmetic, Maker.power,
     Maker.extremes, Maker.clip, Maker.relu_gradient, Maker.compare, Maker.finite, Maker.logic,
     Maker.where, Maker.convert, Maker.reduce, Maker.reduce, Maker.reduce, Maker.vecdot,
-    Maker.matmul, Maker.matmul, Maker.slice, Maker.slice, Maker.move_axes, Maker.reshape,
-    Maker.broadcast, Maker.copy, Maker.concat, Maker.pad, Maker.table, Maker.images,
-    Maker.in_place, Maker.in_place, Maker.constants, Maker.sparse_rows,
+    Maker.matmul, Maker.matmul, Maker.layer, Maker.layer, Maker.slice, Maker.slice,
+    Maker.move_axes, Maker.reshape, Maker.broadcast, Maker.copy, Maker.concat, Maker.pad,
+    Maker.table, Maker.images, Maker.in_place, Maker.in_place, Maker.constants, Maker.sparse_rows,
 ]  # fmt: skip
 
 

@@ -160,19 +160,26 @@ static int check_matmul(Checked *c, const int64_t *words) {
     if (!check_lengths(c, size, 3)) return 0;
     for (int i = 0; i < 3; i++)
         if (size[i] > INT32_MAX) return refuse(c, "a matrix is too large");
-    if (c->end - size < 4 || size[3] < 0 || size[3] > 1) return refuse(c, "a product has one term at most");
-    const int64_t shapes[4][2] = {
-        {size[0], size[2]}, {size[0], size[1]}, {size[1], size[2]}, {size[0], size[2]}};
-    const int64_t *next = size + 4;
-    for (int i = 0; i < 3 + size[3]; i++) {
+    if (c->end - size < 5 || size[3] < 0 || size[3] > 1) return refuse(c, "a product has one term at most");
+    if (size[4] != COPY && size[4] != RELU && size[4] != RELU_GRADIENT)
+        return refuse(c, "a product has no such function");
+    const int64_t of_out[2] = {size[0], size[2]}, of_a[2] = {size[0], size[1]}, of_b[2] = {size[1], size[2]};
+    const int64_t *shapes[5] = {of_out, of_a, of_b, of_out, of_out};
+    const int64_t *next = size + 5, *of_result = next + 3 + n_axes;
+    const int n_operands = 3 + (int)size[3] + (size[4] == RELU_GRADIENT);
+    for (int i = 0; i < n_operands; i++) {
         int64_t whole[MAX_AXES];
         memcpy(whole, lengths, (size_t)n_axes * sizeof *whole);
-        memcpy(whole + n_axes, shapes[i], sizeof shapes[i]);
+        memcpy(whole + n_axes, shapes[i], sizeof of_out);
         const int64_t *strides = next + 3 + n_axes;
         next = check_operand(c, next, n_axes + 2, whole, size_of[dtype]);
         if (!next) return 0;
         if (i < 3 && !is_matrix(strides, shapes[i][0], shapes[i][1], size_of[dtype]))
             return refuse(c, "a matrix is not as BLAS takes it");
+        /* What a function asks for has its neighbours where the result has them. */
+        const int along = of_result[1] == size_of[dtype] || size[2] == 1;
+        if (i == 3 + size[3] && of_out[along] > 1 && strides[along] != size_of[dtype])
+            return refuse(c, "a function's columns have gaps");
     }
     return next == c->end || refuse(c, "there are words after a product");
 }
@@ -231,7 +238,8 @@ static int check_convolution(Checked *c, int64_t op, const int64_t *words) {
             return refuse(c, "a matrix is not as BLAS takes it");
     }
     const int64_t together[1] = {n_together * g[11]};
-    if (c->end - next == 4 && next[3] != depth * size) return refuse(c, "patches are apart");
+    if (c->end - next == 4 && together[0] > 1 && next[3] != depth * size)
+        return refuse(c, "patches are apart");
     if (c->end - next > 1 && next[1] % size) return refuse(c, "patches lie between elements");
     next = check_reach(c, next, 1, together, depth * size);
     return next && (next == c->end || refuse(c, "there are words after a convolution"));

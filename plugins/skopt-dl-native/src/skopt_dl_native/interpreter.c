@@ -477,7 +477,7 @@ static void run_steps(const int64_t *words, const Context *context) {
         }                                                                                          \
     }                                                                                              \
                                                                                                    \
-    /* Few rows, four at a time. */                                                                \
+    /* The sum of rows, four at a time. */                                                         \
     static void sum_rows_##t(T *restrict out, const T *x, int64_t apart, int64_t n_rows,           \
                              int64_t n) {                                                          \
         int64_t r = n_rows % 4;                                                                    \
@@ -518,8 +518,13 @@ static void run_steps(const int64_t *words, const Context *context) {
                     int64_t count = 0;                                                             \
                     int is_first = 1;                                                              \
                     memset(at, 0, sizeof at);                                                      \
-                    if (kind == SUM && n_reduced == 1 && reduced[0] <= PIECE / LANES) {            \
-                        sum_rows_##t(o + left, (const T *)p + left, xr[0] / size, reduced[0], wide); \
+                    if (kind == SUM && n_reduced == 1) {                                           \
+                        for (int64_t r = 0; r < reduced[0]; r += PIECE / LANES) {                  \
+                            const int64_t n_rows = reduced[0] - r < PIECE / LANES ? reduced[0] - r : PIECE / LANES; \
+                            const T *u = (const T *)(p + r * xr[0]) + left;                        \
+                            sum_rows_##t(r ? part : o + left, u, xr[0] / size, n_rows, wide);      \
+                            if (r) add_rows_##t(SUM, o + left, part, part, wide, 0);               \
+                        }                                                                          \
                         continue;                                                                  \
                     }                                                                              \
                     do {                                                                           \
@@ -604,22 +609,32 @@ static inline Order order_of(int64_t n_rows, int64_t n_columns, const int64_t *s
 #define TILE_SIZE 4000000
 #define TILE_WIDTH 192
 
-/* A product of matrices, (n, inner) times (inner, m), and a term that is added to it or NULL. */
+/* A product of matrices, (n, inner) times (inner, m), which is added to what is there if it adds; a
+   term that is added to it or NULL; and a function of the sum, which may ask for a mask. */
 typedef struct {
     const Blas *blas;
-    int64_t dtype, n, inner, m;
-    char *out, *a, *b, *term;
-    const int64_t *so, *sa, *sb, *st;
+    int64_t dtype, n, inner, m, function;
+    char *out, *a, *b, *term, *mask;
+    const int64_t *so, *sa, *sb, *st, *sm;
     int adds;
     int64_t n_parts;
 } Product;
 
-/* Write a term to the place of a product, which is then added to it. */
-static void spread(const Product *p) {
+/* A product's result, by rows or by columns as it is in memory, and what is read along with it. */
+static void along(const Product *p, int64_t function, char *from, const int64_t *strides) {
     const int by_rows = p->so[1] == size_of[p->dtype] || p->m == 1;
     const int outer = by_rows ? 0 : 1, inner = 1 - outer;
-    const Rows to = {p->out, p->so[outer], p->so[inner]}, from = {p->term, p->st[outer], p->st[inner]};
-    copies[p->dtype][p->dtype](by_rows ? p->n : p->m, by_rows ? p->m : p->n, &to, &from);
+    const int64_t n_rows = by_rows ? p->n : p->m, n_columns = by_rows ? p->m : p->n;
+    const Rows to = {p->out, p->so[outer], p->so[inner]};
+    if (!from) {
+        functions[function][p->dtype](n_rows, n_columns, &to, &to, &to, &to);
+        return;
+    }
+    const Rows other = {from, strides[outer], strides[inner]};
+    if (function == COPY)
+        copies[p->dtype][p->dtype](n_rows, n_columns, &to, &other);
+    else
+        functions[function][p->dtype](n_rows, n_columns, &to, &to, &other, &other);
 }
 
 static void multiply_by_blas(const Product *product) {
@@ -642,26 +657,43 @@ static void multiply_by_blas(const Product *product) {
         rows = columns, columns = s;
     }
     if (product->dtype == F32) {
-        float one = 1, factor = product->adds ? 1 : 0;
+        float one = 1, factor = product->adds || product->term ? 1 : 0;
         product->blas->s(&pt, &qt, &rows, &columns, &depth, &one, (float *)a, &lp, (float *)b, &lq,
                          &factor, (float *)out, &lo);
     } else {
-        double one = 1, factor = product->adds ? 1 : 0;
+        double one = 1, factor = product->adds || product->term ? 1 : 0;
         product->blas->d(&pt, &qt, &rows, &columns, &depth, &one, (double *)a, &lp, (double *)b, &lq,
                          &factor, (double *)out, &lo);
     }
 }
 
+#define MULTIPLY_OWN(t, T)                                                                         \
+    static inline Matrix_##t matrix_##t(char *start, const int64_t *strides) {                     \
+        const int64_t size = sizeof(T);                                                            \
+        if (!start) return (Matrix_##t){0};                                                        \
+        return (Matrix_##t){(T *)start, strides[0] / size, strides[1] / size};                     \
+    }                                                                                              \
+                                                                                                   \
+    static void multiply_own_##t(const Product *p, char *strips) {                                 \
+        const Target_##t to = {matrix_##t(p->out, p->so), matrix_##t(p->term, p->st),              \
+                               matrix_##t(p->mask, p->sm), p->function, p->adds};                  \
+        own_product_##t(p->n, p->inner, p->m, to, matrix_##t(p->a, p->sa),                         \
+                        matrix_##t(p->b, p->sb), (T *)strips);                                     \
+    }
+
+MULTIPLY_OWN(f32, float)
+MULTIPLY_OWN(f64, double)
+
 static void multiply_part(const Product *p, char *strips) {
-    if (p->term) spread(p);
-    if (p->n * p->inner * p->m > OWN)
+    if (p->n * p->inner * p->m > OWN) {
+        if (p->term) along(p, COPY, p->term, p->st);
         multiply_by_blas(p);
-    else if (p->dtype == F32)
-        own_product_f32(p->n, p->inner, p->m, (float *)p->out, p->so, (float *)p->a, p->sa,
-                        (float *)p->b, p->sb, p->adds, (float *)strips);
-    else
-        own_product_f64(p->n, p->inner, p->m, (double *)p->out, p->so, (double *)p->a, p->sa,
-                        (double *)p->b, p->sb, p->adds, (double *)strips);
+        if (p->function != COPY) along(p, p->function, p->mask, p->sm);
+    } else if (p->dtype == F32) {
+        multiply_own_f32(p, strips);
+    } else {
+        multiply_own_f64(p, strips);
+    }
 }
 
 /* Some rows or columns of a product, whichever are more. */
@@ -683,6 +715,7 @@ static void part_of_product(const void *work, int64_t number, char *scratch, cha
     }
     part.out += start * part.so[!by_rows];
     if (part.term) part.term += start * part.st[!by_rows];
+    if (part.mask) part.mask += start * part.sm[!by_rows];
     multiply_part(&part, slots);
 }
 
@@ -708,23 +741,29 @@ static void multiply(Product *p, const Context *context) {
 static void matmul(const int64_t *words, const Context *context) {
     const int64_t dtype = words[0], n_axes = words[1], *lengths = words + 2;
     const int64_t n = lengths[n_axes], inner = lengths[n_axes + 1], m = lengths[n_axes + 2];
-    const int adds = lengths[n_axes + 3] == 1;
+    const int64_t n_terms = lengths[n_axes + 3], function = lengths[n_axes + 4];
     int64_t place[MAX_AXES] = {0};
-    Operand out, a, b, term = {0};
-    const int64_t *next = operand(lengths + n_axes + 4, n_axes + 2, context, &out);
+    Operand out, a, b, term = {0}, mask = {0};
+    const int64_t *next = operand(lengths + n_axes + 5, n_axes + 2, context, &out);
     next = operand(next, n_axes + 2, context, &a);
     next = operand(next, n_axes + 2, context, &b);
-    if (adds) operand(next, n_axes + 2, context, &term);
+    if (n_terms) next = operand(next, n_axes + 2, context, &term);
+    if (function == RELU_GRADIENT) operand(next, n_axes + 2, context, &mask);
     do {
         Product product = {
-            .blas = context->blas, .dtype = dtype, .n = n, .inner = inner, .m = m, .adds = adds,
+            .blas = context->blas, .dtype = dtype, .n = n, .inner = inner, .m = m,
+            .function = function,
             .out = out.start + distance(n_axes, place, out.strides), .so = out.strides + n_axes,
             .a = a.start + distance(n_axes, place, a.strides), .sa = a.strides + n_axes,
             .b = b.start + distance(n_axes, place, b.strides), .sb = b.strides + n_axes,
         };
-        if (adds) {
+        if (n_terms) {
             product.term = term.start + distance(n_axes, place, term.strides);
             product.st = term.strides + n_axes;
+        }
+        if (function == RELU_GRADIENT) {
+            product.mask = mask.start + distance(n_axes, place, mask.strides);
+            product.sm = mask.strides + n_axes;
         }
         multiply(&product, context);
     } while (advance(n_axes, lengths, place));

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -21,6 +21,8 @@ from skopt_dl_native import words as w
 # view reaches, so that a view that mixes models is found out.
 FAR = 1 << 44
 MAX_AXES, MAX_REGISTERS = 8, 200
+# How many records a step is moved before, if that spares a run of its own.
+NEAREST = 4
 
 
 class Unsupported(Exception):  # noqa: N818 (nobody sees it)
@@ -259,17 +261,21 @@ class Lowering:
             self._append(record)
 
     def _append(self, record: Step | Other) -> None:
-        last = self.records[-1] if self.records else None
         if not isinstance(record, Step):
             self.records.append(record)
-        elif isinstance(last, Run) and last.admits(record):
-            last.steps.append(record)
-        else:
-            self.records.append(Run([record]))
+            return
+        # Steps join the nearest run that they can be done in as well.
+        for other in self.records[: -NEAREST - 1 : -1]:
+            if isinstance(other, Run) and other.admits(record):
+                other.steps.append(record)
+                return
+            if _depends(record, other):
+                break
+        self.records.append(Run([record]))
 
     def code(self) -> Code:
         """The words of all that was taken in."""
-        records = _add_terms(self.records, self.is_own)
+        records = _finish_products(self.records, self.is_own)
         uses = Uses(records)
         own = [buffer for buffer in uses.records if self.is_own(buffer)]
         in_slots = {buffer for buffer in own if self._is_in_slot(buffer, uses, records)}
@@ -338,38 +344,51 @@ class Uses:
         return self.records[buffer][0], self.records[buffer][-1]
 
 
-def _add_terms(
+def _finish_products(
     records: Sequence[Run | Other], is_own: Callable[[Buffer], bool]
 ) -> list[Run | Other]:
-    """Have products add what is added to them at once: a bias, in most cases."""
+    """Have products do at once what their results alone go into: a bias's sum, an activation."""
     uses = Uses(records)
     found: list[Run | Other] = []
-    for number, record in enumerate(records):
-        last = found[-1] if found else None
-        if isinstance(record, Run) and isinstance(last, Product) and last.term is None:
-            step, product = record.steps[0], last.out.buffer
-            term = _term(step, last)
-            is_free = is_own(product) and uses.records[product] == [number - 1, number]
-            if term is not None and is_free and _is_matrix(step.out):
-                found[-1] = Product(step.out, last.a, last.b, term)
-                if len(record.steps) > 1:
-                    found.append(Run(record.steps[1:]))
-                continue
+    # Products and where they are, by what they write.
+    products: dict[Buffer, tuple[int, Product]] = {}
+
+    def joins(step: Step, kept: Run) -> bool:
+        """Whether a product does a step that comes after these."""
+        for buffer in [view.buffer for view in step.views if view.buffer in products]:
+            place, product = products[buffer]
+            # Nothing else sees the plain product: it is written over, or is read this once.
+            is_gone = is_own(buffer) and len(uses.records[buffer]) == 2
+            finished = product.then(step) if is_gone or step.out == product.out else None
+            between = [*found[place + 1 :], kept]
+            if finished and not any(_depends(step, each) for each in between):
+                found[place] = finished
+                products[step.out.buffer] = place, finished
+                return True
+        return False
+
+    for record in records:
+        if isinstance(record, Run):
+            kept = Run()
+            for step in record.steps:
+                if not joins(step, kept):
+                    kept.steps.append(step)
+            if kept.steps:
+                found.append(kept)
+            continue
+        if isinstance(record, Product):
+            products[record.out.buffer] = len(found), record
         found.append(record)
     return found
 
 
-def _term(step: Step, product: Product) -> View | None:
-    """What a step adds to a product; None where it does something else."""
-    if step.function != w.FUNCTIONS["add"] or len(step.views) != 2:
-        return None
-    for view, term in (step.inputs, step.inputs[::-1]):
-        assert isinstance(view, View)
-        assert isinstance(term, View)
-        meets = {each.buffer for each in (product.a, product.b, term)}
-        if view.buffer is product.out.buffer and view.place == product.out.place:
-            return None if step.out.buffer in meets or term.buffer is view.buffer else term
-    return None
+def _depends(step: Step, record: Run | Other) -> bool:
+    """Whether a step does something else before a record than after it."""
+    read = {view.buffer for view in step.views}
+    return any(
+        written.buffer in read or step.out.buffer in {view.buffer for view in (written, *others)}
+        for written, *others in record.steps_of_views
+    )
 
 
 def _multiply_and_add(steps: Sequence[Step], in_slots: set[Buffer]) -> list[Step]:
@@ -682,12 +701,17 @@ def _sparse_product(lowering: Lowering, instruction: Instruction, out: View) -> 
 
 @dataclass
 class Product(Other):
-    """Products of matrices, and what is added to them, if anything."""
+    """Products of matrices, what is added to them, if anything, and a function of the sum.
+
+    The function is `COPY`, relu, or relu_gradient, which is told by a mask where to be zero.
+    """
 
     out: View
     a: View
     b: View
     term: View | None = None
+    function: int = w.COPY
+    mask: View | None = None
 
     @property
     def n_multiplications(self) -> int:
@@ -695,12 +719,38 @@ class Product(Other):
 
     @property
     def views(self) -> list[View]:
-        return [self.out, self.a, self.b, *([] if self.term is None else [self.term])]
+        others = [each for each in (self.term, self.mask) if each is not None]
+        return [self.out, self.a, self.b, *others]
+
+    def then(self, step: Step) -> Product | None:
+        """The product with a step on its result; None where it cannot take that in."""
+        others = [view for view in step.views if view != self.out]
+        if len(others) != len(step.inputs) - 1 or self.function != w.COPY:
+            return None
+        if step.function == w.FUNCTIONS["add"] and self.term is None:
+            found = replace(self, out=step.out, term=others[0])
+        elif step.function == w.FUNCTIONS["relu"]:
+            found = replace(self, out=step.out, function=step.function)
+        elif step.function == w.FUNCTIONS["relu_gradient"] and step.inputs[0] == self.out:
+            found = replace(self, out=step.out, function=step.function, mask=others[0])
+        else:
+            return None
+        meets = {view.buffer for view in found.views[1:]}
+        is_apart = meets.isdisjoint({self.out.buffer, step.out.buffer})
+        return found if is_apart and _is_matrix(step.out) and found.has_lines() else None
+
+    def has_lines(self) -> bool:
+        """Whether a mask has its neighbours where the result has them."""
+        if self.mask is None:
+            return True
+        (n, m), size = self.out.shape[-2:], self.out.dtype.itemsize
+        along = -1 if self.out.strides[-1] == size or m == 1 else -2
+        return self.mask.strides[along] == size or (n, m)[along] == 1
 
     def encode(self, encoder: Encoder) -> list[int]:
         outer = self.out.shape[:-2]
         sizes = [w.DTYPES[self.out.dtype], len(outer), *outer, *self.a.shape[-2:]]
-        sizes += [self.b.shape[-1], int(self.term is not None)]
+        sizes += [self.b.shape[-1], int(self.term is not None), self.function]
         return encoder.record(w.MATMUL, sizes, *((each, each.strides) for each in self.views))
 
 
