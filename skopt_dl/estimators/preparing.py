@@ -102,7 +102,7 @@ def prepare(
     network = model._make_network(X, y.shape[1], form)
     _check_network(model, network, optimizer)
     check_memory(model, network, optimizer, X.dtype)
-    random_state = check_random_state(model.random_state)
+    random_state = _random_state(model.random_state)
     # Drawn by warm starts too, so that they hold out the same samples as the first fit.
     seeds = random_state.randint(2**31, size=4)
     resume = None
@@ -156,6 +156,22 @@ def prepare(
         resume=resume,
         reproducible=random_state is not np.random.mtrand._rand,
     )
+
+
+class _Overwritten(np.random.SeedSequence):
+    """Seeds a generator whose state is about to be written."""
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> np.ndarray:
+        return np.zeros(n_words, dtype)
+
+
+def _random_state(seed: Any) -> np.random.RandomState:
+    """What `check_random_state` returns, which for an int would draw a state to write over it."""
+    if not isinstance(seed, int | np.integer):
+        return check_random_state(seed)
+    random_state = np.random.RandomState(np.random.MT19937(_Overwritten(0)))
+    random_state.seed(seed)
+    return random_state
 
 
 def _config(model: Any, optimizer: Any, incremental: bool) -> TrainingConfig:
