@@ -139,7 +139,7 @@ class LabelEncoding:
             raise ValueError(
                 f"y has shape {labels.shape}; this model was fitted on one label a sample."
             )
-        codes = np.searchsorted(self.classes, labels).clip(0, len(self.classes) - 1)
+        codes = np.minimum(np.searchsorted(self.classes, labels), len(self.classes) - 1)
         unknown = self.classes[codes] != labels
         if unknown.any():
             raise ValueError(
