@@ -348,25 +348,27 @@ class Configurable(BaseEstimator, _KnowsItsKeywords):
         ValueError
             Naming the parameter, its value and what is allowed.
         """
-        known = self._get_param_names()
+        known = set(self._get_param_names())
         for name, allowed in self.constraints.items():
             if name not in known:
                 raise ValueError(
                     f"constraints of {type(self).__name__} has {name!r}, which is no parameter."
-                    f"{did_you_mean(name, known)}"
+                    f"{did_you_mean(name, self._get_param_names())}"
                 )
             value = getattr(self, name)
-            if isinstance(value, Configurable | MissingPluginObject):
+            if isinstance(value, (Configurable, MissingPluginObject)):
                 # A stand-in for a missing plugin's object says so itself.
                 value.check_params()
             alternatives = alternatives_of(allowed)
-            if any(constraint.accepts(value) for constraint in alternatives):
-                continue
-            hint = ""
-            if isinstance(value, str):
-                texts = [v for c in alternatives if isinstance(c, Options) for v in c.values]
-                hint = did_you_mean(value, [v for v in texts if isinstance(v, str)])
-            raise ValueError(
-                f"{name} of {type(self).__name__} must be "
-                f"{', or '.join(str(c) for c in alternatives)}; got {value!r}.{hint}"
-            )
+            for constraint in alternatives:
+                if constraint.accepts(value):
+                    break
+            else:
+                hint = ""
+                if isinstance(value, str):
+                    texts = [v for c in alternatives if isinstance(c, Options) for v in c.values]
+                    hint = did_you_mean(value, [v for v in texts if isinstance(v, str)])
+                raise ValueError(
+                    f"{name} of {type(self).__name__} must be "
+                    f"{', or '.join(str(c) for c in alternatives)}; got {value!r}.{hint}"
+                )

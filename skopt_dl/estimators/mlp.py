@@ -21,7 +21,7 @@ from skopt_dl.networks import DenseNetwork, Loss, Network, fold, hidden_outputs
 
 def _is_sequence(value: Any) -> bool:
     """Whether a value has an order, and still has it when it is read again."""
-    unordered = str | bytes | bytearray | Mapping | Set | Iterator
+    unordered = (str, bytes, bytearray, Mapping, Set, Iterator)
     return bool(np.iterable(value)) and not isinstance(value, unordered)
 
 
@@ -106,12 +106,11 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNeuralNet):
 
     def _check_network(self) -> None:
         hidden = self._hidden_layer_sizes()
-        self._activations(hidden)
+        self._fitted_activations = self._activations(hidden)
         self._dropout(hidden)
 
     def _make_network(self, X: Any, n_outputs: int, loss: Loss) -> DenseNetwork:
         hidden = self._hidden_layer_sizes()
-        self._fitted_activations = self._activations(hidden)
         return DenseNetwork(
             [X.shape[1], *hidden, n_outputs],
             self._fitted_activations,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
+from collections.abc import Hashable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +19,7 @@ from skopt_dl.estimators.tabular import UpTo
 from skopt_dl.estimators.weights import fitted_weights, new_weights, resumable
 from skopt_dl.jobs import FitJob, ValidationSet
 from skopt_dl.networks import Loss, Network
+from skopt_dl.search.sharing import shared_data
 from skopt_dl.training import Stopping, TrainingConfig
 
 
@@ -39,7 +43,7 @@ class _Samples(NamedTuple):
     labels: Any
     y: np.ndarray
     sample_weight: np.ndarray | None
-    weights: np.ndarray | None
+    weights: np.ndarray | None = None
 
 
 def prepare(
@@ -91,18 +95,22 @@ def prepare(
             "basis for stopping. Set early_stopping=False."
         )
     reset = not hasattr(model, "optimizer_") or not (model.warm_start or incremental)
-    given, X = X, model._rows(X, reset)
-    X, labels, sample_weight = training_data(
-        model, X, y, sample_weight, _dtypes(model, reset), reset
-    )
-    model._prepare_targets(labels, sample_weight, reset, incremental, classes)
+    given = X
+    shared = shared_data(X=X, y=y, sample_weight=sample_weight)
+    if shared is not None and reset and not incremental:
+        find = partial(_samples_and_learnt, model, X, y, sample_weight)
+        samples, learnt = shared.once(_kind_of_samples(model), find)
+        vars(model).pop("feature_names_in_", None)
+        vars(model).update(copy.deepcopy(learnt))
+    else:
+        samples = _samples(model, X, y, sample_weight, reset, incremental, classes)
+    X, y = samples.X, samples.y
     form = model._loss_form(loss)
-    y = model._encode_targets(labels, X.dtype)
     form.check_targets(y)
     network = model._make_network(X, y.shape[1], form)
     _check_network(model, network, optimizer)
     check_memory(model, network, optimizer, X.dtype)
-    random_state = check_random_state(model.random_state)
+    random_state = _random_state(model.random_state)
     # Drawn by warm starts too, so that they hold out the same samples as the first fit.
     seeds = random_state.randint(2**31, size=4)
     resume = None
@@ -116,7 +124,8 @@ def prepare(
         if resume is None:
             # All begins anew but the rates that follow the samples seen so far.
             resume = {"progress": {"step": 0, "n_samples_seen": model.t_}}
-    samples = _Samples(X, labels, y, sample_weight, model._weigh(labels, sample_weight, X.dtype))
+    weights = model._weigh(samples.labels, samples.sample_weight, X.dtype)
+    samples = samples._replace(weights=weights)
     if any(each is not None for each in held_out) or not model.early_stopping:
         rows, validation = None, _given_validation(model, samples, held_out, network, scorer)
     else:
@@ -156,6 +165,57 @@ def prepare(
         resume=resume,
         reproducible=random_state is not np.random.mtrand._rand,
     )
+
+
+def _samples(
+    model: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    reset: bool = True,
+    incremental: bool = False,
+    classes: Any = None,
+) -> _Samples:
+    """Check the data, of which the model learns what there is to know."""
+    X, labels, sample_weight = training_data(
+        model, model._rows(X, reset), y, sample_weight, _dtypes(model, reset), reset
+    )
+    model._prepare_targets(labels, sample_weight, reset, incremental, classes)
+    return _Samples(X, labels, model._encode_targets(labels, X.dtype), sample_weight)
+
+
+# All parameters that `_samples` looks at.
+_OF_SAMPLES = ("dtype", "input_shape", "standardize_target")
+
+
+def _kind_of_samples(model: Any) -> Hashable:
+    """Equal for models that make the same of the same data."""
+    return type(model), *(repr(getattr(model, name, None)) for name in _OF_SAMPLES)
+
+
+def _samples_and_learnt(model: Any, *data: Any) -> tuple[_Samples, dict[str, Any]]:
+    """What a new model, of which no more is known than that, makes of data and learns of them."""
+    blank = object.__new__(type(model))
+    known = {name: value for name, value in vars(model).items() if name in _OF_SAMPLES}
+    vars(blank).update(known)
+    samples = _samples(blank, *data)
+    return samples, {name: value for name, value in vars(blank).items() if name not in known}
+
+
+class _Overwritten(np.random.SeedSequence):
+    """Seeds a generator whose state is about to be written."""
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> np.ndarray:
+        return np.zeros(n_words, dtype)
+
+
+def _random_state(seed: Any) -> np.random.RandomState:
+    """What `check_random_state` returns, which for an int would draw a state to write over it."""
+    if not isinstance(seed, int | np.integer):
+        return check_random_state(seed)
+    random_state = np.random.RandomState(np.random.MT19937(_Overwritten(0)))
+    random_state.seed(seed)
+    return random_state
 
 
 def _config(model: Any, optimizer: Any, incremental: bool) -> TrainingConfig:

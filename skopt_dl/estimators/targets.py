@@ -29,6 +29,8 @@ def label_encoding(y: Any, classes: Any = None) -> LabelEncoding | JointEncoding
     """
     if classes is not None and not len(classes):
         raise ValueError("classes is empty: pass all the labels that y will ever have.")
+    if _are_plain(y):
+        return LabelEncoding(np.unique(y if classes is None else classes))
     kind = type_of_target(y, input_name="y", raise_unknown=True)
     if is_multilabel(y, classes, kind):
         return LabelEncoding(np.arange(y.shape[1]), MULTILABEL)
@@ -45,6 +47,11 @@ def label_encoding(y: Any, classes: Any = None) -> LabelEncoding | JointEncoding
         # Says what is wrong with it.
         check_classification_targets(y)
     return LabelEncoding(np.unique(y if classes is None else classes))
+
+
+def _are_plain(y: Any) -> bool:
+    """Whether targets are one label a sample, which scikit-learn takes longer to say."""
+    return type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "biu"
 
 
 def is_multilabel(y: Any, classes: Any = None, kind: str = "") -> bool:
@@ -132,7 +139,7 @@ class LabelEncoding:
             raise ValueError(
                 f"y has shape {labels.shape}; this model was fitted on one label a sample."
             )
-        codes = np.searchsorted(self.classes, labels).clip(0, len(self.classes) - 1)
+        codes = np.minimum(np.searchsorted(self.classes, labels), len(self.classes) - 1)
         unknown = self.classes[codes] != labels
         if unknown.any():
             raise ValueError(

@@ -30,12 +30,13 @@ class Initializer(Configurable):
     ) -> None:
         """Write the initial parameters of one model to `row`, ``(P,)``."""
         row[...] = 0.0
-        tensors = [t for t in layout.tensors(row[None]) if t.role not in ("bias", "norm")]
-        for tensor, gain in zip(tensors, gains, strict=True):
-            _, *front, n_in, n_out = tensor.array.shape
+        weights = [spec for spec in layout.specs if spec.role not in ("bias", "norm")]
+        for spec, gain in zip(weights, gains, strict=True):
             # More axes are those of a stack of matrices, such as the groups of a convolution.
-            for place in np.ndindex(*front):
-                tensor.array[0, *place] = self.draw(rng, n_in, n_out, gain)
+            *_, n_in, n_out = spec.shape
+            part = row[spec.offset : spec.offset + spec.size]
+            for matrix in part.reshape(-1, n_in, n_out):
+                matrix[...] = self.draw(rng, n_in, n_out, gain)
 
 
 class _Scaled(Initializer):

@@ -183,31 +183,30 @@ class Network:
                 f"{self._called(path, layer)}: what it learns for samples of shape {shape} cannot "
                 f"be asked, {type(error).__name__}: {error}"
             ) from error
-        if all(isinstance(given, list | tuple) and not given for given in found):
-            return found
-        where = self._called(path, layer)
         for given, method in zip(found, ("tensors", "statistics"), strict=True):
-            parts = given if isinstance(given, list | tuple) else [None]
-            if not all(isinstance(each, Parameter) for each in parts):
+            if not _are_parameters(given):
                 raise LayerError(
-                    f"{where}.{method} must return a list of Parameter; got {given!r}."
+                    f"{self._called(path, layer)}.{method} must return a list of Parameter; got "
+                    f"{given!r}."
                 )
             for each in given:
                 if each.role not in _ORDER:
                     raise LayerError(
-                        f"{where}.{method}: the role of {each.name!r} must be one of "
-                        f"{', '.join(_ORDER)}; got {each.role!r}."
+                        f"{self._called(path, layer)}.{method}: the role of {each.name!r} must be "
+                        f"one of {', '.join(_ORDER)}; got {each.role!r}."
                         f"{did_you_mean(str(each.role), _ORDER)}"
                     )
                 if not is_shape(each.shape):
                     raise LayerError(
-                        f"{where}.{method}: the shape of {each.name!r} must be a tuple of ints, "
-                        f"all at least 1; got {each.shape!r}."
+                        f"{self._called(path, layer)}.{method}: the shape of {each.name!r} must be "
+                        f"a tuple of ints, all at least 1; got {each.shape!r}."
                     )
         names = [each.name for given in found for each in given]
         twice = [name for name in names if names.count(name) > 1]
         if twice:
-            raise LayerError(f"{where} has two tensors of the name {twice[0]!r}. Rename one.")
+            raise LayerError(
+                f"{self._called(path, layer)} has two tensors of the name {twice[0]!r}. Rename one."
+            )
         return found
 
     def _called(self, path: Path, layer: Layer) -> str:
@@ -326,6 +325,11 @@ def _check_samples(layers: Sequence[Layer], x: Any, place: str) -> None:
         for b, branch in enumerate(layer.branches):
             _check_samples(branch, x, place_of_branch(where, layer, b))
         x = None if x is None else layer.selected(x)
+
+
+def _are_parameters(given: Any) -> bool:
+    """Whether a layer has returned what it should: a list of `Parameter`, empty as a rule."""
+    return isinstance(given, list | tuple) and all(isinstance(each, Parameter) for each in given)
 
 
 def _number(parameters: Sequence[tuple[Path, Parameter]]) -> dict[tuple[Path, str], str]:

@@ -47,13 +47,15 @@ class PluginManager:
         self._loading = self._loaded = False
         self._pluggy = pluggy.PluginManager(PROJECT)
         self._pluggy.add_hookspecs(HookSpecs)
-        self._builtin = Plugin(BUILTIN)
-        self._enter(builtin, self._builtin)
-        assert not self._builtin.problems, self._builtin.problems
+        ours = Plugin(BUILTIN)
+        self._enter(builtin, ours)
+        assert not ours.problems, ours.problems
+        # By kind: every name that is looked up is looked for here first.
+        self._builtin = {kind: [e for e in ours.entries if e.kind == kind] for kind in KINDS}
 
     def builtin_entries(self, kind: str) -> list[Entry]:
         """List the names that skopt_dl itself gives."""
-        return [entry for entry in self._builtin.entries if entry.kind == kind]
+        return self._builtin[kind]
 
     def entries(self, kind: str) -> list[Entry]:
         """List all names of a kind, those of installed plugins included."""

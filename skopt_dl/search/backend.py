@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import joblib
@@ -32,6 +33,8 @@ from skopt_dl.search.worker import run_lot
 
 # Models that train at once where nobody says how many.
 DEFAULT_N_JOBS = 64
+# Seconds after which whoever waits looks for an interrupt that another thread was told of.
+LOOK = 0.01
 
 
 class StackingBackend(ParallelBackendBase):
@@ -98,6 +101,8 @@ class StackingBackend(ParallelBackendBase):
         self._is_nested = False
         self._around: ExitStack | None = None
         self._submitting: ExitStack | None = None
+        # Tasks that are over, where their results are wanted all at once.
+        self._over: SimpleQueue[Future[Any]] | None = None
 
     @property
     def journal(self) -> Journal | None:
@@ -133,6 +138,8 @@ class StackingBackend(ParallelBackendBase):
         joblib calls `stop_call` from then on, whatever happens.
         """
         self._call = Call(warnings.filters, user_line())
+        one_by_one = self.parallel.return_generator or self.parallel.timeout
+        self._over = None if one_by_one else SimpleQueue()
         here = active.get()
         self._is_nested = here is not None
         self._coordinator = None if here is None else here.coordinator
@@ -187,6 +194,9 @@ class StackingBackend(ParallelBackendBase):
         future = coordinator.submit(func, self._call)
         if callback is not None:
             future.add_done_callback(callback)
+        if self._over is not None:
+            # After joblib, which takes the result and may submit the next task.
+            future.add_done_callback(self._over.put)
         return future
 
     def retrieve_result_callback(self, out: Future[Any]) -> Any:
@@ -199,12 +209,26 @@ class StackingBackend(ParallelBackendBase):
         here = active.get()
         if self._is_nested and here is not None and here.coordinator is self._coordinator:
             with self._coordinator.awaiting_tasks(here.task):
+                self._wait()
                 yield
         else:
             if self._submitting is not None:
                 with uninterrupted():
                     self._submitting.close()
+            self._wait()
             yield
+
+    def _wait(self) -> None:
+        """Wait until all tasks are over, or one has failed: joblib would sleep in between."""
+        n_over = 0
+        while self._over is not None and n_over < self._call.n_tasks:
+            try:
+                task = self._over.get(timeout=LOOK)
+            except Empty:
+                continue
+            if task.exception() is not None:
+                break
+            n_over += 1
 
     def abort_everything(self, ensure_ready: bool = True) -> None:
         """End the tasks: one has raised, or the user has interrupted."""

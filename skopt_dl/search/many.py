@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import joblib
 import numpy as np
+
+from skopt_dl.search.sharing import SharedData
 
 
 def fit_many(
@@ -66,23 +69,24 @@ def fit_many(
     estimators = _checked(estimators)
     given = {"X": X, "y": y, "sample_weight": sample_weight}
     columns = {name: value for name, value in given.items() if value is not None}
+    shared: SharedData | None = None
     if _is_list_of_tables(X):
         for name, value in columns.items():
             _check_list(name, value, len(estimators))
+        rows = zip(*columns.values(), strict=True)
+        data = [dict(zip(columns, values, strict=True)) for values in rows]
     else:
         if _is_list_of_arrays(y) and len(y) == len(estimators) != len(X):
             raise ValueError(
                 f"y is a list of {len(y)} arrays, and X is one table. Pass X as a list too, "
                 "[X] * len(estimators) for the same samples."
             )
-        columns = {name: [value] * len(estimators) for name, value in columns.items()}
-    tasks = [
-        dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
-    ]
+        data = [columns] * len(estimators)
+        if all(getattr(each, "_leaves_data_alone", False) for each in estimators):
+            shared = SharedData(columns)
     with joblib.parallel_config(backend="skopt_dl", n_jobs=n_jobs, client=client, journal=journal):
         fitted = joblib.Parallel()(
-            joblib.delayed(_fit)(estimator, data)
-            for estimator, data in zip(estimators, tasks, strict=True)
+            joblib.delayed(_fit)(*pair, shared) for pair in zip(estimators, data, strict=True)
         )
     for estimator, found in zip(estimators, fitted, strict=True):
         # What another process has fitted is a copy.
@@ -136,5 +140,6 @@ def _is_list_of_tables(X: Any) -> bool:
     return isinstance(X, list | tuple) and len(X) > 0 and all(len(np.shape(t)) == 2 for t in X)
 
 
-def _fit(estimator: Any, data: dict[str, Any]) -> Any:
-    return estimator.fit(**data)
+def _fit(estimator: Any, data: dict[str, Any], shared: SharedData | None) -> Any:
+    with nullcontext() if shared is None else shared.in_use():
+        return estimator.fit(**data)

@@ -27,6 +27,11 @@ class Call:
         Filters of warnings that tasks begin with.
     line : Line or None
         The user's line that the call was made from, if it is known.
+
+    Attributes
+    ----------
+    n_tasks : int
+        How many there are so far.
     """
 
     def __init__(self, filters: Sequence[Any], line: Line | None):
@@ -36,14 +41,14 @@ class Call:
         self.context.run(origin.set, line)
         self._owner = current()
         self._lock = threading.Lock()
-        self._n_tasks = self._n_told = 0
+        self.n_tasks = self._n_told = 0
         self._early: dict[int, Sequence[Shown]] = {}
 
     def number(self) -> int:
         """Count a task of this call; return its place among them."""
         with self._lock:
-            self._n_tasks += 1
-            return self._n_tasks - 1
+            self.n_tasks += 1
+            return self.n_tasks - 1
 
     def tell(self, place: int, found: Sequence[Shown]) -> None:
         """Take in what a task has shown."""

@@ -356,6 +356,33 @@ def test_interrupt_at_any_line_leaves_the_process_as_it_was(stacks_seen, monkeyp
         break
 
 
+@pytest.mark.parametrize("n_jobs", [2, 64])
+def test_nobody_sleeps_while_results_are_waited_for(stacks_seen, monkeypatch, n_jobs):
+    naps: list[float] = []
+    wakeful = SimpleNamespace(**{**vars(time), "sleep": naps.append})
+    monkeypatch.setattr(joblib.parallel, "time", wakeful)
+    results = within(LONG, lambda: in_parallel(range(20), n_jobs, lambda v: run(FakeJob(v))[0]))
+    assert results == list(range(20))
+    assert not naps
+
+
+def test_failure_is_heard_of_while_others_are_under_way(monkeypatch):
+    heard, abort = threading.Event(), module.Coordinator.abort
+
+    def hear(*args):
+        heard.set()
+        abort(*args)
+
+    def task(value):
+        if value == 0:
+            raise ValueError("the first")
+        assert heard.wait(LONG)
+
+    monkeypatch.setattr(module.Coordinator, "abort", hear)
+    with pytest.raises(ValueError, match="the first"):
+        within(LONG / 2, lambda: in_parallel(range(2), 2, task))
+
+
 def test_results_come_as_a_generator_too(stacks_seen):
     def consume():
         with joblib.parallel_config(backend="skopt_dl", n_jobs=8, n_processes=1):
