@@ -48,6 +48,18 @@ def by_a_number(xp, a, b, c, out):
     xp.add(a * -0.5, c, out=out)
 
 
+def across_a_reduction(xp, a, b, c, out):
+    product = a * b
+    c[:, :1] = xp.max(a, axis=1, keepdims=True)
+    xp.add(product, b, out=out)
+
+
+def after_what_it_reads(xp, a, b, c, out):
+    product = a * b
+    c[:, :1] = xp.max(a, axis=1, keepdims=True)
+    xp.add(product, c, out=out)
+
+
 CASES = {
     twice: ["multiply", "multiply_add"],
     in_place: ["multiply_add", "add"],
@@ -55,6 +67,8 @@ CASES = {
     onto_a_factor: ["multiply_add", "add"],
     factor_changes: ["multiply", "add", "add"],
     by_a_number: ["multiply_add"],
+    across_a_reduction: ["multiply_add", "copy"],
+    after_what_it_reads: ["multiply", "copy", "add"],
 }
 
 

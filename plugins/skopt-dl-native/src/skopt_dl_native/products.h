@@ -198,6 +198,13 @@
                 memcpy(panel + p * 2 * N, from + p * down, 2 * N * sizeof(T));                     \
             return;                                                                                \
         }                                                                                          \
+        if (across == 1 && HAS_MASKS) {                                                            \
+            for (int64_t p = 0; p < n_rows; p++)                                                   \
+                for (int64_t c = 0; c < full; c += N)                                              \
+                    V##_put(panel + p * full + c, full - c,                                        \
+                            V##_some(from + p * down + c, n_columns - c));                         \
+            return;                                                                                \
+        }                                                                                          \
         int64_t done = 0;                                                                          \
         if (down == 1 && n_rows >= S && n_columns >= S) {                                          \
             /* The last squares overlap with those before. */                                      \
@@ -238,7 +245,7 @@
                 }                                                                                  \
                 for (int64_t j = 0; j < m; j += 2 * N) {                                           \
                     const int64_t wide = m - j < 2 * N ? m - j : 2 * N;                            \
-                    const int is_narrow = HAS_MASKS && wide <= N / 2;                              \
+                    const int is_narrow = HAS_HALVES && wide <= N / 2;                              \
                     const int64_t full = is_narrow ? N / 2 : wide > N ? 2 * N : N;                 \
                     Matrix_##t y = cut_##t(b, first, j);                                           \
                     Target_##t to = whole;                                                         \
@@ -299,9 +306,11 @@ MATRICES(f64, double)
 BLOCKS(f32, float, f32x)
 BLOCKS(f64, double, f64x)
 #if defined(f32h_load)
+#define HAS_HALVES 1
 BLOCKS(f32, float, f32h)
 BLOCKS(f64, double, f64h)
 #else
+#define HAS_HALVES 0
 #define panel_f32h panel_f32x
 #define panel_f64h panel_f64x
 #endif

@@ -1,6 +1,6 @@
 /* Vectors of floats, by the instructions that this file is compiled for: f32x and f64x, and what the
-   kernels of products need of them. Where halves of them are faster than the whole, these are f32h
-   and f64h. */
+   kernels of products need of them; and halves of them, f32h and f64h, for few columns, where there
+   are such. */
 
 #ifndef SKOPT_DL_VECTORS_H
 #define SKOPT_DL_VECTORS_H
@@ -70,6 +70,22 @@ typedef __m256d f64x;
 #define f64x_relu(x) _mm256_and_pd(x, _mm256_cmp_pd(x, f64x_all(0), _CMP_NLE_UQ))
 #define f32x_where_positive(y, x) _mm256_and_ps(x, _mm256_cmp_ps(y, f32x_all(0), _CMP_GT_OQ))
 #define f64x_where_positive(y, x) _mm256_and_pd(x, _mm256_cmp_pd(y, f64x_all(0), _CMP_GT_OQ))
+typedef __m128 f32h;
+typedef __m128d f64h;
+#define f32h_load _mm_loadu_ps
+#define f64h_load _mm_loadu_pd
+#define f32h_store _mm_storeu_ps
+#define f64h_store _mm_storeu_pd
+#define f32h_all _mm_set1_ps
+#define f64h_all _mm_set1_pd
+#define f32h_add _mm_add_ps
+#define f64h_add _mm_add_pd
+#define f32h_fma _mm_fmadd_ps
+#define f64h_fma _mm_fmadd_pd
+#define f32h_relu(x) _mm_and_ps(x, _mm_cmpnle_ps(x, f32h_all(0)))
+#define f64h_relu(x) _mm_and_pd(x, _mm_cmpnle_pd(x, f64h_all(0)))
+#define f32h_where_positive(y, x) _mm_and_ps(x, _mm_cmpgt_ps(y, f32h_all(0)))
+#define f64h_where_positive(y, x) _mm_and_pd(x, _mm_cmpgt_pd(y, f64h_all(0)))
 #elif defined(__aarch64__) || defined(_M_ARM64)
 #include <arm_neon.h>
 typedef float32x4_t f32x;
@@ -126,10 +142,14 @@ typedef double f64x;
 #endif
 
 /* The first n elements of a vector alone, where that is one instruction; else all of them. */
-#if defined(f32h_load)
+#if defined(f32h_some)
 #define HAS_MASKS 1
 #else
 #define HAS_MASKS 0
+#define f32h_some(p, n) f32h_load(p)
+#define f64h_some(p, n) f64h_load(p)
+#define f32h_put(p, n, x) f32h_store(p, x)
+#define f64h_put(p, n, x) f64h_store(p, x)
 #define f32x_some(p, n) f32x_load(p)
 #define f64x_some(p, n) f64x_load(p)
 #define f32x_put(p, n, x) f32x_store(p, x)
