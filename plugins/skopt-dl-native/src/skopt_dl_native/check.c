@@ -160,10 +160,12 @@ static int check_matmul(Checked *c, const int64_t *words) {
     if (!check_lengths(c, size, 3)) return 0;
     for (int i = 0; i < 3; i++)
         if (size[i] > INT32_MAX) return refuse(c, "a matrix is too large");
-    if (c->end - size < 5 || size[3] < 0 || size[3] > 1) return refuse(c, "a product has one term at most");
+    if (c->end - size < 5 || size[3] < 0 || size[3] > 1)
+        return refuse(c, "a product has one term at most");
     if (size[4] != COPY && size[4] != RELU && size[4] != RELU_GRADIENT)
         return refuse(c, "a product has no such function");
-    const int64_t of_out[2] = {size[0], size[2]}, of_a[2] = {size[0], size[1]}, of_b[2] = {size[1], size[2]};
+    const int64_t of_out[2] = {size[0], size[2]};
+    const int64_t of_a[2] = {size[0], size[1]}, of_b[2] = {size[1], size[2]};
     const int64_t *shapes[5] = {of_out, of_a, of_b, of_out, of_out};
     const int64_t *next = size + 5, *of_result = next + 3 + n_axes;
     const int n_operands = 3 + (int)size[3] + (size[4] == RELU_GRADIENT);

@@ -520,7 +520,8 @@ static void run_steps(const int64_t *words, const Context *context) {
                     memset(at, 0, sizeof at);                                                      \
                     if (kind == SUM && n_reduced == 1) {                                           \
                         for (int64_t r = 0; r < reduced[0]; r += PIECE / LANES) {                  \
-                            const int64_t n_rows = reduced[0] - r < PIECE / LANES ? reduced[0] - r : PIECE / LANES; \
+                            const int64_t most = PIECE / LANES, more = reduced[0] - r;             \
+                            const int64_t n_rows = more < most ? more : most;                      \
                             const T *u = (const T *)(p + r * xr[0]) + left;                        \
                             sum_rows_##t(r ? part : o + left, u, xr[0] / size, n_rows, wide);      \
                             if (r) add_rows_##t(SUM, o + left, part, part, wide, 0);               \
@@ -620,17 +621,14 @@ typedef struct {
     int64_t n_parts;
 } Product;
 
-/* A product's result, by rows or by columns as it is in memory, and what is read along with it. */
+/* Do a function to a product's result where it is, by rows or by columns as that is in memory: a copy
+   of something else, or one that may ask for something else. */
 static void along(const Product *p, int64_t function, char *from, const int64_t *strides) {
     const int by_rows = p->so[1] == size_of[p->dtype] || p->m == 1;
     const int outer = by_rows ? 0 : 1, inner = 1 - outer;
     const int64_t n_rows = by_rows ? p->n : p->m, n_columns = by_rows ? p->m : p->n;
     const Rows to = {p->out, p->so[outer], p->so[inner]};
-    if (!from) {
-        functions[function][p->dtype](n_rows, n_columns, &to, &to, &to, &to);
-        return;
-    }
-    const Rows other = {from, strides[outer], strides[inner]};
+    const Rows other = from ? (Rows){from, strides[outer], strides[inner]} : to;
     if (function == COPY)
         copies[p->dtype][p->dtype](n_rows, n_columns, &to, &other);
     else
