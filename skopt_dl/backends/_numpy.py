@@ -146,6 +146,9 @@ class NumPyBackend(Backend):
     def cut(self, memory: Any, start: int, shape: tuple[int, ...], dtype: Any) -> Array:
         return np.ndarray(shape, dtype, memory, start)
 
+    def fetch(self, *arrays: Array) -> list[np.ndarray]:
+        return list(arrays)
+
     def sum_on(self, terms: Array, total: Array | None) -> Array:
         # One after the other: reduce would add up one model's in pairs.
         if total is not None:

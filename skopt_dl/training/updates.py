@@ -18,7 +18,7 @@ from skopt_dl.optimizers.base import NEEDS, fill_state
 from skopt_dl.plugins.blame import blame, blaming
 from skopt_dl.programs import HostNumbers, engine_of
 from skopt_dl.programs.values import host_dtype
-from skopt_dl.schedules import Progress, Schedule, as_schedule, rate_at
+from skopt_dl.schedules import Constant, Progress, Schedule, as_schedule, rate_at
 from skopt_dl.training.coefficients import Coefficients
 from skopt_dl.training.each_step import EachStep, power
 from skopt_dl.training.noise import Noise
@@ -229,7 +229,12 @@ class UpdateGroup:
         self._bound: Array = None
         self._rate: Any = None
         self.rates: list[float] = []
+        # Whether there is anything to ask for between two epochs.
+        self._changes = True
         self.set_rate()
+        self._changes = bool(self._scheduled or self._told) or not all(
+            type(schedule) is Constant for schedule in self._schedules
+        )
         self._make_coefficients()
 
     def _make_state(self, states: Sequence[dict[str, Array]]) -> None:
@@ -255,6 +260,8 @@ class UpdateGroup:
 
     def set_rate(self) -> None:
         """Ask the schedules for the rate, and what else they give, of the next update."""
+        if not self._changes:
+            return
         self._ask_for_hyperparameters(self._scheduled)
         if self._scheduled:
             self._numbers.forget()
