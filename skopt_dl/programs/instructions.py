@@ -225,6 +225,8 @@ class Program:
         1 on, in floats of Python.
     opaque : tuple of str
         What could not be traced, and is called as it is.
+    spent : frozenset of Buffer
+        Inputs that nobody reads afterwards: what is written to them need not get there.
 
     Notes
     -----
@@ -281,3 +283,4 @@ class Program:
     n_bytes: int
     scalars: Mapping[str, Callable[[int], float]] = field(default_factory=dict)
     opaque: tuple[str, ...] = ()
+    spent: frozenset[Buffer] = frozenset()

@@ -183,10 +183,9 @@ class Tracer:
     ) -> Symbol:
         """Record an operation with a result like a pattern, into `out` if there is one.
 
-        Nobody can tell a new array from a temporary, or from an input that is spent, that was
-        written to in place, if there are no views of it: `out` then gets memory of its own, and
-        what it was before remains for reverse mode. Where `out` cannot be what the operation
-        writes, it gets a copy.
+        Nobody can tell a new array from a temporary that was written to in place, if there are no
+        views of it: `out` then gets memory of its own, and what it was before remains for reverse
+        mode. Where `out` cannot be what the operation writes, it gets a copy.
         """
         attributes = attributes or {}
         if out is None:
@@ -194,8 +193,7 @@ class Tracer:
             self._record(op, value, operands, attributes)
             return Symbol(self, value)
         self._check_target(out, like)
-        is_free = self._is_plain_temporary(out.value) or self._is_plainly_spent(out.value)
-        if is_free and out.dtype == like.dtype:
+        if self._is_plain_temporary(out.value) and out.dtype == like.dtype:
             value = self.temporary(out.value.like)
             self._record(op, value, operands, attributes)
             out.value = value
@@ -230,10 +228,6 @@ class Tracer:
             and not buffer.name
             and (buffer not in self.viewed)
         )
-
-    def _is_plainly_spent(self, value: Value) -> bool:
-        buffer = value.buffer
-        return value.is_whole and buffer in self.spent and buffer not in self.viewed
 
     def _record(
         self, op: str, out: Value, inputs: tuple[Operand, ...], attributes: Mapping[str, Any]
@@ -387,7 +381,15 @@ class Tracer:
         """What was recorded and is of use, with a place for everything."""
         instructions = tuple(_without_dead(self.instructions))
         places, n_bytes = place(instructions)
-        return Program(instructions, self.inputs, places, n_bytes, self.scalars, tuple(self.opaque))
+        return Program(
+            instructions,
+            self.inputs,
+            places,
+            n_bytes,
+            self.scalars,
+            tuple(self.opaque),
+            frozenset(self.spent),
+        )
 
 
 def _without_dead(instructions: Sequence[Instruction]) -> list[Instruction]:

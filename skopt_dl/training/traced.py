@@ -96,7 +96,6 @@ def _record(case: UpdateCase, tracer: Tracer) -> Program:
         if dot:
             groups[group][own_name] = symbol
     params = given["params"]
-    # What is written to it then stays in the cache.
     tracer.spent.add(given["grad"].value.buffer)
     step: Any = Step()
     step.xp, step.layout, step.number = tracer.xp, case.layout, tracer.number()

@@ -324,17 +324,6 @@ def test_program_is_made_once_for_optimizers_that_differ_in_floats_alone():
     assert updates.update_program.cache_info().misses == 2
 
 
-def test_gradient_that_is_written_over_stays_as_it_was_in_memory(monkeypatch):
-    programs, original = [], updates.update_program
-    monkeypatch.setattr(
-        updates, "update_program", lambda case: programs.append(original(case)) or programs[-1]
-    )
-    path_of([Adam()])
-    program, *_ = programs
-    written = {each.out.buffer.name for each in program.instructions}
-    assert written - {""} == {"params", "state.mean", "state.squares"}
-
-
 def test_views_of_a_gradient_see_what_is_written_to_it(by_code):
     class Views(Plain):
         def update(self, grad, state, params, step):

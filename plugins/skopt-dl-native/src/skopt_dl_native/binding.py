@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, lru_cache, partial
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -23,6 +24,7 @@ from skopt_dl.programs import (
     Program,
     Value,
 )
+from skopt_dl.programs.instructions import ELEMENTWISE
 from skopt_dl.programs.memory import fit
 from skopt_dl_native import _interpreter
 from skopt_dl_native._interpreter import address
@@ -83,7 +85,7 @@ def plan(program: Program, signature: Signature, on_host: frozenset[str]) -> Pla
         if buffer.array is not None and np.ndim(buffer.array):
             given[buffer] = np.asarray(buffer.array)
     # What the host writes waits for nothing: it comes first, and parts nothing.
-    instructions = sorted(program.instructions, key=lambda each: each.op != "external")
+    instructions = sorted(_in_cache(program), key=lambda each: each.op != "external")
     n_models = max((b.like.shape[0] for b in buffers if b.like.ndim), default=1)
     strangers = {program.inputs[name] for name in on_host}
     hosted = {
@@ -114,6 +116,32 @@ def plan(program: Program, signature: Signature, on_host: frozenset[str]) -> Pla
             of_numpy = Program(tuple(part), program.inputs, places, n_bytes, program.scalars)
             segments.append(Segment(program=of_numpy))
     return Plan(segments, n_models, places, n_bytes)
+
+
+def _in_cache(program: Program) -> list[Instruction]:
+    """The instructions, with memory of their own for what is written to inputs that are spent.
+
+    Only where all that is done is done element by element, and so never leaves the cache.
+    """
+    values = [value for each in program.instructions for value in _values(each)]
+    viewed = {value.buffer for value in values if not value.is_whole}
+    if not program.spent - viewed or any(e.op not in ELEMENTWISE for e in program.instructions):
+        return list(program.instructions)
+    places: dict[Buffer, Buffer] = {}
+    found = []
+    for each in program.instructions:
+        inputs = [
+            _moved(value, places) if isinstance(value, Value) else value for value in each.inputs
+        ]
+        if each.out.buffer in program.spent - viewed:
+            places[each.out.buffer] = Buffer(each.out.like)
+        found.append(replace(each, out=_moved(each.out, places), inputs=tuple(inputs)))
+    return found
+
+
+def _moved(value: Value, places: Mapping[Buffer, Buffer]) -> Value:
+    buffer = places.get(value.buffer)
+    return value if buffer is None else Value(buffer)
 
 
 def _values(instruction: Instruction) -> tuple[Value, ...]:
