@@ -10,6 +10,7 @@ from sklearn.base import clone
 from skopt_dl import MLPClassifier, MLPRegressor, NeuralNetClassifier, fit_many
 from skopt_dl.callbacks import EpochCallback
 from skopt_dl.estimators import preparing
+from skopt_dl.search import elsewhere
 from skopt_dl.search.sharing import SharedData, shared_data
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -36,6 +37,8 @@ def checks(monkeypatch):
 
     original = preparing.training_data
     monkeypatch.setattr(preparing, "training_data", training_data)
+    # Those of an earlier test would check data too, and nobody would see it here.
+    monkeypatch.setattr(elsewhere, "shared_processes", lambda number, start=False: None)
     return found
 
 
