@@ -124,8 +124,8 @@ def _in_cache(program: Program) -> list[Instruction]:
     Only where all that is done is done element by element, and so never leaves the cache.
     """
     values = [value for each in program.instructions for value in _values(each)]
-    viewed = {value.buffer for value in values if not value.is_whole}
-    if not program.spent - viewed or any(e.op not in ELEMENTWISE for e in program.instructions):
+    free = program.spent - {value.buffer for value in values if not value.is_whole}
+    if not free or any(each.op not in ELEMENTWISE for each in program.instructions):
         return list(program.instructions)
     places: dict[Buffer, Buffer] = {}
     found = []
@@ -133,7 +133,7 @@ def _in_cache(program: Program) -> list[Instruction]:
         inputs = [
             _moved(value, places) if isinstance(value, Value) else value for value in each.inputs
         ]
-        if each.out.buffer in program.spent - viewed:
+        if each.out.buffer in free:
             places[each.out.buffer] = Buffer(each.out.like)
         found.append(replace(each, out=_moved(each.out, places), inputs=tuple(inputs)))
     return found
@@ -292,7 +292,7 @@ class NativeBinding(Bound):
     ) -> list[list[Call]]:
         """The calls of batches that differ in nothing but where their arrays are."""
         given = _inputs(self.program, {name: batches[0][name] for name in self._varying})
-        addresses = {name: [address] for name, (address, _) in given.addresses.items()}
+        addresses = {name: [start] for name, (start, _) in given.addresses.items()}
         if len(batches) > 1:
             of_names = zip(self._varying, zip(*plain, strict=True), strict=True)
             addresses = {name: list(map(address, arrays)) for name, arrays in of_names}
