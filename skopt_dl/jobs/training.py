@@ -51,7 +51,8 @@ def train(
     ----------
     jobs : sequence of K FitJob
     interrupted : callable, default=None
-        Asked before each epoch; true ends the training of all, as Ctrl-C does.
+        Asked between epochs, several times in a second where these are short; true ends the
+        training of all, as Ctrl-C does.
     on_leave : callable, default=None
         Told, after each epoch, of the outcomes of models that have just left the stack, each by
         its ``result.index``, and of the states of those that go on. The generators of the former
@@ -120,8 +121,10 @@ def _train(
             params,
             batches=batches,
             validate=None if job.validation is None else _Validations(b, jobs, errors),
-            on_epoch_begin=_guarded(jobs, "on_epoch_begin", errors, interrupted),
+            on_epoch_begin=_guarded(jobs, "on_epoch_begin", errors),
             on_epoch_end=watch.after(_guarded(jobs, "on_epoch_end", errors)),
+            interrupted=interrupted,
+            stops=errors.__contains__,
             resume=[each.snapshot or each.resume for each in jobs],
             on_leave=None
             if on_leave is None
@@ -136,18 +139,13 @@ def _window(job: FitJob) -> int:
     return job.n_samples if job.config.optimizer.full_batch else WINDOW * job.batch_size
 
 
-def _guarded(
-    jobs: Sequence[FitJob],
-    name: str,
-    errors: dict[int, Exception],
-    interrupted: Callable[[], bool] | None = None,
-) -> OnEpoch:
-    """Call each job's function with its state; one that fails stops its model, not the others."""
+def _guarded(jobs: Sequence[FitJob], name: str, errors: dict[int, Exception]) -> OnEpoch | None:
+    """Call each job's function with its state, and keep its error; None where no job has one."""
     functions = [getattr(job, name) for job in jobs]
+    if not any(functions):
+        return None
 
     def call(states: Sequence[TrainingState]) -> None:
-        if interrupted is not None and interrupted():
-            raise KeyboardInterrupt
         for state in states:
             function = functions[state.index]
             if function is not None and state.index not in errors:
@@ -155,8 +153,6 @@ def _guarded(
                     jobs[state.index].call(function, state)
                 except Exception as error:
                     errors[state.index] = error
-            if state.index in errors:
-                state.stop_requested = True
 
     return call
 
@@ -175,13 +171,14 @@ class _Watch:
         for watcher in self._watchers:
             watcher.after_stack_epoch(state)
 
-    def after(self, function: OnEpoch) -> OnEpoch:
+    def after(self, function: OnEpoch | None) -> OnEpoch | None:
         """Call `function` after each epoch, then tell."""
         if not self._watchers:
             return function
 
         def call(states: Sequence[TrainingState]) -> None:
-            function(states)
+            if function is not None:
+                function(states)
             self.tell(states, len(states))
 
         return call

@@ -189,17 +189,6 @@ class NetworkObjective(Objective):
         dtype = self._grad.dtype
         return self._b.asarray(1.0 - share, dtype=dtype), self._b.asarray(shift, dtype=dtype)
 
-    def _targets(self, block: Block) -> Array:
-        """A block's targets, smoothed; gathered ones always in the same memory."""
-        y, xp = self._y.block(block), self._b.xp
-        if self._smoothing is None:
-            return y
-        factor, shift = self._smoothing
-        if isinstance(block.rows, slice) or y.shape[0] < factor.shape[0]:
-            return y * factor + shift
-        xp.multiply(y, factor, out=y)
-        return xp.add(y, shift, out=y)
-
     def batches_per_block(self, batch_size: int, n_orders: int = 1) -> int:
         n_selections = min(self.n_models, n_orders * self._x.n_sources)
         row_bytes = n_selections * self._x.row_bytes + 2 * self.n_models * self._y.row_bytes
@@ -207,30 +196,40 @@ class NetworkObjective(Objective):
 
     def load(self, block: Block) -> list[_Batch]:
         """Gather the samples of a block of batches."""
-        key: Hashable = None
+        self._loaded, gathering = self._ready(block)
+        run_all(gathering)
+        return self._loaded.batches
+
+    def _ready(self, block: Block) -> tuple[_Loaded, list[Call]]:
+        """A block's batches, and what gathers their samples."""
+        lies: bool = False
+        key: Hashable = None, block.sizes
         if isinstance(block.rows, slice):
-            key = block.rows.start, block.rows.stop
-        found = self._prepared.get((key, block.sizes))
-        if found is not None and key is not None:
-            self._loaded = found
-            return found.batches
-        xs: Sequence[DenseRows | SparseRows] = self._x.batches(block)
-        y = self._targets(block)
+            lies, key = True, ((block.rows.start, block.rows.stop), block.sizes)
+        found = self._prepared.get(key)
+        if found is not None and lies:
+            return found, []
+        gathering, xs = self._x.gather(block)
+        more, y = self._y.gather(block, self._smoothing)
+        gathering += more
         # Blocks of the same sizes use the same buffers, and so the same views of them.
         loaded = (
             found if found is not None and found.arrays["y"] is y else self._prepare(block, y, xs)
         )
-        if loaded is not found:
-            self._prepared[key, block.sizes] = loaded
+        self._prepared[key] = loaded
         if loaded.xs is not xs:
             loaded.xs, loaded.bindings = xs, None
             for batch, x in zip(loaded.batches, xs, strict=True):
                 if batch.x is not x:
                     batch.x, batch.binding = x, None
         if self._weight is not None:
-            self._weigh(loaded, self._weight.block(block))
-        self._loaded = loaded
-        return loaded.batches
+            more, weight = self._weight.gather(block)
+            self._weigh(loaded, weight)
+            gathering += [*more, *loaded.weight_calls]
+        if lies:
+            run_all(gathering)
+            gathering = []
+        return loaded, gathering
 
     def _prepare(self, block: Block, y: Array, xs: Sequence[DenseRows | SparseRows]) -> _Loaded:
         """Make the places for a block's results and cut them into batches."""
@@ -260,7 +259,6 @@ class NetworkObjective(Objective):
                 batch.arrays |= {"weight": own, "shares": own.mT}
                 batch.arrays["weight_sum"] = sums[:, number : number + 1]
                 batch.is_weighted, batch.binding = True, None
-        run_all(loaded.weight_calls)
 
     @cached_property
     def _any_case(self) -> Case:
@@ -342,16 +340,16 @@ class NetworkObjective(Objective):
     def keeps_draws(self, value: bool) -> None:
         self._draws.are_kept = value
 
-    def prepare(self, params: Array, batches: Sequence[Any]) -> Prepared:
+    def prepare(self, params: Array, block: Block) -> Prepared:
         if self._params is not params:
             self._params, self._has_own_params, self._bindings = params, False, {}
-        loaded = self._loaded
-        assert loaded.batches is batches
+        loaded, gathering = self._ready(block)
         if loaded.bindings is not self._bindings:
-            self._bind(params, batches)
-            loaded.calls, loaded.bindings = [list(batch.calls) for batch in batches], self._bindings
+            self._bind(params, loaded.batches)
+            loaded.calls = [list(batch.calls) for batch in loaded.batches]
+            loaded.bindings = self._bindings
         self._prepare_losses(loaded, loaded.sizes)
-        return Prepared(loaded.calls, self._grad, loaded.loss_calls, loaded.losses.mT)
+        return Prepared(gathering, loaded.calls, self._grad, loaded.loss_calls, loaded.losses)
 
     def grad(self, params: Array, batch: Any = None) -> Array:
         batch = self._everything() if batch is None else batch

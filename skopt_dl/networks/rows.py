@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from skopt_dl.backends import Backend
+from skopt_dl.backends import Backend, run_all
 from skopt_dl.objectives import Block
+from skopt_dl.programs import Bound, Memory, Program, Tracer, engine_of
+from skopt_dl.programs.values import host_dtype
 
 Array = Any
+Call = Callable[[], Any]
+
+# Axes of targets, from the outermost in memory.
+OUTPUT_MAJOR = (0, 2, 1)
 
 # Models for each product of their own rows, on average, below which they get copies of shared ones.
 MODELS_OF_A_RUN = 4
@@ -134,6 +140,21 @@ class SparseRows:
             out[k] = matrices[k % len(matrices)] @ right[k]
 
 
+class Gathered(NamedTuple):
+    """A block's samples.
+
+    Attributes
+    ----------
+    calls : list of callable
+        What makes them anew from ``block.rows``, read when they are called.
+    found : list of DenseRows, list of SparseRows, or array
+        Places of theirs, the same for all blocks of the same sizes.
+    """
+
+    calls: list[Call]
+    found: Any
+
+
 class DensePool:
     """All samples, ``(n_samples, n)``, and buffers that blocks of batches are gathered into.
 
@@ -154,7 +175,7 @@ class DensePool:
         self._b = b
         self._arrays = arrays
         self._sources = list(sources)
-        self._gathered: dict[Hashable, _Gathered] = {}
+        self._places: dict[Hashable, _Places] = {}
 
     def select(self, models: Sequence[int]) -> DensePool:
         """The samples of some of the models, with buffers for so many."""
@@ -162,21 +183,26 @@ class DensePool:
         return DensePool(self._b, *self._arrays, sources=sources)
 
     def batches(self, block: Block) -> list[DenseRows]:
-        """Return a block's batches, valid until the next block of the same sizes."""
-        b = self._b
+        """Gather a block and return its batches, valid until the next block of the same sizes."""
+        calls, batches = self.gather(block)
+        run_all(calls)
+        return batches
+
+    def gather(self, block: Block) -> Gathered:
+        """Prepare the gathering of a block; `DenseRows` of each batch are found."""
         if isinstance(block.rows, slice):
             rows = self._arrays[0][None, block.rows, :]
-            return [DenseRows(b, rows[:, batch, :]) for batch in block.slices]
+            return Gathered([], [DenseRows(self._b, rows[:, part, :]) for part in block.slices])
         key = len(block.rows), block.orders, block.sizes
-        found = self._gathered.get(key)
+        found = self._places.get(key)
         if found is None:
-            found = self._gathered[key] = self._prepare(block)
-        index = block.rows[found.orders]
-        for source, part, buffer in found.parts:
-            b.take(self._arrays[source], index[part].ravel(), buffer)
-        return found.batches
+            found = self._places[key] = self._prepare(block)
+        calls, index = found.selection.calls(block.rows)
+        for part, bound in found.parts:
+            calls += bound.calls(rows=index[part])
+        return Gathered(calls, found.batches)
 
-    def _prepare(self, block: Block) -> _Gathered:
+    def _prepare(self, block: Block) -> _Places:
         """Make buffers for a block like this one."""
         assert isinstance(block.rows, np.ndarray)
         b, n_rows, n_orders = self._b, block.n_rows, len(block.rows)
@@ -190,28 +216,87 @@ class DensePool:
             pairs = [pairs[run.start] for run in runs]
         else:
             runs = []
-        buffer = b.empty((len(pairs) * n_rows, self.n_columns), like=self._arrays[0])
-        rows = b.xp.reshape(buffer, (len(pairs), n_rows, self.n_columns))
+        rows = b.empty((len(pairs), n_rows, self.n_columns), like=self._arrays[0])
         runs = runs if len(runs) > 1 else []
-        parts = [
-            (pairs[run.start][0], run, buffer[run.start * n_rows : run.stop * n_rows, :])
-            for run in _runs([source for source, _ in pairs])
-        ]
+        parts = []
+        for run in _runs([source for source, _ in pairs]):
+            table, out = self._arrays[pairs[run.start][0]], rows[run, ...]
+            parts.append((run, _bind_gathering(b, table, out)))
         batches = [DenseRows(b, rows[:, batch, :], runs) for batch in block.slices]
-        orders = [order for _, order in pairs]
-        return _Gathered(slice(None) if orders == [*range(n_orders)] else orders, parts, batches)
+        return _Places(_Selection([order for _, order in pairs], block), parts, batches)
+
+
+class _Selection:
+    """Rows of some selections, ``(n, n_rows)``, that a block's own are."""
+
+    def __init__(self, orders: Sequence[int], block: Block, offsets: np.ndarray | None = None):
+        assert isinstance(block.rows, np.ndarray)
+        self._orders, self._offsets = list(orders), offsets
+        self._is_whole = offsets is None and self._orders == [*range(len(block.rows))]
+        n_rows = 0 if self._is_whole else block.n_rows
+        self._index = np.empty((len(self._orders), n_rows), np.intp)
+
+    def calls(self, rows: np.ndarray) -> tuple[list[Call], np.ndarray]:
+        """What makes them of the rows of a block, and where they are then."""
+        if self._is_whole:
+            return [], rows
+        return [partial(self._make, rows)], self._index
+
+    def _make(self, rows: np.ndarray) -> None:
+        rows.take(self._orders, 0, self._index, "clip")
+        if self._offsets is not None:
+            self._index += self._offsets
 
 
 @dataclass
-class _Gathered:
-    """Places for the rows of a block: which orders they follow, their parts by source, and batches.
+class _Places:
+    """For the rows of a block: which selections they are of, what gathers parts, and batches."""
 
-    A part is a source, some of the selections, and the memory they go to.
-    """
-
-    orders: list[int] | slice
-    parts: list[tuple[int, slice, Array]]
+    selection: _Selection
+    parts: list[tuple[slice, Bound]]
     batches: list[DenseRows]
+
+
+def _bind_gathering(
+    b: Backend,
+    table: Array,
+    out: Array,
+    change: tuple[Array, Array] | None = None,
+    order: tuple[int, ...] = (0, 1, 2),
+) -> Bound:
+    """What gathers ``rows`` of a table, ``(n_samples, n)``, once these are given."""
+    arrays = {"table": table[None, ...], "out": out}
+    if change is not None:
+        arrays |= dict(zip(("factor", "shift"), change, strict=True))
+    case = table.shape[0], tuple(out.shape), host_dtype(out.dtype).name, order, change is not None
+    return engine_of(b).bind(b, gathering_program(*case), arrays, Memory(b, out))
+
+
+@lru_cache(maxsize=64)
+def gathering_program(
+    n_samples: int, shape: tuple[int, int, int], dtype: str, order: tuple[int, ...], changes: bool
+) -> Program:
+    """Rows of a table.
+
+    Inputs
+    ------
+    table : array of shape (1, n_samples, n)
+    rows : array of int of shape (K, n_rows)
+    factor, shift : array of shape (K, 1, 1)
+        Where what is taken changes: what it is multiplied with, and what is then added.
+    out : array of shape (K, n_rows, n)
+        Written.
+    """
+    tracer, (n_models, n_rows, n) = Tracer(dtype), shape
+    table = tracer.given("table", (1, n_samples, n), order=order)
+    rows = tracer.given("rows", (n_models, n_rows), np.intp)
+    out = tracer.given("out", shape, order=order)
+    tracer.xp.take(table, rows, axis=1, out=out)
+    if changes:
+        factor, shift = (tracer.given(name, (n_models, 1, 1)) for name in ("factor", "shift"))
+        tracer.xp.multiply(out, factor, out=out)
+        tracer.xp.add(out, shift, out=out)
+    return tracer.program()
 
 
 def _runs(values: Sequence[Any]) -> list[slice]:
@@ -241,7 +326,7 @@ class TargetPool:
         self._b = b
         self._offsets = offsets
         self._columns = b.contiguous(array.mT)
-        self._gathered: dict[tuple[int, tuple[int, ...]], tuple[Array, Array]] = {}
+        self._places: dict[Hashable, tuple[_Selection, Bound, Array]] = {}
 
     def empty(self, shape: tuple[int, ...]) -> Array:
         """An uninitialised array of the targets' dtype and device."""
@@ -252,25 +337,38 @@ class TargetPool:
         kept = object.__new__(TargetPool)
         kept.__dict__.update(self.__dict__)
         kept._offsets = None if self._offsets is None else self._offsets[list(models)]
-        kept._gathered = {}
+        kept._places = {}
         return kept
 
     def block(self, block: Block) -> Array:
         """Return a block's targets, ``(K or 1, n_rows, n_outputs)``, valid as long as `batches`."""
-        b, n, rows = self._b, self.n_columns, block.rows_of_models
-        if isinstance(rows, slice):
-            return self._columns[None, :, rows].mT
-        rows = rows if self._offsets is None else rows + self._offsets
-        n_models, n_rows = rows.shape
-        key = n_models, block.sizes
-        found = self._gathered.get(key)
-        if found is None:
-            buffer = b.empty((n, n_models * n_rows), like=self._columns)
-            targets = b.xp.moveaxis(b.xp.reshape(buffer, (n, n_models, n_rows)), 0, -1)
-            found = self._gathered[key] = buffer, targets
-        buffer, targets = found
-        b.take(self._columns, rows.ravel(), buffer, axis=1)
+        calls, targets = self.gather(block)
+        run_all(calls)
         return targets
+
+    def gather(self, block: Block, change: tuple[Array, Array] | None = None) -> Gathered:
+        """Prepare the gathering of a block; the array of its targets is found.
+
+        `change` is what they are multiplied with, and what is then added, ``(K, 1, 1)`` each.
+        """
+        b, n = self._b, self.n_columns
+        if isinstance(block.rows, slice):
+            targets = self._columns[None, :, block.rows].mT
+            return Gathered([], targets if change is None else targets * change[0] + change[1])
+        key = len(block.rows), block.orders, block.sizes, change is None
+        if key not in self._places:
+            orders: Sequence[int] = block.orders or range(len(block.rows))
+            n_models = max(len(orders), 0 if self._offsets is None else len(self._offsets))
+            if change is not None:
+                n_models = max(n_models, change[0].shape[0])
+            if len(orders) < n_models:
+                orders = [*orders] * n_models
+            targets = b.xp.moveaxis(self.empty((n, n_models, block.n_rows)), 0, -1)
+            bound = _bind_gathering(b, self._columns.mT, targets, change, OUTPUT_MAJOR)
+            self._places[key] = _Selection(orders, block, self._offsets), bound, targets
+        selection, bound, targets = self._places[key]
+        calls, index = selection.calls(block.rows)
+        return Gathered([*calls, *bound.calls(rows=index)], targets)
 
 
 class SparsePool:
@@ -290,8 +388,15 @@ class SparsePool:
         sources = [self._sources[k] for k in models] if self._sources else []
         return SparsePool(*self._matrices, sources=sources)
 
+    def gather(self, block: Block) -> Gathered:
+        """Prepare the gathering of a block; `SparseRows` of each batch are found."""
+        batches = self.batches(block)
+        return Gathered(
+            [] if isinstance(block.rows, slice) else [partial(self.batches, block)], batches
+        )
+
     def batches(self, block: Block) -> list[SparseRows]:
-        """Return a block's batches, valid until the next block of the same sizes."""
+        """Gather a block and return its batches, valid until the next block of the same sizes."""
         if isinstance(block.rows, slice):
             matrix = self._matrices[0][block.rows]
             return [SparseRows(batch, [matrix]) for batch in block.slices]

@@ -74,19 +74,22 @@ class Block(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """What is to be computed for the batches of a block, as calls to be made at any time.
+    """What is to be computed for the batches of a block, as calls to be made again and again.
 
     Attributes
     ----------
+    opening : list of callable
+        Before all else, what reads ``block.rows`` and gathers samples.
     gradients : list of list of callable
-        For each batch. The same list as before where nothing has changed.
+        For each batch.
     grad : array of shape (K, P)
         What they write, always the same.
     closing : list of callable
         After all of them, what writes the losses.
-    losses : array of shape (n_batches, K)
+    losses : array of shape (K, n_batches)
     """
 
+    opening: list[Any]
     gradients: list[list[Any]]
     grad: Array
     closing: list[Any]
@@ -119,26 +122,29 @@ class Objective:
         Set by who is going to call `gradient_at`, before `grad`.
     statistics : array of shape (K, S) or None
         What predictions need besides parameters, and evaluations of the gradient change.
+    rngs : sequence of numpy.random.Generator
+        What evaluations of the gradient draw from.
     """
 
     n_samples = 1
     keeps_draws = False
     statistics: Array = None
+    rngs: Sequence[np.random.Generator] = ()
 
     def __init__(self, layout: Layout, n_models: int):
         self.layout = layout
         self.n_models = n_models
         self._losses: list[Array] = []
 
-    def prepare(self, params: Array, batches: Sequence[Any]) -> Prepared | None:
-        """What `grad` and `losses` do for the batches of a block; None where they are to be called.
+    def prepare(self, params: Array, block: Block) -> Prepared | None:
+        """What `load`, `grad` and `losses` do for a block; None where they are to be called.
 
         Parameters
         ----------
         params : array of shape (K, P)
             Read where they are now, at any time.
-        batches : sequence
-            What `load` returned last.
+        block : Block
+            So are its rows.
         """
         return None
 

@@ -5,6 +5,7 @@ from skopt_dl.programs.engine import Binding, Bound, HostFunction, Memory
 from skopt_dl.programs.engines import (
     Engine,
     HostNumbers,
+    HostReads,
     HostWrites,
     chosen_engine,
     edition_of,
@@ -27,6 +28,7 @@ __all__ = [
     "Geometry",
     "HostFunction",
     "HostNumbers",
+    "HostReads",
     "HostScalar",
     "HostWrites",
     "Instruction",

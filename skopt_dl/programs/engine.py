@@ -297,16 +297,16 @@ def _pad(binding: Binding, instruction: Instruction) -> list[Call]:
 
 def _take(binding: Binding, instruction: Instruction) -> list[Call]:
     table, indices = (binding.array(each) for each in instruction.inputs)
-    out = binding.array(instruction.out)
-    return [
-        partial(
-            binding._b.take,
-            table[k % table.shape[0], ...],
-            indices[k % indices.shape[0], ...],
-            out[k, ...],
-        )
-        for k in range(out.shape[0])
-    ]
+    out, take = binding.array(instruction.out), binding._b.take
+    if table.shape[0] > 1:
+        return [
+            partial(take, table[k, ...], indices[k % indices.shape[0], ...], out[k, ...])
+            for k in range(out.shape[0])
+        ]
+    if order_of(instruction.values[0].like)[-1] == 1:
+        # Columns without gaps: one after the other.
+        return [partial(take, table[0, ...].mT, indices, binding._b.xp.moveaxis(out, -1, 0), 1)]
+    return [partial(take, table[0, ...], indices, out)]
 
 
 def _add_at(binding: Binding, instruction: Instruction) -> list[Call]:

@@ -53,6 +53,26 @@ class HostNumbers(HostWrites):
     """Numbers of a step, which do not depend on what others write: it may come before or after."""
 
 
+class HostReads:
+    """What the host reads of what the calls before it have written.
+
+    Parameters
+    ----------
+    arrays : sequence of array
+        Written anew each time.
+    read : callable
+        ``read(n_times, *tables)`` is shown what was written in the last so many times: tables are
+        like the arrays, with an axis of times before theirs. Valid until it returns.
+    """
+
+    def __init__(self, arrays: Sequence[Array], read: Callable[..., None]):
+        self.arrays, self.read = list(arrays), read
+        self._tables = [array[None, ...] for array in self.arrays]
+
+    def __call__(self) -> None:
+        self.read(1, *self._tables)
+
+
 class Engine:
     """What runs programs; this one makes a call of the array library for each instruction.
 
@@ -107,16 +127,27 @@ class Engine:
         """
         return calls_in_parts(b, program, arrays, like)
 
-    def sequence(self, calls: Sequence[Call]) -> Call:
-        """Several calls as one.
+    def sequence(self, calls: Sequence[Call]) -> Callable[[int], None]:
+        """Several calls as one, for one time or several, one after the other.
 
         Parameters
         ----------
         calls : sequence of callable
-            What `bind` and `calls` gave, `HostWrites`, and others; to be made one after the other,
-            but that the host may write ahead.
+            What `bind` and `calls` gave, `HostWrites`, `HostReads`, and others; to be made one
+            after the other, but that the host may write ahead, and read later.
+
+        Returns
+        -------
+        sequence : callable
+            ``sequence(n_times)``. Where it raises, the host has read what belongs to times that
+            were over.
         """
-        return partial(run_all, list(calls))
+        return partial(_repeat, list(calls))
+
+
+def _repeat(calls: Sequence[Call], n_times: int) -> None:
+    for _ in range(n_times):
+        run_all(calls)
 
 
 @cache

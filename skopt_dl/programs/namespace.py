@@ -245,7 +245,9 @@ class Namespace:
         like = pattern(shape, x.dtype)
         return self._tracer.write("pad", like, (x.value,), None, {"widths": pairs, "value": value})
 
-    def take(self, x: Any, indices: Any, axis: int | None = None) -> Symbol:
+    def take(
+        self, x: Any, indices: Any, axis: int | None = None, *, out: Symbol | None = None
+    ) -> Symbol:
         """Take rows of each model's table, ``(K or 1, n, m)``, by indices ``(K or 1, …)``."""
         x, indices = self._tracer.symbol(x), self._tracer.symbol(indices)
         if axis != 1 or x.ndim != 3 or not indices.ndim or indices.dtype.kind not in "iu":
@@ -256,7 +258,7 @@ class Namespace:
         n_models = self._broadcast(x.shape[:1], indices.shape[:1])[0]
         like = pattern((n_models, *indices.shape[1:], x.shape[2]), x.dtype)
         indices = indices if indices.dtype == np.intp else self._tracer.cast(indices, np.intp)
-        return self._tracer.write("take", like, (x.value, indices.value))
+        return self._tracer.write("take", like, (x.value, indices.value), out)
 
     def add_at(self, like: Any, indices: Any, rows: Any) -> Symbol:
         """Add rows to zeros like a table, each to the row that its index says."""

@@ -37,6 +37,8 @@ class Averages:
     Attributes
     ----------
     values : list of array of shape (K, n)
+    totals : list of float
+        The factors of all steps so far, in sum: (1 - decay^t) / (1 - decay).
     calls : list of callable
         What takes in one step, to be made one after the other.
     """
@@ -51,8 +53,7 @@ class Averages:
     ):
         self._b = b
         self._decays = list(map(float, decays))
-        # The factors of all steps so far, in sum: (1 - decay^t) / (1 - decay).
-        self._totals = [state["total"] if state else 0.0 for state in states]
+        self.totals = [state["total"] if state else 0.0 for state in states]
         self.values = [b.xp.asarray(array, copy=True) for array in arrays]
         for row, state in enumerate(states):
             for value, kept in zip(self.values, state["values"] if state else [], strict=False):
@@ -75,19 +76,19 @@ class Averages:
     def _advance(self, n_steps: int, rates: Array) -> None:
         """Write what each of the next steps counts, ``(n_steps, K, 1)``."""
         columns = []
-        for row, (decay, total) in enumerate(zip(self._decays, self._totals, strict=True)):
+        for row, (decay, total) in enumerate(zip(self._decays, self.totals, strict=True)):
             totals = []
             for _ in range(n_steps):
                 total = decay * total + 1.0
                 totals.append(total)
-            self._totals[row] = total
+            self.totals[row] = total
             columns.append(totals)
         rates[...] = self._b.asarray(1.0 / np.array(columns).T[:, :, None], dtype=rates.dtype)
 
     def row_state(self, row: int) -> dict[str, Any]:
         """What is needed to go on with one model, arrays as views."""
         values = [value[row, :] for value in self.values]
-        return {"total": self._totals[row], "values": values}
+        return {"total": self.totals[row], "values": values}
 
 
 @lru_cache(maxsize=64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from skopt_dl._params import Options
 from skopt_dl.objectives import Block
+from skopt_dl.programs import HostWrites
 
 SAMPLING = Options(("shuffle", "replacement"))
 
@@ -145,38 +147,45 @@ class Batches:
 
     def epoch(self, batches_per_block: int) -> Iterator[Block]:
         """Draw an epoch and yield it in blocks of so many batches."""
-        left = self.n_batches
-        while left > 0:
-            yield from self._pass(batches_per_block, left)
-            left -= self._n_in_a_pass
+        for each in self.plan(batches_per_block):
+            if isinstance(each, HostWrites):
+                each()
+            else:
+                yield each._replace(rows=copy(each.rows))
 
-    def _pass(self, batches_per_block: int, n_batches: int) -> Iterator[Block]:
-        """Draw a pass over the samples, or its first batches."""
-        order, orders = self._order()
-        size = self.batch_size
-        n = min(self.n_samples, size * n_batches)
-        for start, stop, sizes in _cut(n, size, batches_per_block):
-            rows = slice(start, stop) if order is None else order[:, start:stop]
-            yield Block(rows, sizes, orders)
+    def plan(self, batches_per_block: int) -> list[HostWrites | Block]:
+        """An epoch: blocks of so many batches, and what draws the order of those that follow.
 
-    def _order(self) -> tuple[np.ndarray | None, tuple[int, ...] | None]:
-        """Samples in this epoch's order, None for a single batch; and which order is whose."""
-        if self._all_in_order:
-            # Several batches are gathered even so: their buffers, and all that is bound to them,
-            # then serve every epoch.
-            return (None if self.n_batches == 1 else np.arange(self.n_samples)[None]), None
-        drawn = [self._draw(k) for k in self._drawing]
-        return (np.stack(drawn) if len(drawn) > 1 else drawn[0][None]), self._orders
+        The rows of all passes over the samples are in one place.
+        """
+        n, n_batches = self.n_samples, self.n_batches
+        if self._all_in_order and n_batches == 1:
+            return [Block(slice(0, n), (n,))]
+        # Several batches are gathered even where they lie in order: their buffers, and all that is
+        # bound to them, then serve every block.
+        rows = [np.arange(n)] if self._rows is None else [self._rows[k] for k in self._drawing]
+        order = np.stack(rows).astype(np.intp, copy=False)
+        if self._random and self._rows is None and len(self._drawing) > 1:
+            order = np.repeat(order, len(self._drawing), axis=0)
+        orders = None if self._all_in_order else self._orders
+        drawing = [HostWrites([order], self._draw)] if self._random else []
+        plan: list[HostWrites | Block] = []
+        while n_batches > 0:
+            plan += drawing
+            n = min(self.n_samples, self.batch_size * n_batches)
+            for start, stop, sizes in _cut(n, self.batch_size, batches_per_block):
+                plan.append(Block(order[:, start:stop], sizes, orders))
+            n_batches -= self._n_in_a_pass
+        return plan
 
-    def _draw(self, model: int) -> np.ndarray:
+    def _draw(self, n_times: int, tables: np.ndarray) -> None:
+        """Write the orders of the next passes, ``(n_times, U, n_samples)``."""
         n = self.n_samples
-        if not self._random:
-            order = np.arange(n)
-        elif self._replace:
-            order = self.rngs[model].integers(n, size=n)
-        else:
-            order = self.rngs[model].permutation(n)
-        return order if self._rows is None else self._rows[model][order]
+        for orders in tables:
+            for order, model in zip(orders, self._drawing, strict=True):
+                rng = self.rngs[model]
+                drawn = rng.integers(n, size=n) if self._replace else rng.permutation(n)
+                order[...] = drawn if self._rows is None else self._rows[model][drawn]
 
 
 @lru_cache(maxsize=64)

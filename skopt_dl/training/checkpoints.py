@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from skopt_dl.backends import Backend
+from skopt_dl.training.copying import Copying
 
 Array = Any
+Call = Callable[[], Any]
 
 
 class Checkpoints:
@@ -27,23 +29,43 @@ class Checkpoints:
 
     def __init__(self, b: Backend, params: Array):
         self._b = b
-        self._n_models = params.shape[0]
+        self._n_models, self._n_params = params.shape
+        self._like = params[:, :0]
+        self._copying = Copying(b)
         self._now: Array = None
         self._before: Array = None
         self._best: Array = None
         self._rejected: set[int] = set()
         self._has_best: set[int] = set()
 
-    def begin_epoch(self, params: Array) -> None:
-        """Copy the parameters; what was copied before is now known to be good."""
+    def begin(self) -> None:
+        """Say that epochs begin; where the last one began is now known to be good."""
         if len(self._has_best) == self._n_models:
             # The best epoch is what such models go back to.
             self._now = self._before = None
-            return
-        self._now, self._before = self._before, self._now
-        if self._now is None:
-            self._now = self._b.xp.empty_like(params)
-        self._now[...] = params
+        elif self._now is None:
+            self._now = self._b.empty((self._n_models, self._n_params), like=self._like)
+        else:
+            if self._before is None:
+                self._before = self._b.xp.empty_like(self._now)
+            self._before[...] = self._now
+
+    def undo(self) -> None:
+        """Say that the epochs which began have not been."""
+        if self._before is not None:
+            self._now[...] = self._before
+
+    def copy(self, arrays: Sequence[Array]) -> None:
+        """Copy the parameters, ``(K, n)`` each, side by side."""
+        if self._now is not None:
+            self._now[...] = arrays[0] if len(arrays) == 1 else self._b.xp.concat(arrays, axis=1)
+
+    def copying(self, arrays: Sequence[Array]) -> list[Call]:
+        """What is to be done before each epoch: it copies the parameters, ``(K, n)`` each.
+
+        The same list as before where nothing has changed.
+        """
+        return self._copying.calls(arrays, self._now)
 
     def reject(self, row: int) -> None:
         """Say that the current epoch's start was not good: its first loss is not finite."""

@@ -27,6 +27,7 @@ def run_minimizer(
     on_epoch_begin: Callable[[Sequence[TrainingState]], None] | None,
     on_epoch_end: Callable[[Sequence[TrainingState]], None] | None,
     recorder: Recorder | None = None,
+    stops: Callable[[int], bool] | None = None,
 ) -> TrainingResult:
     """Run a `Minimizer` for one model; its iterations take the place of epochs.
 
@@ -38,7 +39,7 @@ def run_minimizer(
         Where models start, this one in its row.
     block : Block
         All of the model's samples as one batch.
-    validate, on_epoch_begin, on_epoch_end, recorder
+    validate, on_epoch_begin, on_epoch_end, recorder, stops
         As for `minimise`; an iteration is known only when it is over, so both are called then. A
         recorder is shown the start, and where each iteration has come to.
 
@@ -114,7 +115,7 @@ def run_minimizer(
         if on_epoch_end is not None:
             state.result = lambda: ending_with(x)
             on_epoch_end([state])
-        if state.stop_requested:
+        if state.stop_requested or (stops is not None and stops(state.index)):
             state.stop_reason = state.stop_reason or "requested"
         return bool(state.stop_reason)
 

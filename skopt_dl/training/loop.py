@@ -14,11 +14,12 @@ import numpy as np
 from skopt_dl.backends import Backend, backend_of
 from skopt_dl.objectives import Objective
 from skopt_dl.optimizers import Minimizer, Optimizer
-from skopt_dl.programs import engine_of
+from skopt_dl.programs import HostReads, engine_of
 from skopt_dl.training.averaging import Averages
 from skopt_dl.training.batches import Batches
 from skopt_dl.training.checkpoints import Checkpoints
 from skopt_dl.training.config import TrainingConfig
+from skopt_dl.training.copying import Copying
 from skopt_dl.training.full_batch import run_minimizer
 from skopt_dl.training.noise import seed_of
 from skopt_dl.training.recording import Recorder
@@ -32,10 +33,17 @@ Array = Any
 Validate = Callable[[Array, Sequence[int]], Mapping[str, np.ndarray]]
 OnEpoch = Callable[[Sequence[TrainingState]], None]
 OnLeave = Callable[[Sequence[TrainingResult], Sequence[TrainingState]], None]
+Call = Callable[[], Any]
 AnyConfig = TrainingConfig | Optimizer | Minimizer
+Columns = Mapping[str, Sequence[float]]
 
 # The share of a stack's rows whose models have to be done for it to be compacted.
 DONE = 1 / 8
+# How many epochs are run at once where nobody looks between them, and for how many seconds.
+MOST_EPOCHS = 16
+PATIENCE = 0.02
+# Parameters of a stack up to which those of several epochs are kept to be validated.
+FEW = 1 << 18
 
 
 def minimise(
@@ -48,6 +56,8 @@ def minimise(
     on_epoch_begin: OnEpoch | None = None,
     on_epoch_end: OnEpoch | None = None,
     on_leave: OnLeave | None = None,
+    interrupted: Callable[[], bool] | None = None,
+    stops: Callable[[int], bool] | None = None,
     resume: Sequence[dict[str, Any] | Snapshot | None] | None = None,
     recorder: Recorder | None = None,
     **options: Any,
@@ -74,6 +84,11 @@ def minimise(
     on_leave : callable, default=None
         Called with the results of those that have just left, whose generators are up to date, and
         the states of those that go on, in the end of every epoch; not after an interrupt.
+    interrupted : callable, default=None
+        Asked between epochs, at least every few hundredths of a second where these are shorter;
+        true ends all trainings as Ctrl-C does.
+    stops : callable, default=None
+        Asked after each epoch with the number of a model; true stops it, as ``stop_requested``.
     resume : sequence of K (dict, Snapshot or None), default=None
         ``TrainingResult.state`` of an earlier call, to go on from. Or where a model was in one that
         was cut short, to end as it would have: its row of `params`, statistics and generators are
@@ -99,6 +114,10 @@ def minimise(
     A model that stops leaves the stack, which goes on with the others. A model whose loss or
     parameters are no longer finite gets back its last good parameters. An interrupt (Ctrl-C)
     stops all models and keeps what they have.
+
+    Where nobody looks between them, who is a recorder, `on_leave` or another function for epochs,
+    several short epochs are run at once. Results are the same; the history gives each of them the
+    same share of their time.
     """
     n_models, b = params.shape[0], backend_of(params)
     batches = batches or Batches(objective.n_samples, objective.n_samples)
@@ -114,7 +133,15 @@ def minimise(
             continue
         block = batches.select([state.index]).everything()
         result = run_minimizer(
-            objective, state, params, block, validate, on_epoch_begin, on_epoch_end, recorder
+            objective,
+            state,
+            params,
+            block,
+            validate,
+            on_epoch_begin,
+            on_epoch_end,
+            recorder,
+            stops,
         )
         results[state.index] = result
         if result.stop_reason == "interrupted":
@@ -131,7 +158,7 @@ def minimise(
     if stochastic:
         stack = Stack(objective, batches, params, stochastic, recorder)
         with b.quiet():
-            stack.train(validate, on_epoch_begin, on_epoch_end, on_leave)
+            stack.train(validate, on_epoch_begin, on_epoch_end, on_leave, interrupted, stops)
         results |= stack.results
     return [results[k] for k in range(n_models)]
 
@@ -179,12 +206,22 @@ def with_statistics(objective: Objective, params: Array) -> Array:
 
 
 class _Figures(NamedTuple):
-    """What an epoch has come to, for each row of the stack."""
+    """What epochs have come to, for each of them and each row of the stack.
 
-    losses: list[float]
-    first_losses: list[float]
-    norms: list[float]
+    Whether all of a row is finite is known of the last.
+    """
+
+    losses: list[list[float]]
+    first_losses: list[list[float]]
+    norms: list[list[float]]
     finite: list[bool]
+
+    def are_finite(self, rows: Sequence[int]) -> bool:
+        """Whether nothing in some rows has diverged."""
+        return all(
+            self.finite[row] and all(math.isfinite(losses[row]) for losses in self.losses)
+            for row in rows
+        )
 
 
 class Stack:
@@ -213,8 +250,13 @@ class Stack:
             self._keep(models)
             self.batches = batches.select(models)
         self.is_finite = True
-        # Sizes of a block's batches, as a column.
-        self._sizes: dict[tuple[int, ...], Array] = {}
+        # What an epoch takes, and what the history knows of; in seconds.
+        self._seconds = math.inf
+        self._started = self._recorded = 0.0
+        # Epochs that are run one by one.
+        self._n_singly = 0
+        self._validate: Validate | None = None
+        self._stops: Callable[[int], bool] | None = None
         # Generators of models that are done, and how they are to be left.
         self.done: list[tuple[np.random.Generator, dict[str, Any]]] = []
         self._prepare([state.resume for state in states])
@@ -232,9 +274,10 @@ class Stack:
         limits = np.array([[config.max_grad_norm] for config in configs])
         clips = bool(np.isfinite(limits).any())
         self.limits = self.b.asarray(limits, dtype=self.params.dtype) if clips else None
-        self.batches_per_block = self.objective.batches_per_block(
-            self.batches.batch_size, self.batches.n_orders
-        )
+        # Where parameters to predict with are copied at the end of each epoch, and these.
+        self._end: Array = None
+        self._ends: list[Array] = []
+        self._copying = Copying(self.b)
         self.averages: Averages | None = None
         decays = [config.ema_decay for config in configs]
         if any(decays):
@@ -243,6 +286,7 @@ class Stack:
             self.averages = Averages(self.b, decays, self._predictors(), averages, find)
         self.steps = Steps(
             self.objective,
+            self.batches,
             self.params,
             self.groups,
             self.limits,
@@ -289,18 +333,20 @@ class Stack:
         on_epoch_begin: OnEpoch | None,
         on_epoch_end: OnEpoch | None,
         on_leave: OnLeave | None = None,
+        interrupted: Callable[[], bool] | None = None,
+        stops: Callable[[int], bool] | None = None,
     ) -> None:
         """Run epochs until every model has stopped."""
-        started = time.perf_counter()
+        self._validate, self._stops = validate, stops
+        self._started = time.perf_counter()
+        is_watched = any((on_epoch_begin, on_epoch_end, on_leave, self.recorder))
         try:
             while self.states:
+                if interrupted is not None and interrupted():
+                    raise KeyboardInterrupt
                 if on_epoch_begin is not None:
                     on_epoch_begin(self.states)
-                self.checkpoints.begin_epoch(self._eval_params())
-                for _, group in self.groups:
-                    group.set_rate()
-                figures = self._epoch()
-                self._end_epoch(figures, validate, started)
+                self._record(*self._epochs(1 if is_watched else self._n_unwatched()))
                 if on_epoch_end is not None:
                     on_epoch_end(self.states)
                 left = self._leave()
@@ -309,68 +355,181 @@ class Stack:
         except KeyboardInterrupt:
             for _, group in self.groups:
                 group.tell_progress()
+            # Of several epochs some may be over.
+            figures = None if is_watched or validate else self._figures()
+            if figures is not None:
+                self._record(figures, [{}] * len(figures.losses))
             for state in self.states:
                 state.stop_reason = state.stop_reason or "interrupted"
             self._leave()
 
-    def _epoch(self) -> _Figures:
-        """One pass over the data; returns its figures, fetched from the device once."""
-        objective, params, batches, b = self.objective, self.params, self.batches, self.b
-        total = first = None
-        for block in batches.epoch(self.batches_per_block):
-            losses = self.steps.run(objective.load(block), first is None)
-            first = b.xp.asarray(losses[0, :], copy=True) if first is None else first
-            sizes = self._sizes.get(block.sizes)
-            if sizes is None:
-                sizes = b.asarray(np.array(block.sizes)[:, None], dtype=losses.dtype)
-                self._sizes[block.sizes] = sizes
-            total = b.sum_on(sizes * losses, total)
-        finite = b.rows_are_finite(with_statistics(objective, params))
-        loss, first, squared_norm, finite = b.fetch(total, first, self.steps.squared_norm, finite)
+    def _n_unwatched(self) -> int:
+        """How many epochs go by before anything can end or is asked for, as far as that is sure."""
+        if (
+            self._n_singly
+            or not self.steps.are_prepared
+            or self.averages_itself
+            or (self._validate is not None and self._end is None)
+            or any(group.changes for _, group in self.groups)
+        ):
+            return 1
+        n_epochs = min(state.n_epochs_ahead for state in self.states)
+        return int(max(1, min(n_epochs, MOST_EPOCHS, PATIENCE / self._seconds)))
+
+    def _epochs(self, n_epochs: int) -> tuple[_Figures, list[Columns]]:
+        """Some passes over the data; returns their figures, and what `validate` gives.
+
+        Where several show that one of them was a model's last, they are undone, and done up to it.
+        """
+        undo = self._mark() if n_epochs > 1 else None
+        begun = time.perf_counter()
+        figures = self._run(n_epochs)
+        if undo is not None and not figures.are_finite(self.rows):
+            undo()
+            self._n_singly = n_epochs
+            return self._epochs(1)
+        self._n_singly = max(0, self._n_singly - 1)
+        validated = self._validated(figures)
+        self._seconds = max(time.perf_counter() - begun, 1e-9) / n_epochs
+        if undo is not None and len(validated) < n_epochs:
+            undo()
+            figures = self._run(len(validated))
+        return figures, validated
+
+    def _run(self, n_epochs: int) -> _Figures:
+        """Take the steps of some epochs."""
+        self.checkpoints.begin()
+        for _, group in self.groups:
+            group.set_rate()
+        self.steps.run(n_epochs, *self._around())
+        for _, group in self.groups:
+            group.tell_progress()
+        finite = self.b.rows_are_finite(with_statistics(self.objective, self.params))
+        figures = self._figures(finite)
+        assert figures is not None
+        return figures
+
+    def _around(self) -> tuple[list[Call], list[Call]]:
+        """What is done before each epoch, and after it: parameters to predict with are copied."""
+        parts = self._parts()
+        self._ends.clear()
+        if self.averages is None and self.averages_itself:
+            # They are in other arrays each time.
+            self.checkpoints.copy(parts)
+            return [], []
+        opening = self.checkpoints.copying(parts)
+        is_small = sum(each.size for each in parts) <= FEW
+        if self._validate is None or not is_small:
+            return opening, []
+        if self._end is None:
+            self._end = self.b.xp.concat(parts, axis=1)
+            self._read_end = HostReads([self._end], self._take_end)
+        return opening, [*self._copying.calls(parts, self._end), self._read_end]
+
+    def _take_end(self, n_epochs: int, ends: Array) -> None:
+        self._ends += [
+            self.b.xp.asarray(ends[number, ...], copy=True) for number in range(n_epochs)
+        ]
+
+    def _figures(self, finite: Array = None) -> _Figures | None:
+        """Figures of the epochs that are over, fetched from the device once; None for none."""
+        figures = self.steps.figures()
+        if figures is None:
+            return None
+        if finite is None:
+            finite = self.b.asarray(np.ones(self.params.shape[0], dtype=bool))
+        losses, first_losses, squared_norms, finite = self.b.fetch(*figures, finite)
         # Python's numbers: with NumPy's own, the history of many small models would take long.
         return _Figures(
-            (loss / batches.epoch_size).tolist(),
-            first.tolist(),
-            np.sqrt(squared_norm).tolist(),
+            (losses / self.batches.epoch_size).tolist(),
+            first_losses.tolist(),
+            np.sqrt(squared_norms).tolist(),
             finite.tolist(),
         )
 
-    def _end_epoch(self, figures: _Figures, validate: Validate | None, started: float) -> None:
-        """Write the history, keep the best, notice what diverged."""
-        losses, first_losses, norms, finite = figures
-        self.is_finite = all(finite)
+    def _validated(self, figures: _Figures) -> list[Columns]:
+        """What `validate` gives for each epoch, up to one after which a model is to stop."""
+        validated: list[Columns] = []
+        models = [state.index for state in self.states]
+        for number in range(len(figures.losses)):
+            if self._end is None:
+                eval_params = self._eval_params()
+            else:
+                eval_params = self._end
+                eval_params[...] = self._ends[number]
+            predictors = eval_params
+            if len(self.rows) < eval_params.shape[0]:
+                rows = self.b.asarray(np.array(self.rows))
+                predictors = self.b.xp.take(eval_params, rows, axis=0)
+            if self.averages_itself:
+                self._check_predictors(predictors, [figures.finite[row] for row in self.rows])
+            columns = {} if self._validate is None else self._validate(predictors, models)
+            validated.append({name: values.tolist() for name, values in columns.items()})
+            if self._stops is not None and any(map(self._stops, models)):
+                break
+        return validated
+
+    def _mark(self) -> Callable[[], None]:
+        """What brings all back to how it is now, between two epochs."""
+        b, averages = self.b, self.averages
+        arrays = [self.params, *([] if averages is None else averages.values)]
+        arrays += [] if self.objective.statistics is None else [self.objective.statistics]
         for _, group in self.groups:
-            group.tell_progress()
-        eval_params = self._eval_params()
-        predictors = eval_params
-        if len(self.rows) < eval_params.shape[0]:
-            predictors = self.b.xp.take(eval_params, self.b.asarray(np.array(self.rows)), axis=0)
-        if self.averages_itself:
-            self._check_predictors(predictors, [finite[row] for row in self.rows])
-        validated: dict[str, list[float]] = {}
-        if validate is not None:
-            columns = validate(predictors, [state.index for state in self.states])
-            validated = {name: values.tolist() for name, values in columns.items()}
-        seconds, epoch_size = time.perf_counter() - started, self.batches.epoch_size
+            arrays += group.state.values()
+        copies = [b.xp.asarray(array, copy=True) for array in arrays]
+        numbers = [group.step.number for _, group in self.groups]
+        totals = [] if averages is None else averages.totals.copy()
+        rngs = {id(rng): rng for rng in (*self.batches.rngs, *self.objective.rngs)}.values()
+        generators = [(rng, rng.bit_generator.state) for rng in rngs]
+
+        def undo() -> None:
+            for array, copy_of_it in zip(arrays, copies, strict=True):
+                array[...] = copy_of_it
+            for (_, group), number in zip(self.groups, numbers, strict=True):
+                group.go_to(number)
+            if averages is not None:
+                averages.totals = totals
+            for rng, state in generators:
+                rng.bit_generator.state = state
+            self.checkpoints.undo()
+
+        return undo
+
+    def _record(self, figures: _Figures, validated: Sequence[Columns]) -> None:
+        """Write the history, keep the best, notice what diverged."""
+        self.is_finite = all(figures.finite)
+        epoch_size, n_epochs = self.batches.epoch_size, len(figures.losses)
+        first = self._recorded
+        self._recorded = time.perf_counter() - self._started
+        # When each has ended: together they were seen to.
+        ends = [first + (self._recorded - first) * n / n_epochs for n in range(1, n_epochs)]
+        ends.append(self._recorded)
         for place, (row, state) in enumerate(zip(self.rows, self.states, strict=True)):
             member, group = self.members[row]
-            state.progress.epoch += 1
-            state.progress.n_samples_seen += epoch_size
-            state.untraced = group.untraced
-            state.record(
-                loss=losses[row],
-                **{name: each[place] for name, each in validated.items()},
-                learning_rate=group.rates[member],
-                grad_norm=norms[row],
-                seconds=state.seconds_before + seconds,
-            )
-            rule = state.config.stopping
-            if not (math.isfinite(losses[row]) and finite[row]):
-                state.stop_reason = "diverged"
-                if not math.isfinite(first_losses[row]):
-                    self.checkpoints.reject(row)
-            elif state.judge() and rule is not None and rule.restore_best:
-                self.checkpoints.keep_best(eval_params, row)
+            rule, state.untraced = state.config.stopping, group.untraced
+            rate = group.rates[member]
+            for epoch, seconds in enumerate(ends):
+                state.progress.epoch += 1
+                state.progress.n_samples_seen += epoch_size
+                loss = figures.losses[epoch][row]
+                state.record(
+                    loss=loss,
+                    **{name: each[place] for name, each in validated[epoch].items()},
+                    learning_rate=rate,
+                    grad_norm=figures.norms[epoch][row],
+                    seconds=state.seconds_before + seconds,
+                )
+                if not (math.isfinite(loss) and figures.finite[row]):
+                    state.stop_reason = "diverged"
+                    if not math.isfinite(figures.first_losses[epoch][row]):
+                        self.checkpoints.reject(row)
+                elif state.judge() and rule is not None and rule.restore_best:
+                    best = self._ends[epoch] if self._ends else self._eval_params()
+                    self.checkpoints.keep_best(best, row)
+
+    def _parts(self) -> list[Array]:
+        """What models predict with, averages or not, side by side."""
+        return self._predictors() if self.averages is None else self.averages.values
 
     def _predictors(self) -> list[Array]:
         """What models predict with, averages apart: parameters, and statistics if there are any."""
@@ -382,7 +541,7 @@ class Stack:
 
     def _eval_params(self) -> Array:
         """What models predict with, ``(K, P + S)``."""
-        parts = self._predictors() if self.averages is None else self.averages.values
+        parts = self._parts()
         return parts[0] if len(parts) == 1 else self.b.xp.concat(parts, axis=1)
 
     def _check_predictors(self, eval_params: Array, finite: Sequence[bool]) -> None:
@@ -415,7 +574,7 @@ class Stack:
         for state in self.states:
             if state.stop_reason or state.should_stop():
                 continue
-            if state.stop_requested:
+            if state.stop_requested or (self._stops is not None and self._stops(state.index)):
                 state.stop_reason = "requested"
             elif state.n_epochs >= state.config.max_epochs:
                 state.stop_reason = "max_iter"

@@ -39,10 +39,12 @@ class Noise:
     ----------
     array : array of shape (K, P)
         Where the numbers of a step are.
+    number : int
+        Steps whose numbers have been written.
     """
 
     def __init__(self, b: Backend, seeds: Sequence[int], like: Array, number: int):
-        self._b, self._seeds, self._number = b, list(seeds), number
+        self._b, self._seeds, self.number = b, list(seeds), number
         self.array = b.xp.empty_like(like)
 
     def write(self, n_steps: int, table: Array) -> None:
@@ -50,11 +52,11 @@ class Noise:
         on_host = table
         if not isinstance(table, np.ndarray):
             on_host = np.empty(table.shape, host_dtype(table.dtype))
-        for number, rows in enumerate(on_host, self._number + 1):
+        for number, rows in enumerate(on_host, self.number + 1):
             for row, seed in zip(rows, self._seeds, strict=True):
                 # A step has a part of the sequence to itself, longer than any model.
                 counting = np.random.Philox(key=seed, counter=number << 64)
                 np.random.Generator(counting).standard_normal(out=row, dtype=row.dtype)
-        self._number += n_steps
+        self.number += n_steps
         if on_host is not table:
             table[...] = self._b.asarray(on_host)

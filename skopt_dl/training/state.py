@@ -107,6 +107,14 @@ class TrainingState(TrainingLog):
         return False
 
     @property
+    def n_epochs_ahead(self) -> float:
+        """How many epochs it takes at least until it can end, unless it diverges."""
+        rule, n_left = self.config.stopping, self.config.max_epochs - self.n_epochs
+        if rule is None:
+            return n_left
+        return min(n_left, rule.n_iter_no_change - self.n_iter_without_improvement + 1)
+
+    @property
     def out_of_patience(self) -> bool:
         """Whether the last epoch was one too many without an improvement."""
         rule = self.config.stopping

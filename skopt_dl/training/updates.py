@@ -157,6 +157,8 @@ class UpdateGroup:
 
     Attributes
     ----------
+    changes : bool
+        Whether there is anything to ask for between two epochs.
     untraced : str
         Why ``update`` is called at every step, once it was; empty where its program is run.
     """
@@ -229,10 +231,9 @@ class UpdateGroup:
         self._bound: Array = None
         self._rate: Any = None
         self.rates: list[float] = []
-        # Whether there is anything to ask for between two epochs.
-        self._changes = True
+        self.changes = True
         self.set_rate()
-        self._changes = bool(self._scheduled or self._told) or not all(
+        self.changes = bool(self._scheduled or self._told) or not all(
             type(schedule) is Constant for schedule in self._schedules
         )
         self._make_coefficients()
@@ -258,9 +259,16 @@ class UpdateGroup:
         for progress in self._progress:
             progress.step = self.step.number
 
+    def go_to(self, number: int) -> None:
+        """Go on as after so many steps, for which the state is there."""
+        self.step.number = number
+        if self._noise is not None:
+            self._noise.number = number
+        self.tell_progress()
+
     def set_rate(self) -> None:
         """Ask the schedules for the rate, and what else they give, of the next update."""
-        if not self._changes:
+        if not self.changes:
             return
         self._ask_for_hyperparameters(self._scheduled)
         if self._scheduled:

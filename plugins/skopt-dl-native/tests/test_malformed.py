@@ -356,7 +356,7 @@ REFUSED = {
     "a distance beyond BLAS's integers": code(
         *a_product(2, 4, 4, a=operand(1 << 34, 4)), buffers=((0, 1 << 40),)
     ),
-    "rows of a table with gaps": code(*a_table(table=operand(32, 8))),
+    "rows with gaps added to a table": code(*a_table(w.ADD_AT, table=operand(32, 8))),
     "a table beyond its buffer": code(*a_table(n_table=512)),
     "indices beyond their buffer": code(*a_table(n_rows=4, indices=operand(8, offset=4072))),
     "bools added to a table": code(*a_table(w.ADD_AT, BOOL)),

@@ -9,7 +9,7 @@ from skopt_dl_native import words
 from skopt_dl_native.engine import NativeEngine
 
 from skopt_dl.backends import NumPyBackend
-from skopt_dl.programs import Engine, HostNumbers, HostWrites, Memory, Tracer
+from skopt_dl.programs import Engine, HostNumbers, HostReads, HostWrites, Memory, Tracer
 
 NUMPY = NumPyBackend()
 # Words before those of the buffers.
@@ -231,3 +231,78 @@ def test_the_host_writes_in_order_and_numbers_whenever_it_likes():
         want = 10 * want + first - second + 100
     assert out.tolist() == [[want, want]]
     assert ("number", 2) in written
+
+
+@pytest.mark.parametrize("first_n_times", [1, 3, 5])
+@pytest.mark.parametrize("other", [False, True], ids=["one call", "with Python between"])
+def test_many_times_are_as_one_after_the_other(other, first_n_times):
+    """Sums of what is drawn, parts of which are read: by two readers, of the same array."""
+    seen = []
+    for engine in (Engine(), NativeEngine()):
+        drawn, total, copy = (np.zeros((2, n)) for n in (6, 3, 3))
+        number = np.zeros((2, 1))
+        rng, numbers, read = np.random.default_rng(0), itertools.count(1), []
+
+        def draw(n_times, table, rng=rng):
+            for row in table:
+                row[...] = rng.random(row.shape)
+
+        def count(n_times, table, numbers=numbers):
+            for row in table:
+                row[...] = next(numbers)
+
+        draws, counts = HostWrites([drawn], draw), HostNumbers([number], count)
+
+        def show(i, n_times, table, read=read):
+            read.extend((i, row.copy()) for row in table)
+
+        readers = [HostReads([copy], partial(show, i)) for i in range(2)]
+        calls = []
+        for part in (slice(0, 3), slice(3, 6)):
+            tracer = Tracer("float64")
+            given = {
+                name: tracer.given(name, array.shape)
+                for name, array in {"part": total, "number": number, "total": total}.items()
+            }
+            given["total"] += given["part"] * given["number"]
+            tracer.copy(given["total"], tracer.given("copy", copy.shape))
+            arrays = {"part": drawn[:, part], "number": number, "total": total, "copy": copy}
+            program, memory = tracer.program(), Memory(NUMPY, total)
+            calls.append(engine.bind(NUMPY, program, arrays, memory).calls())
+        between = [lambda: None] if other else []
+        sequence = engine.sequence(
+            [draws, counts, *calls[0], readers[0], *between, counts, *calls[1], readers[1]]
+        )
+        for n_times in (first_n_times, 1, 4):
+            sequence(n_times)
+        of_readers = [np.array([row for i, row in read if i == reader]) for reader in range(2)]
+        seen.append([total, drawn, number, *of_readers])
+    assert len(seen[0][3]) == first_n_times + 5
+    for expected, found in zip(*seen, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-14)
+
+
+def test_a_time_that_was_not_over_is_not_read():
+    total, number, read = np.zeros((1, 2)), np.zeros((1, 1)), []
+
+    def count(n_times, table):
+        if sum(written) == 5:
+            raise KeyboardInterrupt
+        written.append(n_times)
+        table[...] = 1.0
+
+    written = []
+    tracer = Tracer("float64")
+    given = {"number": tracer.given("number", (1, 1)), "total": tracer.given("total", (1, 2))}
+    given["total"][...] = given["number"] * 2.0 + 0.0 * given["total"]
+    engine = NativeEngine()
+    arrays = {"number": number, "total": total}
+    calls = engine.bind(NUMPY, tracer.program(), arrays, Memory(NUMPY, total)).calls()
+    sequence = engine.sequence(
+        [HostNumbers([number], count), *calls, HostReads([total], lambda n, table: read.append(n))]
+    )
+    sequence(1)
+    sequence(4)
+    with pytest.raises(KeyboardInterrupt):
+        sequence(4)
+    assert sum(read) == sum(written) == 5

@@ -622,8 +622,10 @@ class Maker:
         )
         indices = self.indices(shape, n)
         if self.random.random() < 0.5:
-            table = self.fresh((self.models(), n, m))
-            self.add(self.xp.take(table.symbol, indices, axis=1), table.bound)
+            by_columns = self.random.random() < 0.3
+            table = self.fresh((self.models(), *((m, n) if by_columns else (n, m))))
+            rows = table.symbol.mT if by_columns else table.symbol
+            self.add(self.xp.take(rows, indices, axis=1), table.bound)
         else:
             like = self.fresh((self.models(), n, m), self.tracer.dtype)
             rows = self.fresh((self.n_models, *shape[1:], m), self.tracer.dtype)

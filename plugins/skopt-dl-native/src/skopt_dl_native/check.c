@@ -197,7 +197,7 @@ static int check_table(Checked *c, int64_t op, const int64_t *words) {
     const int64_t *next = words + 4;
     for (int i = 0; i < 2; i++) {
         const int is_table = (i == 0) == (op == ADD_AT || op == SPARSE_TN);
-        if (c->end - next >= 5 && next[4] != size_of[dtype] && lengths[1] > 1)
+        if (op != TAKE && c->end - next >= 5 && next[4] != size_of[dtype] && lengths[1] > 1)
             return refuse(c, "a row has gaps");
         next = check_operand(c, next, 2, is_table ? table : rows, size_of[dtype]);
         if (!next) return 0;

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -42,5 +42,5 @@ class NativeEngine(Engine):
     ) -> list[Call]:
         return NativeBinding(b, program, arrays, Memory(b, like)).calls()
 
-    def sequence(self, calls: Sequence[Call]) -> Call:
+    def sequence(self, calls: Sequence[Call]) -> Callable[[int], None]:
         return Sequenced(calls)

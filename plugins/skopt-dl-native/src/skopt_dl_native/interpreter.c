@@ -20,6 +20,12 @@ _Static_assert(STRIP_BYTES <= TILE_BYTES * N_SLOTS, "strips need more than the s
 #define INDEPENDENT
 #endif
 
+#if defined(__GNUC__)
+#define PREFETCH(address) __builtin_prefetch(address)
+#else
+#define PREFETCH(address) (void)(address)
+#endif
+
 typedef unsigned char boolean;
 
 static const int64_t size_of[N_DTYPES] = {4, 8, 1, 8};
@@ -769,20 +775,63 @@ static void matmul(const int64_t *words, const Context *context) {
 
 /* ---- Rows of a table ---- */
 
-/* What is taken: n_rows rows of so many bytes. */
 typedef struct {
     Operand rows, table, indices;
-    int64_t n_rows, n_bytes, n_parts;
+    int64_t n_rows, n_columns, n_table, size, n_parts;
 } Taken;
+
+/* Rows ahead that are asked for, of tables that the second-level cache may not have. */
+#define ROWS_AHEAD 8
+#define FAR_TABLE (1 << 19)
+
+/* A call of memcpy takes as long as a short row. */
+static inline void copy_row(char *to, const char *from, int64_t n_bytes) {
+    if (n_bytes < 32 || n_bytes > 256) {
+        memcpy(to, from, (size_t)n_bytes);
+        return;
+    }
+    for (int64_t i = 0; i < n_bytes - 32; i += 32) memcpy(to + i, from + i, 32);
+    memcpy(to + n_bytes - 32, from + n_bytes - 32, 32);
+}
+
+#define INDEX(i) (*(const int64_t *)(indices->start + (i) * indices->strides[0]))
+
+/* Columns without gaps, from columns without gaps. */
+#define TAKE_COLUMNS(T)                                                                            \
+    for (int64_t j = 0; j < taken->n_columns; j++) {                                               \
+        T *to = (T *)(rows->start + j * rows->strides[1]);                                         \
+        const T *from = (const T *)(table->start + j * table->strides[1]);                         \
+        INDEPENDENT for (int64_t i = first; i < end; i++) to[i] = from[INDEX(i)];                  \
+    }
 
 static void take_rows(const void *work, int64_t number, char *scratch, char *slots) {
     (void)scratch, (void)slots;
     const Taken *taken = work;
+    const Operand *rows = &taken->rows, *table = &taken->table, *indices = &taken->indices;
+    const int64_t size = taken->size, n_columns = taken->n_columns, n_bytes = n_columns * size;
+    const int64_t first = taken->n_rows * number / taken->n_parts;
     const int64_t end = taken->n_rows * (number + 1) / taken->n_parts;
-    for (int64_t i = taken->n_rows * number / taken->n_parts; i < end; i++) {
-        const int64_t index = *(const int64_t *)(taken->indices.start + i * taken->indices.strides[0]);
-        memcpy(taken->rows.start + i * taken->rows.strides[0],
-               taken->table.start + index * taken->table.strides[0], (size_t)taken->n_bytes);
+    const int has_gaps = n_columns > 1 && (rows->strides[1] != size || table->strides[1] != size);
+    const int is_column = rows->strides[0] == size && table->strides[0] == size;
+    if (is_column && (has_gaps || n_columns == 1) && size == 4) {
+        TAKE_COLUMNS(float)
+    } else if (is_column && (has_gaps || n_columns == 1) && size == 8) {
+        TAKE_COLUMNS(double)
+    } else if (has_gaps) {
+        for (int64_t i = first; i < end; i++)
+            for (int64_t j = 0; j < n_columns; j++)
+                memcpy(rows->start + i * rows->strides[0] + j * rows->strides[1],
+                       table->start + INDEX(i) * table->strides[0] + j * table->strides[1], (size_t)size);
+    } else {
+        const int is_far = taken->n_table * table->strides[0] > FAR_TABLE;
+        for (int64_t i = first; i < end; i++) {
+            if (is_far && i + ROWS_AHEAD < end) {
+                const char *ahead = table->start + INDEX(i + ROWS_AHEAD) * table->strides[0];
+                for (int64_t byte = 0; byte < n_bytes; byte += 64) PREFETCH(ahead + byte);
+            }
+            copy_row(rows->start + i * rows->strides[0],
+                     table->start + INDEX(i) * table->strides[0], n_bytes);
+        }
     }
 }
 
@@ -793,13 +842,13 @@ static int rows_of_table(int64_t op, const int64_t *words, const Context *contex
     const int64_t *next = operand(words + 4, 2, context, op == TAKE ? &rows : &table);
     next = operand(next, 2, context, op == TAKE ? &table : &rows);
     operand(next, 1, context, &indices);
-    for (int64_t i = 0; i < n_rows; i++) {
-        const int64_t index = *(const int64_t *)(indices.start + i * indices.strides[0]);
-        if (index < 0 || index >= n_table) return 1;
-    }
+    int is_outside = 0;
+    for (int64_t i = 0; i < n_rows; i++)
+        is_outside |= *(const uint64_t *)(indices.start + i * indices.strides[0]) >= (uint64_t)n_table;
+    if (is_outside) return 1;
     if (op == TAKE) {
-        Taken taken = {rows, table, indices, n_rows, n_columns * size, 1};
-        taken.n_parts = parts_for(context->team, n_rows * taken.n_bytes, TAKE_PART);
+        Taken taken = {rows, table, indices, n_rows, n_columns, n_table, size, 1};
+        taken.n_parts = parts_for(context->team, n_rows * n_columns * size, TAKE_PART);
         share(context->team, take_rows, &taken, taken.n_parts, context->scratch, context->slots);
         return 0;
     }

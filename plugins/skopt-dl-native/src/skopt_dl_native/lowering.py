@@ -771,14 +771,12 @@ def _table(lowering: Lowering, instruction: Instruction, out: View) -> Iterator[
     n_columns, size = rows.shape[-1], rows.dtype.itemsize
     axes = len(indices.shape)
     flat = _merge(indices.shape, [indices.strides, rows.strides[:axes]])
-    if len(flat[0]) > 1 or (
-        n_columns > 1 and (rows.strides[-1], table.strides[-1]) != (size, size)
-    ):
+    has_gaps = n_columns > 1 and (rows.strides[-1], table.strides[-1]) != (size, size)
+    if len(flat[0]) > 1 or (has_gaps and instruction.op != "take"):
         raise Unsupported("rows with gaps")
     n_rows = math.prod(indices.shape)
     index_stride, row_stride = (each[0] if each else 0 for each in flat[1])
-    row_strides, table_strides = [row_stride, size], [table.strides[0], size]
-    found = [(rows, row_strides), (table, table_strides)]
+    found = [(rows, [row_stride, rows.strides[-1]]), (table, list(table.strides))]
     if instruction.op == "add_at":
         found.reverse()
     op = w.TAKE if instruction.op == "take" else w.ADD_AT

@@ -1,0 +1,209 @@
+"""Where tasks find what the host writes before them and reads after them, each time elsewhere."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from skopt_dl.programs import HostNumbers, HostReads, HostWrites
+from skopt_dl_native._interpreter import address
+from skopt_dl_native.binding import NativeCall
+
+Call = Callable[[], Any]
+Positions = list[int]
+
+
+class Tables:
+    """The tasks of some calls that are made one time or several, and tables for the host.
+
+    Parameters
+    ----------
+    calls : sequence of NativeCall, HostWrites or HostReads
+
+    Attributes
+    ----------
+    n_tasks : int
+        Of one time.
+    tasks : ndarray of int64 of shape (n, 2)
+        Where the code of each is, and its places; time after time.
+    can_be_repeated : bool
+        Whether several times can be one run.
+    """
+
+    def __init__(self, calls: Sequence[Call]):
+        self._calls = [call for call in calls if isinstance(call, NativeCall)]
+        self.n_tasks = len(self._calls)
+        # Which tasks of one time each comes before, in order.
+        writes: dict[HostWrites, Positions] = {}
+        reads: dict[HostReads, Positions] = {}
+        # What is written one after the other, as many times at once as can be.
+        self._turns: list[tuple[HostWrites, Positions]] = []
+        of_turn: dict[HostWrites, Positions] = {}
+        drawn: HostWrites | None = None
+        n_tasks = 0
+        for call in calls:
+            if isinstance(call, NativeCall):
+                n_tasks += 1
+            elif isinstance(call, HostReads):
+                reads.setdefault(call, []).append(n_tasks)
+            elif isinstance(call, HostWrites):
+                writes.setdefault(call, []).append(n_tasks)
+                # Numbers wait for nothing, others for their turn.
+                if not isinstance(call, HostNumbers) and drawn is not call:
+                    of_turn.pop(call, None)
+                    drawn = call
+                if call not in of_turn:
+                    of_turn[call] = []
+                    self._turns.append((call, of_turn[call]))
+                of_turn[call].append(n_tasks)
+        self._written = {call: _Table(call.arrays, each, -1) for call, each in writes.items()}
+        self._read = {call: _Table(call.arrays, each, 0) for call, each in reads.items()}
+        # Whether what is drawn waits for nothing but itself.
+        self._draws_alone = sum(not isinstance(call, HostNumbers) for call in writes) < 2
+        self._ends_with_writes = any(each[-1] == n_tasks for each in writes.values())
+        own = {call: (call.code.address, address(call.places)) for call in set(self._calls)}
+        self._of_one_time = np.array([own[call] for call in self._calls], np.int64)
+        self._find_moved()
+        self._n_times = 0
+        self.tasks = self._of_one_time
+        self._writes: list[tuple[_Table, HostWrites, Positions]] = []
+
+    def _find_moved(self) -> None:
+        """Find the places that are in an array which the host writes or reads."""
+        lengths = [len(call.places) for call in self._calls]
+        places = np.concatenate([call.places for call in self._calls])
+        starts, tasks = places[:, 0], np.repeat(np.arange(self.n_tasks), lengths)
+        # Of each array: its table, which it is there, which places are in it, and how far within.
+        found: list[tuple[_Table, int, np.ndarray, np.ndarray]] = []
+        for table in (*self._written.values(), *self._read.values()):
+            for number, array in enumerate(table.arrays):
+                start = address(array)
+                (rows,) = np.nonzero((starts >= start) & (starts < start + array.nbytes))
+                found.append((table, number, rows, starts[rows] - start))
+        is_read = [len(rows) > 0 for table, _, rows, _ in found if table in self._read.values()]
+        self.can_be_repeated = all(is_read) and not self._ends_with_writes
+        # Only tasks with such places have places of their own each time.
+        has_moved = np.zeros(self.n_tasks, bool)
+        has_moved[tasks[np.concatenate([rows for *_, rows, _ in found] or [starts[:0]])]] = True
+        is_kept = has_moved[tasks]
+        new_rows = np.cumsum(is_kept) - 1
+        self._moved = [(table, n, new_rows[rows], within) for table, n, rows, within in found]
+        self._places, self._tasks_of_places = places[is_kept], tasks[is_kept]
+        self._moved_tasks = np.nonzero(has_moved)[0]
+        self._lengths = np.array(lengths)[self._moved_tasks]
+
+    def begin(self, n_times: int) -> None:
+        """Have tables for so many times, and nothing written."""
+        if n_times > self._n_times:
+            # Rarely anew: what comes next is often a little more.
+            self._make(1 << (n_times - 1).bit_length())
+        for table in self._written.values():
+            table.n_rows = 0
+
+    def _make(self, n_times: int) -> None:
+        self._n_times, n_tasks = n_times, self.n_tasks
+        for table in (*self._written.values(), *self._read.values()):
+            table.make(n_times)
+        self._own_places = np.tile(self._places, (n_times, 1, 1))
+        # Several have the same memory where it is used for one after the other: the nearest counts.
+        nearest = np.full(len(self._places), 2 * n_tasks)
+        for table, number, rows, within in self._moved:
+            tasks = self._tasks_of_places[rows]
+            distances = table.distances(tasks, n_tasks)
+            is_nearer = distances < nearest[rows]
+            rows, tasks, within = rows[is_nearer], tasks[is_nearer], within[is_nearer]
+            nearest[rows] = distances[is_nearer]
+            self._own_places[:, rows, 0] = table.addresses(number, tasks, n_times) + within
+        self.tasks = np.tile(self._of_one_time, (n_times, 1))
+        if len(self._places):
+            first = np.arange(n_times)[:, None] * len(self._places) + np.cumsum(self._lengths)
+            starts = address(self._own_places) + (first - self._lengths) * self._places.strides[0]
+            self.tasks.reshape(n_times, n_tasks, 2)[:, self._moved_tasks, 1] = starts
+        self._writes = []
+        times = range(0, n_times * n_tasks, n_tasks)
+        for write, positions in self._turns:
+            of_times = [[time + each for each in positions] for time in times]
+            if isinstance(write, HostNumbers) or self._draws_alone:
+                of_times = [[each for positions in of_times for each in positions]]
+            self._writes += [(self._written[write], write, each) for each in of_times]
+        self._writes.sort(key=lambda each: each[2][0])
+
+    def write(self, first: int, last: int) -> None:
+        """Have the host write what comes before these tasks."""
+        for table, call, positions in self._writes:
+            if positions[0] >= last:
+                break
+            if positions[-1] >= first:
+                n_rows = bisect_left(positions, last) - bisect_left(positions, first)
+                if n_rows:
+                    call.write(n_rows, *table.next(n_rows))
+
+    def end(self, n_times: int) -> None:
+        """Have the host read what so many times have written, and leave what it wrote last."""
+        if self._ends_with_writes and n_times == self._n_times:
+            self.write(self.n_tasks, self.n_tasks + 1)
+        for table in self._written.values():
+            table.leave()
+        for call, table in self._read.items():
+            table.n_rows = 0
+            if n_times:
+                n_rows = n_times * len(table.positions)
+                call.read(n_rows, *table.next(n_rows))
+
+
+class _Table:
+    """Arrays, with a row for each time that they are written or read.
+
+    Parameters
+    ----------
+    arrays : sequence of ndarray
+    positions : list of int
+        Of the tasks of one time that it is written, or read, before.
+    shift : int
+        -1 where tasks use what was written last, 0 where they write what is read next.
+    """
+
+    def __init__(self, arrays: Sequence[np.ndarray], positions: Positions, shift: int):
+        self.arrays, self.positions, self._shift = arrays, positions, shift
+        self._tables: list[np.ndarray] = []
+        # Rows that are done.
+        self.n_rows = 0
+
+    def make(self, n_times: int) -> None:
+        # A row more: for who comes after the last time that is read.
+        n_rows = n_times * len(self.positions) + 1
+        self._tables = [np.empty((n_rows, *each.shape), each.dtype) for each in self.arrays]
+
+    def addresses(self, array: int, tasks: np.ndarray, n_times: int) -> np.ndarray:
+        """Where tasks find an array, ``(n_times, n_tasks)``."""
+        table, n_rows = self._tables[array], len(self.positions)
+        before = np.searchsorted(self.positions, tasks, side="right") + self._shift
+        found = before + n_rows * np.arange(n_times)[:, None]
+        is_given = found < 0
+        found *= table.strides[0]
+        found += address(table)
+        # Before anything is written, it is what was there.
+        found[is_given] = address(self.arrays[array])
+        return found
+
+    def distances(self, tasks: np.ndarray, n_tasks: int) -> np.ndarray:
+        """How many tasks ago each finds it written, or how many later it is read."""
+        positions = np.array(self.positions)
+        after = np.searchsorted(positions, tasks, side="right")
+        if self._shift:
+            return tasks - positions[after - 1] + np.where(after, 0, n_tasks)
+        return np.append(positions, positions[0] + n_tasks)[after] - tasks
+
+    def next(self, n_rows: int) -> list[np.ndarray]:
+        """The next rows."""
+        first, self.n_rows = self.n_rows, self.n_rows + n_rows
+        return [table[first : self.n_rows] for table in self._tables]
+
+    def leave(self) -> None:
+        """Leave what was written last to others who read it."""
+        if self.n_rows:
+            for array, table in zip(self.arrays, self._tables, strict=True):
+                array[...] = table[self.n_rows - 1]

@@ -1,0 +1,188 @@
+"""Epochs that nobody looks between are run at once, and come to what they come to one by one."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from problems import Problem
+
+from skopt_dl.optimizers import SGD, Adam, Momentum, Optimizer
+from skopt_dl.programs import using_engine
+from skopt_dl.schedules import StepDecay
+from skopt_dl.training import Stopping, TrainingConfig, loop
+from skopt_dl.training.steps import Steps
+
+
+class Shaken(Optimizer):
+    """Draws at each step."""
+
+    needs = ("noise",)
+
+    def __init__(self, learning_rate=0.01):
+        self.learning_rate = learning_rate
+
+    def update(self, grad, state, params, step):
+        return step.learning_rate * (step.noise - grad)
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    """How many epochs were run at once each time; with all the patience there is."""
+    numbers, run = [], Steps.run
+    monkeypatch.setattr(loop, "PATIENCE", math.inf)
+
+    def noted(self, n_epochs, *calls):
+        numbers.append(n_epochs)
+        run(self, n_epochs, *calls)
+
+    monkeypatch.setattr(Steps, "run", noted)
+    return numbers
+
+
+def assert_same(runs, others):
+    for run, other in zip(runs, others, strict=True):
+        assert run.stop_reason == other.stop_reason
+        assert vars(run.progress) == vars(other.progress)
+        assert run.history.keys() == other.history.keys()
+        for column in run.history.keys() - {"seconds"}:
+            np.testing.assert_array_equal(run.history[column], other.history[column])
+        np.testing.assert_array_equal(run.params, other.params)
+        assert run.state.keys() == other.state.keys()
+        for slot, array in run.state.get("slots", {}).items():
+            np.testing.assert_array_equal(array, other.state["slots"][slot])
+
+
+def config(optimizer, max_epochs=40, stopping=None, **options):
+    return TrainingConfig(optimizer, max_epochs, stopping, **options)
+
+
+PATIENT = Stopping(tol=0.02, n_iter_no_change=3)
+STACKS = {
+    "one": [config(Adam(0.01))],
+    "two that stop at different epochs": [config(Adam(), 21), config(Adam(0.1), stopping=PATIENT)],
+    "two classes": [config(Momentum(0.1)), config(Adam(0.01))],
+    "one that draws": [config(Shaken(0.01)), config(Shaken(0.02))],
+    "averages and clipping": [config(SGD(0.1), ema_decay=0.9, max_grad_norm=0.5)] * 2,
+    "one that diverges later": [config(SGD(0.05)), config(SGD(3.0)), config(SGD(0.01))],
+}
+
+
+@pytest.mark.parametrize("network", [{}, {"batch_norm": True}, {"dropout": 0.3}], ids=str)
+@pytest.mark.parametrize("batch_size", [8, 30])
+@pytest.mark.parametrize("name", STACKS)
+def test_epochs_at_once_come_to_what_they_come_to_one_by_one(name, batch_size, network, at_once):
+    configs, dropout = STACKS[name], network.get("dropout")
+    forms = ("squared_error", "ReLU") if "diverges" in name else ()
+
+    def train(**watching):
+        problem = Problem(*forms, batch_norm="batch_norm" in network)
+        regularised = {"dropout": dropout} if dropout else None
+        return problem.train(
+            configs, batch_size=batch_size, regularised=regularised, weighted=True, **watching
+        )
+
+    together = train()
+    assert max(at_once) > 3
+    at_once.clear()
+    one_by_one = train(on_epoch_end=lambda states: None)
+    assert set(at_once) == {1}
+    assert_same(together, one_by_one)
+    if "diverges" in name and not network:
+        assert one_by_one[1].stop_reason == "diverged"
+        assert one_by_one[1].n_epochs > 2
+
+
+@pytest.mark.parametrize("batches_at_once", [1, 2, 100])
+def test_epochs_of_several_blocks_are_run_at_once(batches_at_once, at_once, monkeypatch):
+    from skopt_dl.networks import NetworkObjective
+
+    monkeypatch.setattr(NetworkObjective, "batches_per_block", lambda *_: batches_at_once)
+    together = Problem().train([config(Adam(0.01))])
+    assert max(at_once) > 3
+    assert_same(together, Problem().train([config(Adam(0.01))], on_epoch_end=lambda states: None))
+
+
+def test_each_epoch_is_validated_with_where_it_has_ended(at_once):
+    def train(**watching):
+        seen = []
+
+        def validate(params, models):
+            seen.append((params.copy(), list(models)))
+            return {"validation_score": -np.abs(params).sum(axis=1)}
+
+        rule = Stopping(0.0, 5, "validation_score", larger_is_better=True, restore_best=True)
+        configs = [config(Adam(0.03), 30, rule), config(SGD(0.1), 12), config(Adam(0.01), 25, rule)]
+        return Problem().train(configs, validate=validate, **watching), seen
+
+    together, seen = train()
+    assert max(at_once) > 3
+    one_by_one, seen_one_by_one = train(on_epoch_end=lambda states: None)
+    assert_same(together, one_by_one)
+    for (params, models), (others, of_others) in zip(seen, seen_one_by_one, strict=True):
+        assert models == of_others
+        np.testing.assert_array_equal(params, others)
+
+
+@pytest.mark.parametrize("epoch", [1, 2, 7, 12])
+def test_a_model_that_is_to_stop_stops_after_that_epoch(epoch, at_once):
+    def train(**watching):
+        counts = itertools.count(1)
+        stopped = set()
+
+        def validate(params, models):
+            if next(counts) == epoch:
+                stopped.add(1)
+            return {"validation_score": np.zeros(len(models))}
+
+        return Problem().train(
+            [config(Adam(), 20)] * 3, validate=validate, stops=stopped.__contains__, **watching
+        )
+
+    together = train()
+    assert max(at_once) > 3
+    assert [run.n_epochs for run in together] == [20, epoch, 20]
+    assert together[1].stop_reason == "requested"
+    assert_same(together, train(on_epoch_end=lambda states: None))
+
+
+@pytest.mark.parametrize(
+    "optimizer", [SGD(StepDecay(0.1, 0.5, 5)), Momentum(0.1, momentum=StepDecay(0.9))]
+)
+def test_what_changes_between_epochs_is_asked_for_between_them(optimizer, at_once):
+    Problem().train([config(optimizer, 12)])
+    assert set(at_once) == {1}
+
+
+def test_an_interrupt_leaves_the_history_of_the_epochs_that_were_over(at_once):
+    count = itertools.count()
+
+    class Interrupting(np.random.Generator):
+        def permutation(self, n):
+            if next(count) == 9:
+                raise KeyboardInterrupt
+            return super().permutation(n)
+
+    def train(max_epochs):
+        problem = Problem()
+        batches = problem.batches([0])
+        batches.rngs = [Interrupting(np.random.PCG64(3))]
+        return loop.minimise(
+            problem.objective(), config(Adam(), max_epochs), problem.starts(), batches=batches
+        )
+
+    with using_engine("numpy"):
+        (run,) = train(40)
+        assert run.stop_reason == "interrupted"
+        assert run.n_epochs == len(run.history["loss"]) == 9
+        assert max(at_once) > 9
+        (other,) = train(9)
+    assert run.history["loss"] == other.history["loss"]
+    np.testing.assert_array_equal(run.params, other.params)
+
+
+def test_somebody_who_asks_to_interrupt_is_asked_between_runs(at_once):
+    answers = iter([False, False, True])
+    (run,) = Problem().train([config(Adam())], interrupted=lambda: next(answers))
+    assert run.stop_reason == "interrupted"
+    assert run.n_epochs == sum(at_once)
