@@ -127,7 +127,7 @@ class Engine:
         """
         return calls_in_parts(b, program, arrays, like)
 
-    def sequence(self, calls: Sequence[Call]) -> Callable[[int], None]:
+    def sequence(self, calls: Sequence[Call], n_times: int = 1) -> Callable[[int], None]:
         """Several calls as one, for one time or several, one after the other.
 
         Parameters
@@ -135,6 +135,8 @@ class Engine:
         calls : sequence of callable
             What `bind` and `calls` gave, `HostWrites`, `HostReads`, and others; to be made one
             after the other, but that the host may write ahead, and read later.
+        n_times : int, default=1
+            For how many times there should be room; others may be asked for.
 
         Returns
         -------

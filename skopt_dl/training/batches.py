@@ -86,6 +86,10 @@ class Batches:
         passes, rest = divmod(self.n_batches, self._n_in_a_pass)
         return passes * self.n_samples + min(rest * self.batch_size, self.n_samples)
 
+    @cached_property
+    def _in_order(self) -> np.ndarray:
+        return np.arange(self.n_samples)
+
     @property
     def _n_in_a_pass(self) -> int:
         return -(-self.n_samples // self.batch_size)
@@ -180,12 +184,16 @@ class Batches:
 
     def _draw(self, n_times: int, tables: np.ndarray) -> None:
         """Write the orders of the next passes, ``(n_times, U, n_samples)``."""
-        n = self.n_samples
+        n, drawing = self.n_samples, [(self.rngs[k], k) for k in self._drawing]
         for orders in tables:
-            for order, model in zip(orders, self._drawing, strict=True):
-                rng = self.rngs[model]
-                drawn = rng.integers(n, size=n) if self._replace else rng.permutation(n)
-                order[...] = drawn if self._rows is None else self._rows[model][drawn]
+            for order, (rng, model) in zip(orders, drawing, strict=True):
+                if self._replace:
+                    order[...] = rng.integers(n, size=n)
+                else:
+                    order[...] = self._in_order
+                    rng.shuffle(order)
+                if self._rows is not None:
+                    order[...] = self._rows[model][order]
 
 
 @lru_cache(maxsize=64)

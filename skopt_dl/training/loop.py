@@ -39,8 +39,10 @@ Columns = Mapping[str, Sequence[float]]
 
 # The share of a stack's rows whose models have to be done for it to be compacted.
 DONE = 1 / 8
-# How many epochs are run at once where nobody looks between them, and for how many seconds.
-MOST_EPOCHS = 16
+# How many epochs are run at once where nobody looks between them, of how many steps together, and
+# for how many seconds.
+MOST_EPOCHS = 32
+MOST_STEPS = 1024
 PATIENCE = 0.02
 # Parameters of a stack up to which those of several epochs are kept to be validated.
 FEW = 1 << 18
@@ -257,6 +259,7 @@ class Stack:
         self._n_singly = 0
         self._validate: Validate | None = None
         self._stops: Callable[[int], bool] | None = None
+        self._is_watched = False
         # Generators of models that are done, and how they are to be left.
         self.done: list[tuple[np.random.Generator, dict[str, Any]]] = []
         self._prepare([state.resume for state in states])
@@ -339,14 +342,15 @@ class Stack:
         """Run epochs until every model has stopped."""
         self._validate, self._stops = validate, stops
         self._started = time.perf_counter()
-        is_watched = any((on_epoch_begin, on_epoch_end, on_leave, self.recorder))
+        watchers = on_epoch_begin, on_epoch_end, on_leave, self.recorder
+        self._is_watched = any(watcher is not None for watcher in watchers)
         try:
             while self.states:
                 if interrupted is not None and interrupted():
                     raise KeyboardInterrupt
                 if on_epoch_begin is not None:
                     on_epoch_begin(self.states)
-                self._record(*self._epochs(1 if is_watched else self._n_unwatched()))
+                self._record(*self._epochs(self._n_at_once()))
                 if on_epoch_end is not None:
                     on_epoch_end(self.states)
                 left = self._leave()
@@ -356,25 +360,27 @@ class Stack:
             for _, group in self.groups:
                 group.tell_progress()
             # Of several epochs some may be over.
-            figures = None if is_watched or validate else self._figures()
+            figures = None if self._is_watched or validate else self._figures()
             if figures is not None:
                 self._record(figures, [{}] * len(figures.losses))
             for state in self.states:
                 state.stop_reason = state.stop_reason or "interrupted"
             self._leave()
 
-    def _n_unwatched(self) -> int:
-        """How many epochs go by before anything can end or is asked for, as far as that is sure."""
-        if (
-            self._n_singly
-            or not self.steps.are_prepared
-            or self.averages_itself
-            or (self._validate is not None and self._end is None)
-            or any(group.changes for _, group in self.groups)
-        ):
+    def _most(self) -> int:
+        """How many epochs could be run at once, at most: until one can be a model's last."""
+        changes = any(group.changes for _, group in self.groups)
+        if self._is_watched or changes or self.averages_itself:
             return 1
-        n_epochs = min(state.n_epochs_ahead for state in self.states)
-        return int(max(1, min(n_epochs, MOST_EPOCHS, PATIENCE / self._seconds)))
+        few = max(1, MOST_STEPS // self.batches.n_batches)
+        return int(min(few, MOST_EPOCHS, *(state.n_epochs_ahead for state in self.states)))
+
+    def _n_at_once(self) -> int:
+        """How many epochs to run at once."""
+        must_look = self._validate is not None and self._end is None
+        if self._n_singly or must_look or not self.steps.are_prepared:
+            return 1
+        return max(1, int(min(self._most(), PATIENCE / self._seconds)))
 
     def _epochs(self, n_epochs: int) -> tuple[_Figures, list[Columns]]:
         """Some passes over the data; returns their figures, and what `validate` gives.
@@ -401,7 +407,7 @@ class Stack:
         self.checkpoints.begin()
         for _, group in self.groups:
             group.set_rate()
-        self.steps.run(n_epochs, *self._around())
+        self.steps.run(n_epochs, *self._around(), self._most())
         for _, group in self.groups:
             group.tell_progress()
         finite = self.b.rows_are_finite(with_statistics(self.objective, self.params))

@@ -99,7 +99,9 @@ class Steps:
         self._epoch: Callable[[int], None] | None = None
         self.are_prepared = False
 
-    def run(self, n_epochs: int, opening: Sequence[Call], closing: Sequence[Call]) -> None:
+    def run(
+        self, n_epochs: int, opening: Sequence[Call], closing: Sequence[Call], most: int = 1
+    ) -> None:
         """Take all steps of some epochs.
 
         Parameters
@@ -107,6 +109,8 @@ class Steps:
         n_epochs : int
         opening, closing : sequence of callable
             What is done before each, and after; the same objects where nothing has changed.
+        most : int, default=1
+            For how many epochs it is going to be called.
         """
         following = self._following()
         self.are_prepared = following is not None
@@ -118,7 +122,10 @@ class Steps:
                     calls += self._calls_of(self._blocks[id(item)], following)
                 else:
                     calls.append(item)
-            self._known, self._epoch = now, self._engine.sequence([*calls, *closing, self._read])
+            self._known, self._epoch = (
+                now,
+                self._engine.sequence([*calls, *closing, self._read], most),
+            )
         self._epoch(n_epochs)
 
     def figures(self) -> Figures | None:

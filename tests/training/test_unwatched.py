@@ -158,10 +158,10 @@ def test_an_interrupt_leaves_the_history_of_the_epochs_that_were_over(at_once):
     count = itertools.count()
 
     class Interrupting(np.random.Generator):
-        def permutation(self, n):
+        def shuffle(self, x):
             if next(count) == 9:
                 raise KeyboardInterrupt
-            return super().permutation(n)
+            return super().shuffle(x)
 
     def train(max_epochs):
         problem = Problem()

@@ -42,5 +42,5 @@ class NativeEngine(Engine):
     ) -> list[Call]:
         return NativeBinding(b, program, arrays, Memory(b, like)).calls()
 
-    def sequence(self, calls: Sequence[Call]) -> Callable[[int], None]:
-        return Sequenced(calls)
+    def sequence(self, calls: Sequence[Call], n_times: int = 1) -> Callable[[int], None]:
+        return Sequenced(calls, n_times)

@@ -34,16 +34,18 @@ class Sequenced:
     Parameters
     ----------
     calls : sequence of callable
+    n_times : int, default=1
+        For how many times there is room at first.
     """
 
-    def __init__(self, calls: Sequence[Call]):
+    def __init__(self, calls: Sequence[Call], n_times: int = 1):
         # Where nothing else is to be done, all times are one call; else these are done each time.
         self._whole: _Stretch | None = None
         self._parts: list[Call] = []
         stacks = {call.n_models for call in calls if isinstance(call, NativeCall)}
         known = NativeCall, HostWrites, HostReads
         if len(stacks) == 1 and all(isinstance(call, known) for call in calls):
-            whole = _Stretch(calls)
+            whole = _Stretch(calls, n_times)
             if whole.can_be_repeated:
                 self._whole = whole
                 return
@@ -83,7 +85,7 @@ class _Stretch:
     Whatever is written, or read, has a place of its own each time.
     """
 
-    def __init__(self, calls: Sequence[Call]):
+    def __init__(self, calls: Sequence[Call], n_times: int = 1):
         tasks = [call for call in calls if isinstance(call, NativeCall)]
         self._n_models = tasks[0].n_models
         self._scratch = max((each.scratch for each in tasks), key=lambda scratch: scratch.nbytes)
@@ -95,7 +97,7 @@ class _Stretch:
         self._seconds = 0.0
         # Memory of other threads.
         self._others: list[np.ndarray] = []
-        self._tables = Tables(calls)
+        self._tables = Tables(calls, n_times)
 
     @property
     def can_be_repeated(self) -> bool:

@@ -22,6 +22,8 @@ class Tables:
     Parameters
     ----------
     calls : sequence of NativeCall, HostWrites or HostReads
+    n_times : int
+        For how many times there is room at first.
 
     Attributes
     ----------
@@ -33,7 +35,7 @@ class Tables:
         Whether several times can be one run.
     """
 
-    def __init__(self, calls: Sequence[Call]):
+    def __init__(self, calls: Sequence[Call], n_times: int):
         self._calls = [call for call in calls if isinstance(call, NativeCall)]
         self.n_tasks = len(self._calls)
         # Which tasks of one time each comes before, in order.
@@ -59,47 +61,55 @@ class Tables:
                     of_turn[call] = []
                     self._turns.append((call, of_turn[call]))
                 of_turn[call].append(n_tasks)
-        self._written = {call: _Table(call.arrays, each, -1) for call, each in writes.items()}
-        self._read = {call: _Table(call.arrays, each, 0) for call, each in reads.items()}
+        self._written = {call: _Table(call.arrays, each, True) for call, each in writes.items()}
+        self._read = {call: _Table(call.arrays, each, False) for call, each in reads.items()}
         # Whether what is drawn waits for nothing but itself.
         self._draws_alone = sum(not isinstance(call, HostNumbers) for call in writes) < 2
         self._ends_with_writes = any(each[-1] == n_tasks for each in writes.values())
         own = {call: (call.code.address, address(call.places)) for call in set(self._calls)}
         self._of_one_time = np.array([own[call] for call in self._calls], np.int64)
         self._find_moved()
-        self._n_times = 0
-        self.tasks = self._of_one_time
         self._writes: list[tuple[_Table, HostWrites, Positions]] = []
+        self._make(n_times)
 
     def _find_moved(self) -> None:
         """Find the places that are in an array which the host writes or reads."""
-        lengths = [len(call.places) for call in self._calls]
+        n_tasks = self.n_tasks
+        lengths = np.array([len(call.places) for call in self._calls])
         places = np.concatenate([call.places for call in self._calls])
-        starts, tasks = places[:, 0], np.repeat(np.arange(self.n_tasks), lengths)
-        # Of each array: its table, which it is there, which places are in it, and how far within.
-        found: list[tuple[_Table, int, np.ndarray, np.ndarray]] = []
+        starts, tasks = places[:, 0], np.arange(n_tasks).repeat(lengths)
+        # Of each array: its table, which it is there, which places are in it, and where.
+        found = []
+        # Several have the same memory where it is used for one after the other: the nearest counts.
+        nearest = np.full(len(places), 2 * n_tasks)
+        self.can_be_repeated = not self._ends_with_writes
         for table in (*self._written.values(), *self._read.values()):
             for number, array in enumerate(table.arrays):
                 start = address(array)
-                (rows,) = np.nonzero((starts >= start) & (starts < start + array.nbytes))
-                found.append((table, number, rows, starts[rows] - start))
-        is_read = [len(rows) > 0 for table, _, rows, _ in found if table in self._read.values()]
-        self.can_be_repeated = all(is_read) and not self._ends_with_writes
+                (rows,) = ((starts >= start) & (starts < start + array.nbytes)).nonzero()
+                # What is read has to be written here.
+                self.can_be_repeated &= table.is_written or len(rows) > 0
+                distances = table.distances(tasks[rows], n_tasks)
+                nearest[rows] = np.minimum(nearest[rows], distances)
+                found.append((table, number, rows, distances))
         # Only tasks with such places have places of their own each time.
-        has_moved = np.zeros(self.n_tasks, bool)
-        has_moved[tasks[np.concatenate([rows for *_, rows, _ in found] or [starts[:0]])]] = True
-        is_kept = has_moved[tasks]
-        new_rows = np.cumsum(is_kept) - 1
-        self._moved = [(table, n, new_rows[rows], within) for table, n, rows, within in found]
-        self._places, self._tasks_of_places = places[is_kept], tasks[is_kept]
-        self._moved_tasks = np.nonzero(has_moved)[0]
-        self._lengths = np.array(lengths)[self._moved_tasks]
+        has_own = np.zeros(n_tasks, bool)
+        has_own[tasks[nearest < 2 * n_tasks]] = True
+        is_own = has_own[tasks]
+        own_rows = is_own.cumsum() - 1
+        self._places, (self._own_tasks,) = places[is_own], has_own.nonzero()
+        ends = lengths[has_own].cumsum()
+        self._first_places = ends - lengths[has_own]
+        self._moved = []
+        for table, number, rows, distances in found:
+            rows = rows[distances == nearest[rows]]
+            moved = table, number, own_rows[rows], table.rows_before(tasks[rows])
+            self._moved.append((*moved, starts[rows] - address(table.arrays[number])))
 
     def begin(self, n_times: int) -> None:
         """Have tables for so many times, and nothing written."""
         if n_times > self._n_times:
-            # Rarely anew: what comes next is often a little more.
-            self._make(1 << (n_times - 1).bit_length())
+            self._make(n_times)
         for table in self._written.values():
             table.n_rows = 0
 
@@ -108,20 +118,13 @@ class Tables:
         for table in (*self._written.values(), *self._read.values()):
             table.make(n_times)
         self._own_places = np.tile(self._places, (n_times, 1, 1))
-        # Several have the same memory where it is used for one after the other: the nearest counts.
-        nearest = np.full(len(self._places), 2 * n_tasks)
-        for table, number, rows, within in self._moved:
-            tasks = self._tasks_of_places[rows]
-            distances = table.distances(tasks, n_tasks)
-            is_nearer = distances < nearest[rows]
-            rows, tasks, within = rows[is_nearer], tasks[is_nearer], within[is_nearer]
-            nearest[rows] = distances[is_nearer]
-            self._own_places[:, rows, 0] = table.addresses(number, tasks, n_times) + within
+        for table, number, rows, before, within in self._moved:
+            self._own_places[:, rows, 0] = table.addresses(number, before, n_times) + within
         self.tasks = np.tile(self._of_one_time, (n_times, 1))
         if len(self._places):
-            first = np.arange(n_times)[:, None] * len(self._places) + np.cumsum(self._lengths)
-            starts = address(self._own_places) + (first - self._lengths) * self._places.strides[0]
-            self.tasks.reshape(n_times, n_tasks, 2)[:, self._moved_tasks, 1] = starts
+            first = np.arange(n_times)[:, None] * len(self._places) + self._first_places
+            starts = first * self._places.strides[0] + address(self._own_places)
+            self.tasks.reshape(n_times, n_tasks, 2)[:, self._own_tasks, 1] = starts
         self._writes = []
         times = range(0, n_times * n_tasks, n_tasks)
         for write, positions in self._turns:
@@ -150,7 +153,7 @@ class Tables:
         for call, table in self._read.items():
             table.n_rows = 0
             if n_times:
-                n_rows = n_times * len(table.positions)
+                n_rows = n_times * table.n_positions
                 call.read(n_rows, *table.next(n_rows))
 
 
@@ -162,40 +165,43 @@ class _Table:
     arrays : sequence of ndarray
     positions : list of int
         Of the tasks of one time that it is written, or read, before.
-    shift : int
-        -1 where tasks use what was written last, 0 where they write what is read next.
+    is_written : bool
+        Whether tasks use what was written last; else they write what is read next.
     """
 
-    def __init__(self, arrays: Sequence[np.ndarray], positions: Positions, shift: int):
-        self.arrays, self.positions, self._shift = arrays, positions, shift
+    def __init__(self, arrays: Sequence[np.ndarray], positions: Positions, is_written: bool):
+        self.arrays, self.is_written = arrays, is_written
+        self._positions, self.n_positions = np.array(positions), len(positions)
         self._tables: list[np.ndarray] = []
         # Rows that are done.
         self.n_rows = 0
 
     def make(self, n_times: int) -> None:
+        """Have rows for so many times."""
         # A row more: for who comes after the last time that is read.
-        n_rows = n_times * len(self.positions) + 1
+        n_rows = n_times * self.n_positions + 1
         self._tables = [np.empty((n_rows, *each.shape), each.dtype) for each in self.arrays]
 
-    def addresses(self, array: int, tasks: np.ndarray, n_times: int) -> np.ndarray:
-        """Where tasks find an array, ``(n_times, n_tasks)``."""
-        table, n_rows = self._tables[array], len(self.positions)
-        before = np.searchsorted(self.positions, tasks, side="right") + self._shift
-        found = before + n_rows * np.arange(n_times)[:, None]
-        is_given = found < 0
-        found *= table.strides[0]
-        found += address(table)
-        # Before anything is written, it is what was there.
-        found[is_given] = address(self.arrays[array])
-        return found
+    def rows_before(self, tasks: np.ndarray) -> np.ndarray:
+        """The rows of tasks of the first time; -1 where nothing is written yet."""
+        return self._positions.searchsorted(tasks, side="right") - int(self.is_written)
 
     def distances(self, tasks: np.ndarray, n_tasks: int) -> np.ndarray:
         """How many tasks ago each finds it written, or how many later it is read."""
-        positions = np.array(self.positions)
-        after = np.searchsorted(positions, tasks, side="right")
-        if self._shift:
-            return tasks - positions[after - 1] + np.where(after, 0, n_tasks)
-        return np.append(positions, positions[0] + n_tasks)[after] - tasks
+        rows = self.rows_before(tasks)
+        if self.is_written:
+            return tasks - self._positions[rows] + np.where(rows < 0, n_tasks, 0)
+        return np.append(self._positions, self._positions[0] + n_tasks)[rows] - tasks
+
+    def addresses(self, array: int, rows: np.ndarray, n_times: int) -> np.ndarray:
+        """Where tasks find an array, ``(n_times, n_tasks)``, by their rows of the first time."""
+        table = self._tables[array]
+        found = np.arange(n_times)[:, None] * self.n_positions + rows
+        is_given = found < 0
+        found = found * table.strides[0] + address(table)
+        # Before anything is written, it is what was there.
+        found[is_given] = address(self.arrays[array])
+        return found
 
     def next(self, n_rows: int) -> list[np.ndarray]:
         """The next rows."""
