@@ -42,9 +42,10 @@ class Sequenced:
         # Where nothing else is to be done, all times are one call; else these are done each time.
         self._whole: _Stretch | None = None
         self._parts: list[Call] = []
-        stacks = {call.n_models for call in calls if isinstance(call, NativeCall)}
+        different = dict.fromkeys(calls)
+        stacks = {call.n_models for call in different if isinstance(call, NativeCall)}
         known = NativeCall, HostWrites, HostReads
-        if len(stacks) == 1 and all(isinstance(call, known) for call in calls):
+        if len(stacks) == 1 and all(isinstance(call, known) for call in different):
             whole = _Stretch(calls, n_times)
             if whole.can_be_repeated:
                 self._whole = whole
@@ -86,7 +87,7 @@ class _Stretch:
     """
 
     def __init__(self, calls: Sequence[Call], n_times: int = 1):
-        tasks = [call for call in calls if isinstance(call, NativeCall)]
+        tasks = [call for call in dict.fromkeys(calls) if isinstance(call, NativeCall)]
         self._n_models = tasks[0].n_models
         self._scratch = max((each.scratch for each in tasks), key=lambda scratch: scratch.nbytes)
         # Threads that may share a task for one model.

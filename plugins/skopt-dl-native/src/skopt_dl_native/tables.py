@@ -66,7 +66,9 @@ class Tables:
         # Whether what is drawn waits for nothing but itself.
         self._draws_alone = sum(not isinstance(call, HostNumbers) for call in writes) < 2
         self._ends_with_writes = any(each[-1] == n_tasks for each in writes.values())
-        own = {call: (call.code.address, address(call.places)) for call in set(self._calls)}
+        own = {
+            call: (call.code.address, address(call.places)) for call in dict.fromkeys(self._calls)
+        }
         self._of_one_time = np.array([own[call] for call in self._calls], np.int64)
         self._find_moved()
         self._writes: list[tuple[_Table, HostWrites, Positions]] = []
@@ -78,10 +80,9 @@ class Tables:
         lengths = np.array([len(call.places) for call in self._calls])
         places = np.concatenate([call.places for call in self._calls])
         starts, tasks = places[:, 0], np.arange(n_tasks).repeat(lengths)
-        # Of each array: its table, which it is there, which places are in it, and where.
-        found = []
-        # Several have the same memory where it is used for one after the other: the nearest counts.
-        nearest = np.full(len(places), 2 * n_tasks)
+        # Of each array: its table, which it is there, and which places are in it.
+        found: list[tuple[_Table, int, np.ndarray]] = []
+        times_found = np.zeros(len(places), int)
         self.can_be_repeated = not self._ends_with_writes
         for table in (*self._written.values(), *self._read.values()):
             for number, array in enumerate(table.arrays):
@@ -89,22 +90,28 @@ class Tables:
                 (rows,) = ((starts >= start) & (starts < start + array.nbytes)).nonzero()
                 # What is read has to be written here.
                 self.can_be_repeated &= table.is_written or len(rows) > 0
-                distances = table.distances(tasks[rows], n_tasks)
-                nearest[rows] = np.minimum(nearest[rows], distances)
-                found.append((table, number, rows, distances))
+                times_found[rows] += 1
+                found.append((table, number, rows))
+        if times_found.max() > 1:
+            found = _nearest(found, tasks, n_tasks)
         # Only tasks with such places have places of their own each time.
         has_own = np.zeros(n_tasks, bool)
-        has_own[tasks[nearest < 2 * n_tasks]] = True
+        has_own[tasks[times_found > 0]] = True
         is_own = has_own[tasks]
         own_rows = is_own.cumsum() - 1
         self._places, (self._own_tasks,) = places[is_own], has_own.nonzero()
-        ends = lengths[has_own].cumsum()
-        self._first_places = ends - lengths[has_own]
-        self._moved = []
-        for table, number, rows, distances in found:
-            rows = rows[distances == nearest[rows]]
-            moved = table, number, own_rows[rows], table.rows_before(tasks[rows])
-            self._moved.append((*moved, starts[rows] - address(table.arrays[number])))
+        self._first_places = lengths[has_own].cumsum() - lengths[has_own]
+        # What is to be known of each array for any number of times.
+        self._moved = [
+            (
+                table,
+                number,
+                own_rows[rows],
+                table.rows_before(tasks[rows]),
+                starts[rows] - address(table.arrays[number]),
+            )
+            for table, number, rows in found
+        ]
 
     def begin(self, n_times: int) -> None:
         """Have tables for so many times, and nothing written."""
@@ -155,6 +162,20 @@ class Tables:
             if n_times:
                 n_rows = n_times * table.n_positions
                 call.read(n_rows, *table.next(n_rows))
+
+
+def _nearest(
+    found: Sequence[tuple[_Table, int, np.ndarray]], tasks: np.ndarray, n_tasks: int
+) -> list[tuple[_Table, int, np.ndarray]]:
+    """Have each place in one array: several have the same memory, used for one after the other."""
+    nearest = np.full(len(tasks), 2 * n_tasks)
+    distances = [table.distances(tasks[rows], n_tasks) for table, _, rows in found]
+    for (*_, rows), of_rows in zip(found, distances, strict=True):
+        nearest[rows] = np.minimum(nearest[rows], of_rows)
+    return [
+        (table, number, rows[of_rows == nearest[rows]])
+        for (table, number, rows), of_rows in zip(found, distances, strict=True)
+    ]
 
 
 class _Table:
