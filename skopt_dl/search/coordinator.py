@@ -28,6 +28,8 @@ from skopt_dl.training import TrainingResult
 TICK = 0.25
 # The share of the time between them that a process has to compute for not to be idle.
 IDLE = 0.05
+# The share of what all cores can do in it that a process has to do for processes to be of no use.
+BUSY = 0.9
 # Seconds that tasks of a search that was ended early are waited for.
 GRACE = 5.0
 
@@ -90,6 +92,7 @@ class Coordinator:
         run_lot: Callable[[Lot], Report] | None = None,
     ):
         self.search = search
+        self._n_cores = n_cores
         self._tasks: dict[int, Task] = {}
         self._lock = threading.Condition()
         self._closed = threading.Event()
@@ -242,7 +245,8 @@ class Coordinator:
             if self.search.is_worker and self.search.aborted:
                 self.abort()
             now, clock = time.process_time(), time.monotonic()
-            self._happens(decided.Tick(idle=now - computed < IDLE * (clock - passed)))
+            share = (now - computed) / (clock - passed)
+            self._happens(decided.Tick(share < IDLE, share > BUSY * self._n_cores))
             computed, passed = now, clock
 
 

@@ -154,9 +154,10 @@ class Aborted(NamedTuple):
 
 
 class Tick(NamedTuple):
-    """Some time has gone by; `idle` where this process did next to nothing in it."""
+    """Some time has gone by, in which this process did next to nothing, or kept the cores busy."""
 
     idle: bool = False
+    busy: bool = False
 
 
 Event = (
@@ -381,7 +382,8 @@ class Scheduler:
         self._n_quiet += 1
         self._n_idle = self._n_idle + 1 if event.idle else 0
         worth_it = self.mode is Mode.SHARED and self._queue and self._n_ticks >= START
-        if worth_it and not self._processes_were_started:
+        # Where threads leave no core idle, processes could do no more.
+        if worth_it and not event.busy and not self._processes_were_started:
             self._processes_were_started = True
             out.append(StartProcesses())
         if self._n_quiet < PATIENCE or self._count[State.TRAINING]:

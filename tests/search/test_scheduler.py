@@ -210,6 +210,12 @@ def test_long_search_starts_processes_once(shared):
     assert found.count(StartProcesses()) == 1
 
 
+def test_no_processes_are_started_while_threads_keep_the_cores_busy(shared):
+    found = [each for _ in range(10 * START) for each in shared.handle(Tick(busy=True))]
+    assert StartProcesses() not in found
+    assert StartProcesses() in shared.handle(Tick())
+
+
 def test_tasks_that_nobody_has_begun_go_away_in_shares(shared):
     found = shared.handle(ProcessesReady())
     assert shared.mode is Mode.AWAY
