@@ -176,6 +176,15 @@ def test_a_record_that_is_being_written_is_waited_for(tmp_path):
         assert journal.find(OUTCOME, key(2)) == record(2)
 
 
+def test_what_is_written_while_a_file_is_read_makes_no_damage():
+    whole = b"".join(ORIGINAL)
+    ends = np.cumsum([len(each) for each in ORIGINAL])
+    for size in range(len(whole)):
+        found = records.scan(lambda offset, n: whole[offset : offset + n], 0, size)
+        assert found.damaged == []
+        assert len(found.places) == (ends <= size).sum()
+
+
 def test_damage_in_the_middle_is_said_once_and_the_rest_is_found(tmp_path):
     Journal(tmp_path).write([record(1), record(2), record(3)])
     path = only_file(tmp_path)

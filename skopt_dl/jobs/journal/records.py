@@ -13,6 +13,7 @@ import json
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 OUTCOME, SNAPSHOT = b"o", b"s"
@@ -114,9 +115,9 @@ def scan(read: Read, start: int, size: int) -> Found:
     read : callable
         ``read(offset, n)`` returns so many bytes, or what there is of them.
     start, size : int
-        Where to begin, and where the file ends.
+        Where to begin, and where the file ends; what is written meanwhile is as if it were not.
     """
-    found = Found(end=start)
+    found, read = Found(end=start), partial(_within, read, size)
     position = start
     while position < size:
         place = _header(read, position)
@@ -137,6 +138,10 @@ def scan(read: Read, start: int, size: int) -> Found:
         found.damaged.append((position, following - position))
         position = following
     return found
+
+
+def _within(read: Read, size: int, offset: int, n: int) -> bytes:
+    return read(offset, max(0, min(n, size - offset)))
 
 
 def _ends(read: Read, place: Place) -> bool:
