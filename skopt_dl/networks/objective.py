@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
@@ -66,22 +66,69 @@ class _Batch:
     loss_calls: list[Call] = field(default_factory=list)
     elsewhere: tuple[list[Call], _Batch] | None = None
 
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """All that its program is given."""
+        return {"x": self.x, **self.arrays}
 
-@dataclass(slots=True, eq=False)
+
 class _Loaded:
-    """The same for all the batches of a block, one after the other."""
+    """The same for all the batches of a block, one after the other.
 
-    sizes: tuple[int, ...]
-    arrays: dict[str, Array]
-    batches: list[_Batch]
-    xs: Sequence[DenseRows | SparseRows] = ()
-    calls: list[list[Call]] = field(default_factory=list)
-    weight: Array = None
-    weight_calls: Sequence[Call] = ()
-    # What `calls` were made by; None where batches have changed since.
-    bindings: dict[int, Bound] | None = None
-    losses: Array = None
-    loss_calls: list[Call] = field(default_factory=list)
+    Attributes
+    ----------
+    sizes : tuple of int
+    arrays : dict of str to array
+        Of all batches; their own parts are inputs of `gradient_program`.
+    xs : sequence of DenseRows or SparseRows
+    calls : list of list of callable
+        Of each batch; made by `bindings`.
+    """
+
+    def __init__(self, block: Block, xs: Sequence[DenseRows | SparseRows], **arrays: Array):
+        self.sizes, self._slices = block.sizes, block.slices
+        self.arrays, self.xs = arrays, xs
+        self.calls: list[Sequence[Call]] = []
+        self.bindings: dict[int, Bound] | None = None
+        self.weight: Array = None
+        self.weight_calls: Sequence[Call] = ()
+        self.losses: Array = None
+        self.loss_calls: list[Call] = []
+        self._batches: list[_Batch] = []
+
+    @property
+    def batches(self) -> list[_Batch]:
+        """All batches, for who looks at one after the other."""
+        if not self._batches:
+            self._batches = [self.batch(number) for number in range(len(self.sizes))]
+        return self._batches
+
+    def batch(self, number: int) -> _Batch:
+        """One batch."""
+        rows, n = self._slices[number], slice(number, number + 1)
+        arrays = {name: self.arrays[name][:, rows, :] for name in ("y", "rest")}
+        arrays["l2"] = self.arrays["l2"][:, number]
+        is_weighted = self.weight is not None
+        if is_weighted:
+            weight = self.arrays["weight"][:, rows, :]
+            arrays |= {"weight": weight, "shares": weight.mT}
+            arrays["weight_sum"] = self.arrays["weight_sum"][:, n]
+        return _Batch(self.sizes[number], arrays, self.xs[number], is_weighted)
+
+
+class _Inputs(Sequence[Mapping[str, Any]]):
+    """What the programs of some batches of a block are given, from one batch on."""
+
+    def __init__(self, loaded: _Loaded, first: int, n_batches: int):
+        self._loaded, self._first, self._n_batches = loaded, first, n_batches
+
+    def __len__(self) -> int:
+        return self._n_batches
+
+    def __getitem__(self, number: Any) -> Any:
+        if not 0 <= number < self._n_batches:
+            raise IndexError(number)
+        return self._loaded.batch(self._first + number).inputs
 
 
 class NetworkObjective(Objective):
@@ -213,15 +260,9 @@ class NetworkObjective(Objective):
         more, y = self._y.gather(block, self._smoothing)
         gathering += more
         # Blocks of the same sizes use the same buffers, and so the same views of them.
-        loaded = (
-            found if found is not None and found.arrays["y"] is y else self._prepare(block, y, xs)
-        )
-        self._prepared[key] = loaded
-        if loaded.xs is not xs:
-            loaded.xs, loaded.bindings = xs, None
-            for batch, x in zip(loaded.batches, xs, strict=True):
-                if batch.x is not x:
-                    batch.x, batch.binding = x, None
+        loaded = found
+        if loaded is None or loaded.arrays["y"] is not y or loaded.xs is not xs:
+            loaded = self._prepared[key] = self._prepare(block, y, xs)
         if self._weight is not None:
             more, weight = self._weight.gather(block)
             self._weigh(loaded, weight)
@@ -232,33 +273,24 @@ class NetworkObjective(Objective):
         return loaded, gathering
 
     def _prepare(self, block: Block, y: Array, xs: Sequence[DenseRows | SparseRows]) -> _Loaded:
-        """Make the places for a block's results and cut them into batches."""
+        """Make the places for a block's results."""
         b, n_models = self._b, self.n_models
         rest = b.empty((n_models, self._y.n_columns, block.n_rows), like=self._grad).mT
         l2 = b.zeros((n_models, len(block.sizes)), like=self._grad)
-        batches = []
-        for i, (size, rows, x) in enumerate(zip(block.sizes, block.slices, xs, strict=True)):
-            arrays = {"y": y[:, rows, :], "rest": rest[:, rows, :], "l2": l2[:, i]}
-            batches.append(_Batch(size, arrays, x))
-        return _Loaded(block.sizes, {"y": y, "rest": rest, "l2": l2}, batches)
+        return _Loaded(block, xs, y=y, rest=rest, l2=l2)
 
     def _weigh(self, loaded: _Loaded, weight: Array) -> None:
         """Give a block's samples weights, ``(K or 1, n_rows, 1)``: their shares in the batches."""
-        if loaded.weight is not weight:
-            b, like, n_models = self._b, self._grad, weight.shape[0]
-            shares = b.empty((*weight.shape[:2], 1), like=like)
-            sums = b.empty((n_models, len(loaded.sizes)), like=like)
-            program = weight_program(tuple(weight.shape), loaded.sizes, host_dtype(like.dtype).name)
-            arrays = {"weight": weight, "shares": shares, "weight_sum": sums}
-            loaded.weight_calls = self._engine.bind(b, program, arrays, self._memory).calls()
-            loaded.weight, loaded.bindings = weight, None
-            loaded.arrays["weight"], start = shares, 0
-            for number, batch in enumerate(loaded.batches):
-                own = shares[:, start : start + batch.n_rows, :]
-                start += batch.n_rows
-                batch.arrays |= {"weight": own, "shares": own.mT}
-                batch.arrays["weight_sum"] = sums[:, number : number + 1]
-                batch.is_weighted, batch.binding = True, None
+        if loaded.weight is weight:
+            return
+        b, like, n_models = self._b, self._grad, weight.shape[0]
+        shares = b.empty((*weight.shape[:2], 1), like=like)
+        sums = b.empty((n_models, len(loaded.sizes)), like=like)
+        program = weight_program(tuple(weight.shape), loaded.sizes, host_dtype(like.dtype).name)
+        arrays = {"weight": weight, "shares": shares, "weight_sum": sums}
+        loaded.weight_calls = self._engine.bind(b, program, arrays, self._memory).calls()
+        loaded.weight = weight
+        loaded.arrays |= {"weight": shares, "weight_sum": sums}
 
     @cached_property
     def _any_case(self) -> Case:
@@ -287,15 +319,14 @@ class NetworkObjective(Objective):
             weight_models=batch.arrays["weight"].shape[0] if batch.is_weighted else 0,
         )
 
-    def _bind(self, params: Array, batches: Sequence[_Batch]) -> None:
+    def _bind(self, params: Array, loaded: _Loaded) -> None:
         """Bind the calls of batches to these parameters and to the memory of their sizes."""
-        for _, group in groupby(batches, key=lambda batch: batch.n_rows):
-            alike = list(group)
-            binding = self._binding(params, alike[0])
-            new = [batch for batch in alike if batch.binding is not binding]
-            given = [{"x": batch.x, **batch.arrays} for batch in new]
-            for batch, calls in zip(new, binding.calls_of_each(given), strict=True):
-                batch.binding, batch.calls = binding, calls
+        loaded.calls, loaded.bindings, first = [], self._bindings, 0
+        for _, group in groupby(loaded.sizes):
+            n_batches = len(list(group))
+            binding = self._binding(params, loaded.batch(first))
+            loaded.calls += binding.calls_of_each(_Inputs(loaded, first, n_batches))
+            first += n_batches
 
     def _binding(self, params: Array, batch: _Batch) -> Bound:
         """What makes the calls of batches of this size."""
@@ -345,9 +376,7 @@ class NetworkObjective(Objective):
             self._params, self._has_own_params, self._bindings = params, False, {}
         loaded, gathering = self._ready(block)
         if loaded.bindings is not self._bindings:
-            self._bind(params, loaded.batches)
-            loaded.calls = [list(batch.calls) for batch in loaded.batches]
-            loaded.bindings = self._bindings
+            self._bind(params, loaded)
         self._prepare_losses(loaded, loaded.sizes)
         return Prepared(gathering, loaded.calls, self._grad, loaded.loss_calls, loaded.losses)
 
@@ -356,7 +385,8 @@ class NetworkObjective(Objective):
         if self._params is not params:
             params = self._take(params)
         if batch.binding is None or batch.binding is not self._bindings.get(batch.n_rows):
-            self._bind(params, [batch])
+            batch.binding = self._binding(params, batch)
+            batch.calls = batch.binding.calls(**batch.inputs)
         run_all(batch.calls)
         return self._grad
 

@@ -80,7 +80,7 @@ class Prepared(NamedTuple):
     ----------
     opening : list of callable
         Before all else, what reads ``block.rows`` and gathers samples.
-    gradients : list of list of callable
+    gradients : list of sequence of callable
         For each batch.
     grad : array of shape (K, P)
         What they write, always the same.
@@ -90,7 +90,7 @@ class Prepared(NamedTuple):
     """
 
     opening: list[Any]
-    gradients: list[list[Any]]
+    gradients: list[Sequence[Any]]
     grad: Array
     closing: list[Any]
     losses: Array

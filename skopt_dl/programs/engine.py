@@ -64,7 +64,11 @@ class Bound(Protocol):
         """
 
     def calls_of_each(self, batches: Sequence[Mapping[str, Any]]) -> Sequence[Sequence[Call]]:
-        """The `calls` for each of several batches, given by what differs between them."""
+        """The `calls` for each of several batches, given by what differs between them.
+
+        Arrays of one name are alike, and as far from those of the batch before in memory as these
+        are from those before them.
+        """
         return [self.calls(**arrays) for arrays in batches]
 
 

@@ -279,33 +279,38 @@ class NativeBinding(Bound):
         return self.calls_of_each([arrays])[0]
 
     def calls_of_each(self, batches: Sequence[Mapping[str, Any]]) -> list[list[Call]]:
-        found: list[list[Call]] = []
-        given = [(arrays, [_plain(arrays[name]) for name in self._varying]) for arrays in batches]
-        for _, alike in groupby(given, key=_layout):
-            found += self._calls_of_alike(*zip(*alike, strict=True))
-        return found
+        first, n_batches = self._given(batches[0]), len(batches)
+        if n_batches > 1 and (first.on_host or first.written):
+            # No arrays, so not alike.
+            return [self.calls(**arrays) for arrays in batches]
+        starts = np.array([start for start, _ in first.addresses.values()], np.int64)[None]
+        if n_batches > 1:
+            second = [start for start, _ in self._given(batches[1]).addresses.values()]
+            starts = starts + np.arange(n_batches)[:, None] * (second - starts)
+        return self._calls_of_alike(
+            batches, first, dict(zip(first.addresses, starts.T, strict=True))
+        )
+
+    def _given(self, arrays: Mapping[str, Any]) -> _Inputs:
+        return _inputs(self.program, {name: arrays[name] for name in self._varying})
 
     def _calls_of_alike(
         self,
         batches: Sequence[Mapping[str, Any]],
-        plain: Sequence[Sequence[np.ndarray | None]],
+        given: _Inputs,
+        starts: Mapping[str, np.ndarray],
     ) -> list[list[Call]]:
         """The calls of batches that differ in nothing but where their arrays are."""
-        given = _inputs(self.program, {name: batches[0][name] for name in self._varying})
-        addresses = {name: [start] for name, (start, _) in given.addresses.items()}
-        if len(batches) > 1:
-            of_names = zip(self._varying, zip(*plain, strict=True), strict=True)
-            addresses = {name: list(map(address, arrays)) for name, arrays in of_names}
         key = given.signature, given.on_host
         if key not in self._patterns:
             self._patterns[key] = self._pattern(given)
-        pattern = self._patterns[key]
-        found: list[list[Call]] = [[*pattern.written, *given.written] for _ in batches]
+        pattern, n_batches = self._patterns[key], len(batches)
+        found: list[list[Call]] = [[*pattern.written, *given.written] for _ in range(n_batches)]
         for number, (segment, prepared) in enumerate(pattern.segments):
             if segment.code is not None:
-                tables = np.repeat(prepared.places[None], len(batches), axis=0)
+                tables = np.repeat(prepared.places[None], n_batches, axis=0)
                 for row, name in prepared.varying:
-                    tables[:, row, 0], tables[:, row, 1] = addresses[name], given.addresses[name][1]
+                    tables[:, row, 0], tables[:, row, 1] = starts[name], given.addresses[name][1]
                 kept = [prepared.kept, given.kept, batches]
                 for calls, places in zip(found, tables, strict=True):
                     calls.append(
@@ -399,6 +404,12 @@ class _Inputs(NamedTuple):
 def _inputs(program: Program, arrays: Mapping[str, Any]) -> _Inputs:
     signature, on_host, addresses, kept, written = [], [], {}, [], []
     for name, given in arrays.items():
+        if type(given) is np.ndarray:
+            kept.append(given)
+            dtype = program.inputs[name].like.dtype
+            signature.append((name, dtype, given.shape, given.strides))
+            addresses[name] = address(given), 0
+            continue
         if _is_sparse(given, program.inputs[name]):
             words = HostNumbers([np.empty((len(given.blocks), 4), np.int64)], partial(_tell, given))
             written.append(words)
@@ -453,20 +464,6 @@ def _array_of(given: Any, buffer: Buffer) -> tuple[np.ndarray | None, np.ndarray
     for i, run in enumerate(runs):
         rows[run] = i
     return array, rows
-
-
-def _plain(given: Any) -> np.ndarray | None:
-    """The array that an input is; None where it is more than that."""
-    if not hasattr(given, "product"):
-        return np.asarray(given)
-    found: np.ndarray | None = given.values
-    return found
-
-
-def _layout(given: tuple[Any, Sequence[np.ndarray | None]]) -> list[Any]:
-    """What is equal for batches that differ in nothing but where their arrays are."""
-    # What is more than an array is like nothing else.
-    return [object() if each is None else (each.shape, each.strides) for each in given[1]]
 
 
 def _shape(array: np.ndarray, rows: np.ndarray | None) -> tuple[int, ...]:
