@@ -402,7 +402,8 @@ class _Inputs(NamedTuple):
 
 
 def _inputs(program: Program, arrays: Mapping[str, Any]) -> _Inputs:
-    signature, on_host, addresses, kept, written = [], [], {}, [], []
+    signature, on_host, addresses, written = [], [], {}, []
+    kept: list[Any] = []
     for name, given in arrays.items():
         if type(given) is np.ndarray:
             kept.append(given)
