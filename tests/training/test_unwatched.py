@@ -10,7 +10,7 @@ from problems import Problem
 from skopt_dl.optimizers import SGD, Adam, Momentum, Optimizer
 from skopt_dl.programs import using_engine
 from skopt_dl.schedules import StepDecay
-from skopt_dl.training import Stopping, TrainingConfig, loop
+from skopt_dl.training import Stopping, TrainingConfig, minimise, stack
 from skopt_dl.training.steps import Steps
 
 
@@ -30,7 +30,7 @@ class Shaken(Optimizer):
 def at_once(monkeypatch):
     """How many epochs were run at once each time; with all the patience there is."""
     numbers, run = [], Steps.run
-    monkeypatch.setattr(loop, "PATIENCE", math.inf)
+    monkeypatch.setattr(stack, "PATIENCE", math.inf)
 
     def noted(self, n_epochs, *calls):
         numbers.append(n_epochs)
@@ -167,7 +167,7 @@ def test_an_interrupt_leaves_the_history_of_the_epochs_that_were_over(at_once):
         problem = Problem()
         batches = problem.batches([0])
         batches.rngs = [Interrupting(np.random.PCG64(3))]
-        return loop.minimise(
+        return minimise(
             problem.objective(), config(Adam(), max_epochs), problem.starts(), batches=batches
         )
 
