@@ -23,6 +23,10 @@ from skopt_dl.training.updates import UpdateGroup
 Array = Any
 Call = Callable[[], Any]
 
+# Blocks from which on each is a call of its own, with steps that others share: to make the steps of
+# a long epoch one call takes memory and time, and they are many enough without.
+MANY = 16
+
 
 class Figures(NamedTuple):
     """What epochs have come to, ``(n_epochs, K)`` each.
@@ -97,6 +101,7 @@ class Steps:
         # What an epoch was made of, and the call that this became.
         self._known: list[Any] = []
         self._epoch: Callable[[int], None] | None = None
+        self._of_blocks: dict[tuple[int, bool], Call] = {}
         self.are_prepared = False
 
     def run(
@@ -116,16 +121,18 @@ class Steps:
         self.are_prepared = following is not None
         now = [*opening, *closing, *(following or [])]
         if self._epoch is None or not are_same(self._known, now):
+            self._known, self._of_blocks = now, {}
             calls = list(opening)
             for item in self._plan:
                 if isinstance(item, Block):
                     calls += self._calls_of(self._blocks[id(item)], following)
                 else:
                     calls.append(item)
-            self._known, self._epoch = (
-                now,
-                self._engine.sequence([*calls, *closing, self._read], most),
-            )
+            calls += [*closing, self._read]
+            if len(self._blocks) > MANY:
+                self._epoch = partial(_one_by_one, calls)
+            else:
+                self._epoch = self._engine.sequence(calls, most)
         self._epoch(n_epochs)
 
     def figures(self) -> Figures | None:
@@ -161,12 +168,26 @@ class Steps:
         is_first, prepared = of_block is next(iter(self._blocks.values())), of_block.prepared
         if following is None or prepared is None:
             return [partial(self._take_steps, of_block, is_first)]
+        read = HostReads([prepared.losses], of_block.add_losses)
+        if len(self._blocks) <= MANY:
+            return [*prepared.opening, *self._steps_of(prepared, following, is_first), read]
+        # Blocks of the same sizes have their steps in common.
+        key = id(prepared.gradients), is_first
+        if key not in self._of_blocks:
+            steps = self._steps_of(prepared, following, is_first)
+            self._of_blocks[key] = partial(self._engine.sequence(steps), 1)
+        return [*prepared.opening, self._of_blocks[key], read]
+
+    def _steps_of(
+        self, prepared: Prepared, following: list[list[Call]], is_first: bool
+    ) -> list[Call]:
+        """The steps of a block, and what computes their losses."""
         after = [call for part in following for call in part]
-        calls = list(prepared.opening)
+        calls: list[Call] = []
         for number, gradient in enumerate(prepared.gradients):
             norm = self._norm_calls if is_first and number == 0 else []
             calls += [*gradient, *norm, *after]
-        return [*calls, *prepared.closing, HostReads([prepared.losses], of_block.add_losses)]
+        return [*calls, *prepared.closing]
 
     def _end_epochs(self, n_epochs: int, squared_norms: Array) -> None:
         self._squared_norms.append(self._b.xp.asarray(squared_norms, copy=True))
@@ -252,6 +273,11 @@ class _OfBlock:
         if self._sizes is None:
             self._sizes = self._b.asarray(np.array(self.block.sizes), dtype=like.dtype)
         return self._sizes
+
+
+def _one_by_one(calls: Sequence[Call], n_times: int) -> None:
+    for _ in range(n_times):
+        run_all(calls)
 
 
 def _together(b: Backend, parts: list[Array]) -> Array:

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from problems import Problem
 
+from skopt_dl.networks import NetworkObjective
 from skopt_dl.optimizers import SGD, Adam, Momentum, Optimizer
 from skopt_dl.programs import using_engine
 from skopt_dl.schedules import StepDecay
-from skopt_dl.training import Stopping, TrainingConfig, minimise, stack
-from skopt_dl.training.steps import Steps
+from skopt_dl.training import Stopping, TrainingConfig, minimise, stack, steps
 
 
 class Shaken(Optimizer):
@@ -29,14 +29,14 @@ class Shaken(Optimizer):
 @pytest.fixture
 def at_once(monkeypatch):
     """How many epochs were run at once each time; with all the patience there is."""
-    numbers, run = [], Steps.run
+    numbers, run = [], steps.Steps.run
     monkeypatch.setattr(stack, "PATIENCE", math.inf)
 
     def noted(self, n_epochs, *calls):
         numbers.append(n_epochs)
         run(self, n_epochs, *calls)
 
-    monkeypatch.setattr(Steps, "run", noted)
+    monkeypatch.setattr(steps.Steps, "run", noted)
     return numbers
 
 
@@ -93,10 +93,10 @@ def test_epochs_at_once_come_to_what_they_come_to_one_by_one(name, batch_size, n
         assert one_by_one[1].n_epochs > 2
 
 
+@pytest.mark.parametrize("many", [1, 16])
 @pytest.mark.parametrize("batches_at_once", [1, 2, 100])
-def test_epochs_of_several_blocks_are_run_at_once(batches_at_once, at_once, monkeypatch):
-    from skopt_dl.networks import NetworkObjective
-
+def test_epochs_of_several_blocks_are_run_at_once(batches_at_once, many, at_once, monkeypatch):
+    monkeypatch.setattr(steps, "MANY", many)
     monkeypatch.setattr(NetworkObjective, "batches_per_block", lambda *_: batches_at_once)
     together = Problem().train([config(Adam(0.01))])
     assert max(at_once) > 3

@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from skopt_dl_native import words
+from skopt_dl_native import sequences, words
 from skopt_dl_native.engine import NativeEngine
 
 from skopt_dl.backends import NumPyBackend
@@ -233,10 +233,12 @@ def test_the_host_writes_in_order_and_numbers_whenever_it_likes():
     assert ("number", 2) in written
 
 
+@pytest.mark.parametrize("most_bytes", [1, 500, 1 << 20])
 @pytest.mark.parametrize("first_n_times", [1, 3, 5])
 @pytest.mark.parametrize("other", [False, True], ids=["one call", "with Python between"])
-def test_many_times_are_as_one_after_the_other(other, first_n_times):
+def test_many_times_are_as_one_after_the_other(other, first_n_times, most_bytes, monkeypatch):
     """Sums of what is drawn, parts of which are read: by two readers, of the same array."""
+    monkeypatch.setattr(sequences, "MOST_BYTES", most_bytes)
     seen = []
     for engine in (Engine(), NativeEngine()):
         drawn, total, copy = (np.zeros((2, n)) for n in (6, 3, 3))

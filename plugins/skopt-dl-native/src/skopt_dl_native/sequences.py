@@ -24,6 +24,8 @@ Call = Callable[[], Any]
 PATIENCE = 0.05
 # Seconds of work that are worth a thread.
 WORTH_A_THREAD = 0.0005
+# Memory that tables may take, with a row for each time that something is written or read.
+MOST_BYTES = 1 << 24
 # Multiplications of a task, for one model, that are worth each thread of a team.
 WORTH_A_PLACE = 8_000_000
 
@@ -42,11 +44,13 @@ class Sequenced:
         # Where nothing else is to be done, all times are one call; else these are done each time.
         self._whole: _Stretch | None = None
         self._parts: list[Call] = []
+        self._most = max(1, MOST_BYTES // max(1, _bytes_of_tables(calls)))
         different = dict.fromkeys(calls)
         stacks = {call.n_models for call in different if isinstance(call, NativeCall)}
         known = NativeCall, HostWrites, HostReads
-        if len(stacks) == 1 and all(isinstance(call, known) for call in different):
-            whole = _Stretch(calls, n_times)
+        are_known = len(stacks) == 1 and all(isinstance(call, known) for call in different)
+        if are_known and _bytes_of_tables(calls) <= MOST_BYTES:
+            whole = _Stretch(calls, min(n_times, self._most))
             if whole.can_be_repeated:
                 self._whole = whole
                 return
@@ -73,11 +77,22 @@ class Sequenced:
 
     def __call__(self, n_times: int = 1) -> None:
         if self._whole is not None:
-            self._whole(n_times)
+            for first in range(0, n_times, self._most):
+                self._whole(min(self._most, n_times - first))
             return
         for _ in range(n_times):
             for part in self._parts:
                 part()
+
+
+def _bytes_of_tables(calls: Sequence[Call]) -> int:
+    """What the host writes and reads in one time."""
+    return sum(
+        array.nbytes
+        for call in calls
+        if isinstance(call, HostWrites | HostReads)
+        for array in call.arrays
+    )
 
 
 class _Stretch:
