@@ -282,6 +282,8 @@ class _Validations:
     def __call__(self, params: Any, models: Sequence[int]) -> dict[str, np.ndarray]:
         columns: dict[str, np.ndarray] = {}
         for members, validation in self._groups:
+            if members == models:
+                return dict(validation(params, models, range(len(members))))
             places = [place for place, model in enumerate(models) if model in members]
             if not places:
                 continue

@@ -27,6 +27,7 @@ def run_minimizer(
     on_epoch_begin: Callable[[Sequence[TrainingState]], None] | None,
     on_epoch_end: Callable[[Sequence[TrainingState]], None] | None,
     recorder: Recorder | None = None,
+    interrupted: Callable[[], bool] | None = None,
     stops: Callable[[int], bool] | None = None,
 ) -> TrainingResult:
     """Run a `Minimizer` for one model; its iterations take the place of epochs.
@@ -39,7 +40,7 @@ def run_minimizer(
         Where models start, this one in its row.
     block : Block
         All of the model's samples as one batch.
-    validate, on_epoch_begin, on_epoch_end, recorder, stops
+    validate, on_epoch_begin, on_epoch_end, recorder, interrupted, stops
         As for `minimise`; an iteration is known only when it is over, so both are called then. A
         recorder is shown the start, and where each iteration has come to.
 
@@ -87,6 +88,8 @@ def run_minimizer(
     def callback(x: np.ndarray, loss: float) -> bool:
         nonlocal best, last_good
         show(x)
+        if interrupted is not None and interrupted():
+            raise KeyboardInterrupt
         if on_epoch_begin is not None:
             on_epoch_begin([state])
         state.progress.epoch += 1

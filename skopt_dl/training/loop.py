@@ -118,6 +118,7 @@ def minimise(
             on_epoch_begin,
             on_epoch_end,
             recorder,
+            interrupted,
             stops,
         )
         results[state.index] = result

@@ -226,9 +226,15 @@ class Stack:
         few = max(1, MOST_STEPS // self.batches.n_batches)
         return int(min(few, MOST_EPOCHS, *(state.n_epochs_ahead for state in self.states)))
 
+    @property
+    def _needs_ends(self) -> bool:
+        """Whether it matters with what parameters each epoch has ended."""
+        rules = [state.config.stopping for state in self.states]
+        return self._validate is not None or any(rule and rule.restore_best for rule in rules)
+
     def _n_at_once(self) -> int:
         """How many epochs to run at once."""
-        must_look = self._validate is not None and self._end is None
+        must_look = self._needs_ends and self._end is None
         if self._n_singly or must_look or not self.steps.are_prepared:
             return 1
         return max(1, int(min(self._most(), PATIENCE / self._seconds)))
@@ -275,8 +281,7 @@ class Stack:
             self.checkpoints.copy(parts)
             return [], []
         opening = self.checkpoints.copying(parts)
-        is_small = sum(each.size for each in parts) <= FEW
-        if self._validate is None or not is_small:
+        if not self._needs_ends or sum(each.size for each in parts) > FEW:
             return opening, []
         if self._end is None:
             self._end = self.b.xp.concat(parts, axis=1)
@@ -306,13 +311,13 @@ class Stack:
 
     def _validated(self, figures: _Figures) -> list[Columns]:
         """What `validate` gives for each epoch, up to one after which a model is to stop."""
+        if self._validate is None and not self.averages_itself:
+            return [{} for _ in figures.losses]
         validated: list[Columns] = []
         models = [state.index for state in self.states]
         for number in range(len(figures.losses)):
-            if self._end is None:
-                eval_params = self._eval_params()
-            else:
-                eval_params = self._end
+            eval_params = self._eval_params() if self._end is None else self._end
+            if self._end is not None:
                 eval_params[...] = self._ends[number]
             predictors = eval_params
             if len(self.rows) < eval_params.shape[0]:

@@ -8,7 +8,7 @@ import pytest
 from problems import Problem
 
 from skopt_dl.networks import NetworkObjective
-from skopt_dl.optimizers import SGD, Adam, Momentum, Optimizer
+from skopt_dl.optimizers import LBFGS, SGD, Adam, Momentum, Optimizer
 from skopt_dl.programs import using_engine
 from skopt_dl.schedules import StepDecay
 from skopt_dl.training import Stopping, TrainingConfig, minimise, stack, steps
@@ -58,12 +58,14 @@ def config(optimizer, max_epochs=40, stopping=None, **options):
 
 
 PATIENT = Stopping(tol=0.02, n_iter_no_change=3)
+BEST = Stopping(tol=0.0, n_iter_no_change=6, restore_best=True)
 STACKS = {
     "one": [config(Adam(0.01))],
     "two that stop at different epochs": [config(Adam(), 21), config(Adam(0.1), stopping=PATIENT)],
     "two classes": [config(Momentum(0.1)), config(Adam(0.01))],
     "one that draws": [config(Shaken(0.01)), config(Shaken(0.02))],
     "averages and clipping": [config(SGD(0.1), ema_decay=0.9, max_grad_norm=0.5)] * 2,
+    "best epochs": [config(Adam(0.5), stopping=BEST), config(SGD(0.1), 33)],
     "one that diverges later": [config(SGD(0.05)), config(SGD(3.0)), config(SGD(0.01))],
 }
 
@@ -186,3 +188,11 @@ def test_somebody_who_asks_to_interrupt_is_asked_between_runs(at_once):
     (run,) = Problem().train([config(Adam())], interrupted=lambda: next(answers))
     assert run.stop_reason == "interrupted"
     assert run.n_epochs == sum(at_once)
+
+
+def test_minimizers_are_interrupted_and_stopped_too():
+    answers = iter([False, False, True])
+    (run,) = Problem().train([config(LBFGS())], interrupted=lambda: next(answers))
+    assert (run.stop_reason, run.n_epochs) == ("interrupted", 2)
+    (run,) = Problem().train([config(LBFGS())], stops=lambda model: model == 0)
+    assert (run.stop_reason, run.n_epochs) == ("requested", 1)
