@@ -223,8 +223,8 @@ class Stack:
         changes = any(group.changes for _, group in self.groups)
         if self._is_watched or changes or self.averages_itself:
             return 1
-        few = max(1, MOST_STEPS // self.batches.n_batches)
-        return int(min(few, MOST_EPOCHS, *(state.n_epochs_ahead for state in self.states)))
+        n_epochs = min(state.n_epochs_ahead for state in self.states)
+        return int(max(1, min(n_epochs, MOST_EPOCHS, MOST_STEPS // self.batches.n_batches)))
 
     @property
     def _needs_ends(self) -> bool:

@@ -196,3 +196,11 @@ def test_minimizers_are_interrupted_and_stopped_too():
     assert (run.stop_reason, run.n_epochs) == ("interrupted", 2)
     (run,) = Problem().train([config(LBFGS())], stops=lambda model: model == 0)
     assert (run.stop_reason, run.n_epochs) == ("requested", 1)
+
+
+def test_a_training_that_was_out_of_patience_goes_on_by_an_epoch():
+    configs = [config(Adam(), stopping=Stopping(tol=100.0, n_iter_no_change=2))]
+    (run,) = Problem().train(configs)
+    (more,) = Problem().train(configs, resume=[run.state])
+    assert run.stop_reason == more.stop_reason == "no_improvement"
+    assert (run.n_epochs, more.n_epochs) == (3, 1)
