@@ -203,4 +203,4 @@ def test_a_training_that_was_out_of_patience_goes_on_by_an_epoch():
     (run,) = Problem().train(configs)
     (more,) = Problem().train(configs, resume=[run.state])
     assert run.stop_reason == more.stop_reason == "no_improvement"
-    assert (run.n_epochs, more.n_epochs) == (3, 1)
+    assert (run.n_epochs, more.n_epochs) == (4, 1)
