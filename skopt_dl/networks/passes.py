@@ -11,15 +11,13 @@ from typing import Any
 
 from skopt_dl.layers import Activation, Layer, Pass
 from skopt_dl.networks.network import LayerError, Network, form_of
+from skopt_dl.networks.rows import OUTPUT_MAJOR
 from skopt_dl.objectives import Layout
 from skopt_dl.programs import Program, Symbol, Tracer, differentiate
 from skopt_dl.programs.values import host_dtype, pattern
 
 Array = Any
 
-# Axes of raw outputs and targets, from the outermost in memory: losses reduce over a sample's few
-# outputs, which array libraries do several times faster where each output's samples are neighbours.
-OUTPUT_MAJOR = (0, 2, 1)
 # Parameters of a model up to which the penalty takes them all, biases by a factor of zero: rows
 # without gaps are one loop, where those of the weights alone would be a short one for each model.
 FEW = 4096

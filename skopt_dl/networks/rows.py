@@ -18,7 +18,8 @@ from skopt_dl.programs.values import host_dtype
 Array = Any
 Call = Callable[[], Any]
 
-# Axes of targets, from the outermost in memory.
+# Axes of raw outputs and targets, from the outermost in memory: losses reduce over a sample's few
+# outputs, which array libraries do several times faster where each output's samples are neighbours.
 OUTPUT_MAJOR = (0, 2, 1)
 
 # Models for each product of their own rows, on average, below which they get copies of shared ones.
@@ -306,11 +307,7 @@ def _runs(values: Sequence[Any]) -> list[slice]:
 
 
 class TargetPool:
-    """Targets, ``(n_samples, n_outputs)``, laid out for losses.
-
-    Losses reduce over a sample's few outputs. Array libraries do that several times faster when
-    each output's samples are neighbours in memory, so blocks have that layout, like the raw
-    outputs they are compared with.
+    """Targets, ``(n_samples, n_outputs)``, laid out for losses, like the raw outputs.
 
     Parameters
     ----------
