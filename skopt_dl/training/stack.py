@@ -108,6 +108,8 @@ class Stack:
         self._started = self._recorded = 0.0
         # Epochs that are run one by one.
         self._n_singly = 0
+        # What brings back the state before the epochs that are being run, where these are several.
+        self._undo: Callable[[], None] | None = None
         self._validate: Validate | None = None
         self._stops: Callable[[int], bool] | None = None
         self._is_watched = False
@@ -210,13 +212,22 @@ class Stack:
         except KeyboardInterrupt:
             for _, group in self.groups:
                 group.tell_progress()
-            # Of several epochs some may be over.
-            figures = None if self._is_watched or validate else self._figures()
-            if figures is not None:
-                self._record(figures, [{}] * len(figures.losses))
+            self._record_interrupted()
             for state in self.states:
                 state.stop_reason = state.stop_reason or "interrupted"
             self._leave()
+
+    def _record_interrupted(self) -> None:
+        """Write the history of those epochs, of several, that were over; or undo what diverged."""
+        if self._undo is None:
+            return
+        (finite,) = self.b.fetch(self.b.rows_are_finite(self.params))
+        figures = self._figures()
+        is_good = figures is None or figures.are_finite(self.rows)
+        if not (is_good and finite[self.rows].all()):
+            self._undo()
+        elif figures is not None and self._validate is None:
+            self._record(figures, [{}] * len(figures.losses))
 
     def _most(self) -> int:
         """How many epochs could be run at once, at most: until one can be a model's last."""
@@ -244,19 +255,20 @@ class Stack:
 
         Where several show that one of them was a model's last, they are undone, and done up to it.
         """
-        undo = self._mark() if n_epochs > 1 else None
+        self._undo = self._mark() if n_epochs > 1 else None
         begun = time.perf_counter()
         figures = self._run(n_epochs)
-        if undo is not None and not figures.are_finite(self.rows):
-            undo()
+        if self._undo is not None and not figures.are_finite(self.rows):
+            self._undo()
             self._n_singly = n_epochs
             return self._epochs(1)
         self._n_singly = max(0, self._n_singly - 1)
         validated = self._validated(figures)
         self._seconds = max(time.perf_counter() - begun, 1e-9) / n_epochs
-        if undo is not None and len(validated) < n_epochs:
-            undo()
+        if self._undo is not None and len(validated) < n_epochs:
+            self._undo()
             figures = self._run(len(validated))
+        self._undo = None
         return figures, validated
 
     def _run(self, n_epochs: int) -> _Figures:

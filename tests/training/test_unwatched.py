@@ -156,31 +156,52 @@ def test_what_changes_between_epochs_is_asked_for_between_them(optimizer, at_onc
     assert set(at_once) == {1}
 
 
+class Interrupting(np.random.Generator):
+    """Raises where it is to draw a certain order."""
+
+    def __init__(self, number):
+        super().__init__(np.random.PCG64(3))
+        self._left = number
+
+    def shuffle(self, x):
+        self._left -= 1
+        if self._left < 0:
+            raise KeyboardInterrupt
+        return super().shuffle(x)
+
+
+def train_until_interrupted(number, max_epochs=40, optimizer=None, **problem):
+    problem = Problem(**problem)
+    batches = problem.batches([0])
+    batches.rngs = [Interrupting(number)]
+    (run,) = minimise(
+        problem.objective(),
+        config(optimizer or Adam(), max_epochs),
+        problem.starts(),
+        batches=batches,
+    )
+    return run
+
+
 def test_an_interrupt_leaves_the_history_of_the_epochs_that_were_over(at_once):
-    count = itertools.count()
-
-    class Interrupting(np.random.Generator):
-        def shuffle(self, x):
-            if next(count) == 9:
-                raise KeyboardInterrupt
-            return super().shuffle(x)
-
-    def train(max_epochs):
-        problem = Problem()
-        batches = problem.batches([0])
-        batches.rngs = [Interrupting(np.random.PCG64(3))]
-        return minimise(
-            problem.objective(), config(Adam(), max_epochs), problem.starts(), batches=batches
-        )
-
     with using_engine("numpy"):
-        (run,) = train(40)
+        run = train_until_interrupted(9)
         assert run.stop_reason == "interrupted"
         assert run.n_epochs == len(run.history["loss"]) == 9
         assert max(at_once) > 9
-        (other,) = train(9)
+        other = train_until_interrupted(100, max_epochs=9)
     assert run.history["loss"] == other.history["loss"]
     np.testing.assert_array_equal(run.params, other.params)
+
+
+@pytest.mark.parametrize("number", range(1, 12))
+def test_an_interrupt_after_a_divergence_leaves_what_was_before(number, at_once):
+    forms = {"loss": "squared_error", "activation": "ReLU", "optimizer": SGD(1.2)}
+    with using_engine("numpy"):
+        run = train_until_interrupted(number, **forms)
+    assert run.stop_reason == "interrupted"
+    assert np.isfinite(run.params).all()
+    assert np.isfinite(run.history["loss"]).all()
 
 
 def test_somebody_who_asks_to_interrupt_is_asked_between_runs(at_once):
