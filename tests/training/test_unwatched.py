@@ -196,7 +196,7 @@ def test_an_interrupt_leaves_the_history_of_the_epochs_that_were_over(at_once):
 
 @pytest.mark.parametrize("number", range(1, 12))
 def test_an_interrupt_after_a_divergence_leaves_what_was_before(number, at_once):
-    forms = {"loss": "squared_error", "activation": "ReLU", "optimizer": SGD(1.2)}
+    forms = {"loss": "squared_error", "activation": "ReLU", "optimizer": SGD(2.0)}
     with using_engine("numpy"):
         run = train_until_interrupted(number, **forms)
     assert run.stop_reason == "interrupted"
