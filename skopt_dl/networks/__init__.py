@@ -6,8 +6,8 @@ from skopt_dl.networks.initializers import FromFitted, Initializer
 from skopt_dl.networks.losses import Loss
 from skopt_dl.networks.network import DenseNetwork, Network
 from skopt_dl.networks.objective import NetworkObjective
+from skopt_dl.networks.pools import DensePool, SparsePool, TargetPool
 from skopt_dl.networks.prediction import ForwardPass, SampleLosses, hidden_outputs, raw_output
-from skopt_dl.networks.rows import DensePool, SparsePool, TargetPool
 from skopt_dl.objectives import Block, Layout, Objective, Tensor
 
 __all__ = [

@@ -21,13 +21,8 @@ from skopt_dl.networks.passes import (
     loss_program,
     weight_program,
 )
-from skopt_dl.networks.rows import (
-    DensePool,
-    DenseRows,
-    SparsePool,
-    SparseRows,
-    TargetPool,
-)
+from skopt_dl.networks.pools import DensePool, SparsePool, TargetPool
+from skopt_dl.networks.rows import DenseRows, SparseRows
 from skopt_dl.objectives import Block, Objective, Prepared
 from skopt_dl.programs import Bound, Memory, engine_of
 from skopt_dl.programs.values import host_dtype

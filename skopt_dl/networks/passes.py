@@ -11,7 +11,7 @@ from typing import Any
 
 from skopt_dl.layers import Activation, Layer, Pass
 from skopt_dl.networks.network import LayerError, Network, form_of
-from skopt_dl.networks.rows import OUTPUT_MAJOR
+from skopt_dl.networks.pools import OUTPUT_MAJOR
 from skopt_dl.objectives import Layout
 from skopt_dl.programs import Program, Symbol, Tracer, differentiate
 from skopt_dl.programs.values import host_dtype, pattern

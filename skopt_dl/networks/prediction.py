@@ -9,7 +9,8 @@ from skopt_dl.backends import Backend, run_all
 from skopt_dl.networks.losses import Loss
 from skopt_dl.networks.network import Network
 from skopt_dl.networks.passes import case_of, prediction_program, value_program
-from skopt_dl.networks.rows import DensePool, DenseRows, SparsePool, SparseRows
+from skopt_dl.networks.pools import DensePool, SparsePool
+from skopt_dl.networks.rows import DenseRows, SparseRows
 from skopt_dl.objectives import Block
 from skopt_dl.programs import Bound, Memory, engine_of
 from skopt_dl.programs.engine import Call

@@ -11,7 +11,7 @@ import numpy as np
 
 from skopt_dl.backends import Backend, backend_of, run_all
 from skopt_dl.objectives import Block, Objective, Prepared
-from skopt_dl.programs import HostReads, Memory, Program, Tracer, engine_of
+from skopt_dl.programs import Engine, HostReads, Memory, Program, Tracer, engine_of
 from skopt_dl.programs.values import host_dtype
 from skopt_dl.training.averaging import Averages
 from skopt_dl.training.batches import Batches
@@ -129,10 +129,8 @@ class Steps:
                 else:
                     calls.append(item)
             calls += [*closing, self._read]
-            if len(self._blocks) > MANY:
-                self._epoch = partial(_one_by_one, calls)
-            else:
-                self._epoch = self._engine.sequence(calls, most)
+            engine = Engine() if len(self._blocks) > MANY else self._engine
+            self._epoch = engine.sequence(calls, most)
         self._epoch(n_epochs)
 
     def figures(self) -> Figures | None:
@@ -273,11 +271,6 @@ class _OfBlock:
         if self._sizes is None:
             self._sizes = self._b.asarray(np.array(self.block.sizes), dtype=like.dtype)
         return self._sizes
-
-
-def _one_by_one(calls: Sequence[Call], n_times: int) -> None:
-    for _ in range(n_times):
-        run_all(calls)
 
 
 def _together(b: Backend, parts: list[Array]) -> Array:

@@ -812,10 +812,11 @@ static void take_rows(const void *work, int64_t number, char *scratch, char *slo
     const int64_t first = taken->n_rows * number / taken->n_parts;
     const int64_t end = taken->n_rows * (number + 1) / taken->n_parts;
     const int has_gaps = n_columns > 1 && (rows->strides[1] != size || table->strides[1] != size);
-    const int is_column = rows->strides[0] == size && table->strides[0] == size;
-    if (is_column && (has_gaps || n_columns == 1) && size == 4) {
+    const int by_columns = (has_gaps || n_columns == 1) && rows->strides[0] == size &&
+                           table->strides[0] == size;
+    if (by_columns && size == 4) {
         TAKE_COLUMNS(float)
-    } else if (is_column && (has_gaps || n_columns == 1) && size == 8) {
+    } else if (by_columns && size == 8) {
         TAKE_COLUMNS(double)
     } else if (has_gaps) {
         for (int64_t i = first; i < end; i++)

@@ -44,12 +44,13 @@ class Sequenced:
         # Where nothing else is to be done, all times are one call; else these are done each time.
         self._whole: _Stretch | None = None
         self._parts: list[Call] = []
-        self._most = max(1, MOST_BYTES // max(1, _bytes_of_tables(calls)))
+        n_bytes = _bytes_of_tables(calls)
+        self._most = max(1, MOST_BYTES // max(1, n_bytes))
         different = dict.fromkeys(calls)
         stacks = {call.n_models for call in different if isinstance(call, NativeCall)}
         known = NativeCall, HostWrites, HostReads
         are_known = len(stacks) == 1 and all(isinstance(call, known) for call in different)
-        if are_known and _bytes_of_tables(calls) <= MOST_BYTES:
+        if are_known and n_bytes <= MOST_BYTES:
             whole = _Stretch(calls, min(n_times, self._most))
             if whole.can_be_repeated:
                 self._whole = whole
