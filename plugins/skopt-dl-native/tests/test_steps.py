@@ -60,6 +60,49 @@ def after_what_it_reads(xp, a, b, c, out):
     xp.add(product, c, out=out)
 
 
+def with_a_square(xp, a, b, c, out):
+    xp.add(a * b, xp.square(c), out=out)
+
+
+def with_itself_as_a_square(xp, a, b, c, out):
+    xp.add(c * c, b * 0.5, out=out)
+
+
+def two_squares(xp, a, b, c, out):
+    xp.add(a * a, b * b, out=out)
+
+
+def a_square_in_place(xp, a, b, c, out):
+    b *= 0.9
+    b += a * a
+    xp.add(b, c, out=out)
+
+
+def by_a_root(xp, a, b, c, out):
+    xp.abs(c, out=c)
+    xp.divide(a, 1e-3 + xp.sqrt(c), out=out)
+
+
+def a_root_by(xp, a, b, c, out):
+    xp.abs(c, out=c)
+    xp.divide(xp.sqrt(c) + b, a, out=out)
+
+
+def by_a_root_in_place(xp, a, b, c, out):
+    xp.abs(c, out=c)
+    root = xp.sqrt(c)
+    root += b
+    xp.divide(c, root, out=c)
+    xp.add(c, a, out=out)
+
+
+def by_a_root_read_again(xp, a, b, c, out):
+    xp.abs(c, out=c)
+    root = xp.sqrt(c)
+    b /= root + 1.0
+    xp.add(b, root, out=out)
+
+
 CASES = {
     twice: ["multiply", "multiply_add"],
     in_place: ["multiply_add", "add"],
@@ -69,6 +112,14 @@ CASES = {
     by_a_number: ["multiply_add"],
     across_a_reduction: ["multiply_add", "copy"],
     after_what_it_reads: ["multiply", "copy", "add"],
+    with_a_square: ["multiply_add_square"],
+    with_itself_as_a_square: ["multiply_add_square"],
+    two_squares: ["multiply_add_square"],
+    a_square_in_place: ["multiply_add_square", "add"],
+    by_a_root: ["abs", "divide_by_root"],
+    a_root_by: ["abs", "root_add", "divide"],
+    by_a_root_in_place: ["abs", "divide_by_root", "add"],
+    by_a_root_read_again: ["abs", "sqrt", "add", "divide", "add"],
 }
 
 
@@ -88,7 +139,7 @@ def steps_of(code):
 
 @pytest.mark.parametrize("trace", CASES, ids=lambda trace: trace.__name__)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_product_and_its_sum_are_one_step_with_the_bits_of_two(trace, dtype):
+def test_steps_that_only_the_next_reads_are_one_with_it_and_have_the_same_bits(trace, dtype):
     rng, shape = np.random.default_rng(0), (2, 3000)
     tracer = Tracer(dtype)
     trace(tracer.xp, *(tracer.given(name, shape) for name in ("a", "b", "c", "out")))

@@ -80,7 +80,10 @@ typedef void (*Function)(int64_t n_rows, int64_t n_columns, const Rows *out, con
             const T *q = AT(const T, b), *s = AT(const T, c);                                      \
             if (i && k && l)                                                                       \
                 EACH_COLUMN { const C x = p[j]; const T y = q[j], z = s[j]; o[j] = (value); }      \
-            else if (i && !k && l) {                                                               \
+            else if (i && k && !l) {                                                               \
+                const T z = *s;                                                                    \
+                EACH_COLUMN { const C x = p[j]; const T y = q[j]; o[j] = (value); }                \
+            } else if (i && !k && l) {                                                             \
                 const T y = *q;                                                                    \
                 EACH_COLUMN { const C x = p[j]; const T z = s[j]; o[j] = (value); }                \
             } else if (i && !k && !l) {                                                            \
@@ -118,7 +121,10 @@ typedef void (*Function)(int64_t n_rows, int64_t n_columns, const Rows *out, con
     BINARY(smaller_##t, T, T, x <= y || x != x ? x : y)                                            \
     BINARY(relu_gradient_##t, T, T, y > 0 ? x : (T)0)                                              \
     TERNARY(clip_##t, T, T, (x < y ? y : x) > z ? z : (x < y ? y : x))                             \
-    TERNARY(multiply_add_##t, T, T, x * y + z)
+    BINARY(root_add_##t, T, T, F(sqrt)(x) + y)                                                     \
+    TERNARY(multiply_add_##t, T, T, x * y + z)                                                     \
+    TERNARY(multiply_add_square_##t, T, T, x * y + z * z)                                          \
+    TERNARY(divide_by_root_##t, T, T, x / (F(sqrt)(y) + z))
 
 #define NUMBERS(t, T)                                                                              \
     BINARY(add_##t, T, T, x + y)                                                                   \
@@ -241,7 +247,10 @@ static const Function functions[N_FUNCTIONS][N_DTYPES] = {
     [RELU_GRADIENT] = BOTH(relu_gradient),
     [WHERE] = EVERY(where),
     [CLIP] = BOTH(clip),
+    [ROOT_ADD] = BOTH(root_add),
     [MULTIPLY_ADD] = BOTH(multiply_add),
+    [MULTIPLY_ADD_SQUARE] = BOTH(multiply_add_square),
+    [DIVIDE_BY_ROOT] = BOTH(divide_by_root),
 };
 
 /* ---- Operands ---- */
@@ -299,26 +308,33 @@ static inline int64_t distance(int64_t n, const int64_t *place, const int64_t *s
 
 /* ---- Runs of functions of each element ---- */
 
-static inline int without_gaps(const Rows *x, int64_t n_columns, int64_t size) {
-    return x->column ? x->column == size && x->row == n_columns * size : x->row == 0;
+/* What a step works on: the whole of it, and the rows of a tile. */
+typedef struct {
+    Rows rows;
+    int64_t size, dtype;
+    /* Of what is in memory; else NULL. */
+    const int64_t *strides;
+    char *start;
+} Register;
+
+static inline int without_gaps(const Register *x, int64_t n_columns) {
+    const Rows *rows = &x->rows;
+    return rows->column ? rows->column == x->size && rows->row == n_columns * x->size : rows->row == 0;
 }
 
-static inline void step(const int64_t *words, const int64_t *dtypes, const Rows *rows,
-                        int64_t n_rows, int64_t n_columns) {
-    const Rows *found[4];
-    int one = n_rows > 1;
-    for (int i = 0; i < 4; i++) {
-        found[i] = rows + words[2 + i];
-        one = one && without_gaps(found[i], n_columns, size_of[dtypes[words[2 + i]]]);
-    }
-    if (one) {
+static inline void step(const int64_t *words, const Register *registers, int64_t n_rows,
+                        int64_t n_columns) {
+    const Register *out = registers + words[2], *a = registers + words[3], *b = registers + words[4],
+                   *c = registers + words[5];
+    if (n_rows > 1 && without_gaps(out, n_columns) && without_gaps(a, n_columns) &&
+        without_gaps(b, n_columns) && without_gaps(c, n_columns)) {
         n_columns *= n_rows;
         n_rows = 1;
     }
     if (words[0] == COPY)
-        copies[words[1]][dtypes[words[2]]](n_rows, n_columns, found[0], found[1]);
+        copies[words[1]][out->dtype](n_rows, n_columns, &out->rows, &a->rows);
     else
-        functions[words[0]][words[1]](n_rows, n_columns, found[0], found[1], found[2], found[3]);
+        functions[words[0]][words[1]](n_rows, n_columns, &out->rows, &a->rows, &b->rows, &c->rows);
 }
 
 /* Tiles of a run, in equal parts. */
@@ -337,28 +353,27 @@ static void run_tiles(const void *work, int64_t number, char *scratch, char *slo
     const int64_t n_rows = lengths[n_axes - 2], n_columns = lengths[n_axes - 1];
     const int64_t width = n_columns < n_elements ? n_columns : n_elements;
     const int64_t height = width < n_elements ? n_elements / width : 1;
-    int64_t dtypes[MAX_REGISTERS], place[MAX_AXES] = {0};
-    const int64_t *strides[MAX_REGISTERS];
-    Rows whole[MAX_REGISTERS], rows[MAX_REGISTERS];
+    int64_t place[MAX_AXES] = {0};
+    Register registers[MAX_REGISTERS];
     const int64_t *next = rest + 4;
     for (int64_t i = 0; i < n_registers; i++, next += 5 + n_axes) {
-        Rows *each = whole + i;
-        dtypes[i] = next[1];
-        strides[i] = NULL;
+        Register *each = registers + i;
+        each->dtype = next[1];
+        each->size = size_of[next[1]];
+        each->strides = NULL;
         if (next[0] == NUMBER) {
-            *each = (Rows){(char *)(next + 2), 0, 0};
+            each->rows = (Rows){(char *)(next + 2), 0, 0};
         } else if (next[0] == SLOT) {
-            const int64_t size = size_of[next[1]];
-            *each = (Rows){slots + next[2] * TILE_BYTES, width * size, size};
+            each->rows = (Rows){slots + next[2] * TILE_BYTES, width * each->size, each->size};
         } else {
-            strides[i] = next + 5;
+            each->strides = next + 5;
             each->start = beginning(next + 2, tiles->context);
-            each->row = strides[i][n_axes - 2];
-            each->column = strides[i][n_axes - 1];
+            each->rows = (Rows){each->start, next[3 + n_axes], next[4 + n_axes]};
         }
-        rows[i] = *each;
     }
     int64_t n_left = tiles->n_tiles, top = 0, left = 0;
+    /* The first tile is where the arrays begin, but in other parts than the first. */
+    int is_there = tiles->n_parts == 1;
     if (tiles->n_parts > 1) {
         int64_t tile = tiles->n_tiles * number / tiles->n_parts;
         n_left = tiles->n_tiles * (number + 1) / tiles->n_parts - tile;
@@ -376,15 +391,17 @@ static void run_tiles(const void *work, int64_t number, char *scratch, char *slo
             const int64_t high = n_rows - top < height ? n_rows - top : height;
             for (; left < n_columns && n_left > 0; left += width, n_left--) {
                 const int64_t wide = n_columns - left < width ? n_columns - left : width;
-                for (int64_t i = 0; i < n_registers; i++) {
-                    if (strides[i])
-                        rows[i].start = whole[i].start + distance(n_axes - 2, place, strides[i]) +
-                                        top * whole[i].row + left * whole[i].column;
+                for (int64_t i = 0; !is_there && i < n_registers; i++) {
+                    Register *each = registers + i;
+                    if (each->strides)
+                        each->rows.start = each->start + distance(n_axes - 2, place, each->strides) +
+                                           top * each->rows.row + left * each->rows.column;
                     else
-                        rows[i].row = wide * whole[i].column;
+                        each->rows.row = wide * each->rows.column;
                 }
+                is_there = 0;
                 for (int64_t i = 0; i < n_steps; i++)
-                    step(next + 6 * i, dtypes, rows, high, wide);
+                    step(next + 6 * i, registers, high, wide);
             }
         }
         top = 0;

@@ -281,7 +281,7 @@ class Lowering:
         in_slots = {buffer for buffer in own if self._is_in_slot(buffer, uses, records)}
         for record in records:
             if isinstance(record, Run):
-                record.steps = _multiply_and_add(record.steps, in_slots)
+                record.steps = _fuse(record.steps, in_slots)
         lives = {
             buffer: (*uses.life(buffer), _n_bytes(self._patterns[buffer]))
             for buffer in own
@@ -391,51 +391,73 @@ def _depends(step: Step, record: Run | Other) -> bool:
     )
 
 
-def _multiply_and_add(steps: Sequence[Step], in_slots: set[Buffer]) -> list[Step]:
-    """Make a product, and the sum that alone reads it, one step: rounded as the two are."""
+def _fuse(steps: Sequence[Step], in_slots: set[Buffer]) -> list[Step]:
+    """Make a step, and the one that alone reads its result, one step: rounded as the two are."""
     found = dict(enumerate(steps))
-    for number, product in enumerate(steps):
-        place = _sum_of(number, steps, in_slots)
-        if place is None or found[place] is not steps[place]:
-            continue
-        total = steps[place]
-        (term,) = [each for each in total.inputs if each != product.out]
-        # A factor that is the same for all elements comes second.
-        first, second = sorted(product.inputs, key=lambda each: not _varies(each))
-        inputs = [first, second, term]
-        found[place] = Step(w.FUNCTIONS["multiply_add"], total.dtype, total.out, inputs)
-        del found[number]
+    for number in range(len(steps)):
+        place = _reader_of(number, found, in_slots)
+        both = None if place is None else _as_one(found[number], found[place])
+        if place is not None and both is not None:
+            found[place] = both
+            del found[number]
     return list(found.values())
+
+
+def _as_one(first: Step, second: Step) -> Step | None:
+    """Two steps, the second of which reads the first's result once; None where none does both."""
+    names = w.NAMES[first.function], w.NAMES[second.function]
+    place = second.inputs.index(first.out)
+    others = [each for each in second.inputs if each != first.out]
+    # A factor that is the same for all elements comes second.
+    given = sorted(first.inputs, key=lambda each: not _varies(each))
+    is_square = names[0] == "square" or (names[0] == "multiply" and given[0] == given[1])
+    if names == ("multiply", "add"):
+        name, inputs = "multiply_add", [*given, *others]
+    elif names == ("square", "add"):
+        name, inputs = "multiply_add", [*given, *given, *others]
+    elif names[1] == "multiply_add" and place == 2 and is_square:
+        name, inputs = "multiply_add_square", [*others, given[0]]
+    elif names == ("multiply", "multiply_add") and place == 2 and others[0] == others[1]:
+        name, inputs = "multiply_add_square", [*given, others[0]]
+    elif names == ("sqrt", "add"):
+        name, inputs = "root_add", [*given, *others]
+    elif names == ("root_add", "divide") and place == 1:
+        name, inputs = "divide_by_root", [*others, *first.inputs]
+    else:
+        return None
+    return Step(w.FUNCTIONS[name], second.dtype, second.out, inputs)
 
 
 def _varies(value: View | Number) -> bool:
     return isinstance(value, View) and any(value.strides)
 
 
-def _sum_of(number: int, steps: Sequence[Step], in_slots: set[Buffer]) -> int | None:
-    """The step that adds to a product, which nothing else ever reads; None where none does."""
-    product = steps[number]
-    if product.function != w.FUNCTIONS["multiply"] or product.dtype.kind != "f":
+def _reader_of(number: int, steps: Mapping[int, Step], in_slots: set[Buffer]) -> int | None:
+    """The step that reads once what another writes, which nothing else ever reads; or None."""
+    first = steps[number]
+    if first.dtype.kind != "f":
         return None
-    buffer, factors = product.out.buffer, {view.buffer for view in product.views}
-    for place in range(number + 1, len(steps)):
+    buffer, given = first.out.buffer, {view.buffer for view in first.views}
+    later = [place for place in steps if place > number]
+    for place in later:
         step = steps[place]
         if buffer in {view.buffer for view in (step.out, *step.views)}:
             break
-        if step.out.buffer in factors:
+        if step.out.buffer in given:
             return None
     else:
         return None
-    is_sum = step.function == w.FUNCTIONS["add"] and step.dtype == product.dtype
-    if not is_sum or step.inputs.count(product.out) != 1:
+    if step.dtype != first.dtype or step.inputs.count(first.out) != 1:
         return None
-    later = {v.buffer for each in steps[place + 1 :] for v in (each.out, *each.views)}
-    is_gone = buffer in in_slots and buffer not in later
-    # Where the sum is written to a factor, it is read element by element before.
-    meets = [view for view in product.views if view.buffer is step.out.buffer]
+    others = [steps[each] for each in later if each > place]
+    is_gone = buffer in in_slots and all(
+        buffer not in {view.buffer for view in (each.out, *each.views)} for each in others
+    )
+    # Where the result is written to what was given, it is read element by element before.
+    meets = [view for view in first.views if view.buffer is step.out.buffer]
     if any(view.place != step.out.place for view in meets):
         return None
-    return place if step.out == product.out or is_gone else None
+    return place if step.out == first.out or is_gone else None
 
 
 def _check_apart(whole: np.ndarray, found: np.ndarray, offset: int) -> None:

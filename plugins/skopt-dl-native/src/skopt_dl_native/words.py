@@ -17,7 +17,7 @@ SUM, MAXIMUM, MINIMUM, DOT = range(4)
 DTYPES = {np.dtype(name): i for i, name in enumerate(("float32", "float64", "bool", "int64"))}
 SIZES = (4, 8, 1, 8)
 
-_NAMES = [
+NAMES = [
     "copy",
     "negative", "abs", "sign", "sqrt", "square", "reciprocal", "exp", "expm1", "log", "log1p",
     "tanh", "erf", "floor", "relu",
@@ -25,9 +25,10 @@ _NAMES = [
     "add", "subtract", "multiply", "divide", "power", "maximum", "minimum",
     "greater", "greater_equal", "less", "less_equal", "equal", "not_equal", "logical_and",
     "logical_or",
-    "relu_gradient", "where", "clip", "multiply_add",
+    "relu_gradient", "root_add",
+    "where", "clip", "multiply_add", "multiply_add_square", "divide_by_root",
 ]  # fmt: skip
-FUNCTIONS = {name: number for number, name in enumerate(_NAMES)}
+FUNCTIONS = {name: number for number, name in enumerate(NAMES)}
 COPY = FUNCTIONS["copy"]
 
 _OF_BOOL = {"logical_not", "logical_and", "logical_or"}
