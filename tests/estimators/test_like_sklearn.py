@@ -79,7 +79,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits, make_multilabel_classification, make_regression
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import PoissonRegressor
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import accuracy_score, roc_auc_score
 from sklearn.preprocessing import scale
 
 import skopt_dl as ours
@@ -595,3 +595,36 @@ def test_certain_and_wrong_has_a_finite_loss(task):
     model.coefs_[-1][:] *= 1e6
     assert np.isin(model.predict_proba(X), [0.0, 1.0]).any()
     assert np.isfinite(model.fit(X, y).loss_)
+
+
+OF_KINDS = {
+    "integers": np.array([0, 3, 7]),
+    "booleans": np.array([False, True]),
+    "strings": np.array(["a", "b", "c"]),
+    "objects": np.array(["a", "b", "c"], dtype=object),
+    "floats": np.array([0.0, 1.0]),
+}
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("kind", OF_KINDS)
+def test_score_is_the_accuracy(kind, weighted):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 4)), rng.choice(OF_KINDS[kind], 60)
+    weight = rng.uniform(size=60) if weighted else None
+    model = ours.MLPClassifier(4, max_iter=2, random_state=0).fit(X, y)
+    expected = accuracy_score(y, model.predict(X), sample_weight=weight)
+    for given in (y, list(y), pd.Series(y)):
+        score = model.score(X, given, weight)
+        assert type(score) is float
+        assert score == expected
+
+
+@pytest.mark.parametrize("y", [np.arange(59) % 3, np.full((60, 2), 1), np.linspace(0, 1, 60)])
+def test_score_refuses_what_are_no_labels_of_the_samples(y):
+    X, labels = np.random.default_rng(0).normal(size=(60, 4)), np.arange(60) % 3
+    model = ours.MLPClassifier(4, max_iter=2, random_state=0).fit(X, labels)
+    with pytest.raises(ValueError) as theirs_said:
+        accuracy_score(y, model.predict(X))
+    with pytest.raises(ValueError, match=re.escape(str(theirs_said.value))):
+        model.score(X, y)
