@@ -620,11 +620,16 @@ def test_score_is_the_accuracy(kind, weighted):
         assert score == expected
 
 
-@pytest.mark.parametrize("y", [np.arange(59) % 3, np.full((60, 2), 1), np.linspace(0, 1, 60)])
-def test_score_refuses_what_are_no_labels_of_the_samples(y):
+@pytest.mark.parametrize(
+    ("y", "said"),
+    [
+        (np.arange(59) % 3, "inconsistent numbers of samples"),
+        (np.full((60, 2), 1), "mix of multilabel-indicator and multiclass"),
+        (np.linspace(0, 1, 60), "mix of continuous and multiclass"),
+    ],
+)
+def test_score_refuses_what_are_no_labels_of_the_samples(y, said):
     X, labels = np.random.default_rng(0).normal(size=(60, 4)), np.arange(60) % 3
     model = ours.MLPClassifier(4, max_iter=2, random_state=0).fit(X, labels)
-    with pytest.raises(ValueError) as theirs_said:
-        accuracy_score(y, model.predict(X))
-    with pytest.raises(ValueError, match=re.escape(str(theirs_said.value))):
+    with pytest.raises(ValueError, match=said):
         model.score(X, y)
