@@ -39,60 +39,72 @@ typedef struct { char *start; int64_t row, column; } Rows;
 typedef void (*Function)(int64_t n_rows, int64_t n_columns, const Rows *out, const Rows *a,
                          const Rows *b, const Rows *c);
 
+/* Rows are in the cases, not the cases in rows: short rows leave no time for more than their own. */
 #define EACH_ROW for (int64_t r = 0; r < n_rows; r++)
 #define EACH_COLUMN INDEPENDENT for (int64_t j = 0; j < n_columns; j++)
-#define AT(T, x) ((T *)(x->start + r * x->row))
+#define AT(T, x) ((T *)(x.start + r * x.row))
 
 #define UNARY(name, T, U, value)                                                                   \
-    static void name(int64_t n_rows, int64_t n_columns, const Rows *out, const Rows *a,            \
-                     const Rows *b, const Rows *c) {                                               \
-        (void)b, (void)c;                                                                          \
-        EACH_ROW {                                                                                 \
-            U *o = AT(U, out);                                                                     \
-            const T *p = AT(const T, a);                                                           \
-            if (a->column) EACH_COLUMN { const T x = p[j]; o[j] = (U)(value); }                    \
-            else { const T x = *p; const U z = (U)(value); EACH_COLUMN o[j] = z; }                 \
-        }                                                                                          \
+    static void name(int64_t n_rows, int64_t n_columns, const Rows *out, const Rows *first,        \
+                     const Rows *second, const Rows *third) {                                      \
+        const Rows to = *out, a = *first;                                                          \
+        (void)second, (void)third;                                                                 \
+        if (a.column)                                                                              \
+            EACH_ROW {                                                                             \
+                U *o = AT(U, to);                                                                  \
+                const T *p = AT(const T, a);                                                       \
+                EACH_COLUMN { const T x = p[j]; o[j] = (U)(value); }                               \
+            }                                                                                      \
+        else                                                                                       \
+            EACH_ROW {                                                                             \
+                U *o = AT(U, to);                                                                  \
+                const T x = *AT(const T, a);                                                       \
+                const U z = (U)(value);                                                            \
+                EACH_COLUMN o[j] = z;                                                              \
+            }                                                                                      \
+    }
+
+/* The rows of two inputs, of which an element is X and Y. */
+#define ROWS_OF_TWO(T, U, X, Y, value)                                                             \
+    EACH_ROW {                                                                                     \
+        U *o = AT(U, to);                                                                          \
+        const T *p = AT(const T, a), *q = AT(const T, b);                                          \
+        const T p0 = *p, q0 = *q;                                                                  \
+        (void)p0, (void)q0;                                                                        \
+        EACH_COLUMN { const T x = X, y = Y; o[j] = (U)(value); }                                   \
     }
 
 #define BINARY(name, T, U, value)                                                                  \
-    static void name(int64_t n_rows, int64_t n_columns, const Rows *out, const Rows *a,            \
-                     const Rows *b, const Rows *c) {                                               \
-        (void)c;                                                                                   \
-        EACH_ROW {                                                                                 \
-            U *o = AT(U, out);                                                                     \
-            const T *p = AT(const T, a), *q = AT(const T, b);                                      \
-            if (a->column && b->column)                                                            \
-                EACH_COLUMN { const T x = p[j], y = q[j]; o[j] = (U)(value); }                     \
-            else if (a->column) { const T y = *q; EACH_COLUMN { const T x = p[j]; o[j] = (U)(value); } } \
-            else if (b->column) { const T x = *p; EACH_COLUMN { const T y = q[j]; o[j] = (U)(value); } } \
-            else { const T x = *p, y = *q; const U z = (U)(value); EACH_COLUMN o[j] = z; }         \
-        }                                                                                          \
+    static void name(int64_t n_rows, int64_t n_columns, const Rows *out, const Rows *first,        \
+                     const Rows *second, const Rows *third) {                                      \
+        const Rows to = *out, a = *first, b = *second;                                             \
+        (void)third;                                                                               \
+        if (a.column && b.column) ROWS_OF_TWO(T, U, p[j], q[j], value)                             \
+        else if (a.column) ROWS_OF_TWO(T, U, p[j], q0, value)                                      \
+        else if (b.column) ROWS_OF_TWO(T, U, p0, q[j], value)                                      \
+        else ROWS_OF_TWO(T, U, p0, q0, value)                                                      \
+    }
+
+/* The rows of three inputs, of which an element is X, Y and Z. */
+#define ROWS_OF_THREE(C, T, X, Y, Z, value)                                                        \
+    EACH_ROW {                                                                                     \
+        T *o = AT(T, to);                                                                          \
+        const C *p = AT(const C, a);                                                               \
+        const T *q = AT(const T, b), *s = AT(const T, c);                                          \
+        const T q0 = *q, s0 = *s;                                                                  \
+        (void)q0, (void)s0;                                                                        \
+        EACH_COLUMN { const C x = X; const T y = Y, z = Z; o[j] = (value); }                       \
     }
 
 #define TERNARY(name, C, T, value)                                                                 \
-    static void name(int64_t n_rows, int64_t n_columns, const Rows *out, const Rows *a,            \
-                     const Rows *b, const Rows *c) {                                               \
-        const int64_t i = a->column != 0, k = b->column != 0, l = c->column != 0;                                 \
-        EACH_ROW {                                                                                 \
-            T *o = AT(T, out);                                                                     \
-            const C *p = AT(const C, a);                                                           \
-            const T *q = AT(const T, b), *s = AT(const T, c);                                      \
-            if (i && k && l)                                                                       \
-                EACH_COLUMN { const C x = p[j]; const T y = q[j], z = s[j]; o[j] = (value); }      \
-            else if (i && !k && l) {                                                               \
-                const T y = *q;                                                                    \
-                EACH_COLUMN { const C x = p[j]; const T z = s[j]; o[j] = (value); }                \
-            } else if (i && !k && !l) {                                                            \
-                const T y = *q, z = *s;                                                            \
-                EACH_COLUMN { const C x = p[j]; o[j] = (value); }                                  \
-            } else                                                                                 \
-                EACH_COLUMN {                                                                      \
-                    const C x = p[j * i];                                                          \
-                    const T y = q[j * k], z = s[j * l];                                            \
-                    o[j] = (value);                                                                \
-                }                                                                                  \
-        }                                                                                          \
+    static void name(int64_t n_rows, int64_t n_columns, const Rows *out, const Rows *first,        \
+                     const Rows *second, const Rows *third) {                                      \
+        const Rows to = *out, a = *first, b = *second, c = *third;                                 \
+        const int64_t i = a.column != 0, k = b.column != 0, l = c.column != 0;                     \
+        if (i && k && l) ROWS_OF_THREE(C, T, p[j], q[j], s[j], value)                              \
+        else if (i && !k && l) ROWS_OF_THREE(C, T, p[j], q0, s[j], value)                          \
+        else if (i && !k && !l) ROWS_OF_THREE(C, T, p[j], q0, s0, value)                           \
+        else ROWS_OF_THREE(C, T, p[j * i], q[j * k], s[j * l], value)                              \
     }
 
 /* What is larger is nan where one of the two is. */
@@ -157,29 +169,30 @@ BINARY(logical_or_bool, boolean, boolean, (x | y) != 0)
 
 /* Copies are the only ones with elements at any distance, and of two dtypes. */
 #define COPY_OF(name, T, U, value)                                                                 \
-    static void name(int64_t n_rows, int64_t n_columns, const Rows *out, const Rows *a) {          \
-        if (out->column == sizeof(U) && a->column == sizeof(T)) {                                  \
+    static void name(int64_t n_rows, int64_t n_columns, const Rows *out, const Rows *from) {       \
+        const Rows to = *out, a = *from;                                                           \
+        if (to.column == sizeof(U) && a.column == sizeof(T)) {                                  \
             EACH_ROW {                                                                             \
-                U *o = AT(U, out);                                                                 \
+                U *o = AT(U, to);                                                                 \
                 const T *p = AT(const T, a);                                                       \
                 EACH_COLUMN { const T x = p[j]; o[j] = (U)(value); }                               \
             }                                                                                      \
             return;                                                                                \
         }                                                                                          \
-        if (out->column == sizeof(U) && a->column == 0) {                                          \
+        if (to.column == sizeof(U) && a.column == 0) {                                          \
             EACH_ROW {                                                                             \
-                U *o = AT(U, out);                                                                 \
+                U *o = AT(U, to);                                                                 \
                 const T x = *AT(const T, a);                                                       \
                 EACH_COLUMN o[j] = (U)(value);                                                     \
             }                                                                                      \
             return;                                                                                \
         }                                                                                          \
         EACH_ROW {                                                                                 \
-            char *o = out->start + r * out->row;                                                   \
-            const char *p = a->start + r * a->row;                                                 \
+            char *o = to.start + r * to.row;                                                   \
+            const char *p = a.start + r * a.row;                                                 \
             for (int64_t j = 0; j < n_columns; j++) {                                              \
-                const T x = *(const T *)(p + j * a->column);                                       \
-                *(U *)(o + j * out->column) = (U)(value);                                          \
+                const T x = *(const T *)(p + j * a.column);                                       \
+                *(U *)(o + j * to.column) = (U)(value);                                          \
             }                                                                                      \
         }                                                                                          \
     }
@@ -339,24 +352,26 @@ static void run_tiles(const void *work, int64_t number, char *scratch, char *slo
     const int64_t height = width < n_elements ? n_elements / width : 1;
     int64_t dtypes[MAX_REGISTERS], place[MAX_AXES] = {0};
     const int64_t *strides[MAX_REGISTERS];
-    Rows whole[MAX_REGISTERS], rows[MAX_REGISTERS];
+    /* Where each begins, and its rows in a tile. */
+    char *starts[MAX_REGISTERS];
+    Rows rows[MAX_REGISTERS];
     const int64_t *next = rest + 4;
     for (int64_t i = 0; i < n_registers; i++, next += 5 + n_axes) {
-        Rows *each = whole + i;
+        char *start = (char *)(next + 2);
+        int64_t row = 0, column = 0;
         dtypes[i] = next[1];
         strides[i] = NULL;
-        if (next[0] == NUMBER) {
-            *each = (Rows){(char *)(next + 2), 0, 0};
-        } else if (next[0] == SLOT) {
-            const int64_t size = size_of[next[1]];
-            *each = (Rows){slots + next[2] * TILE_BYTES, width * size, size};
-        } else {
+        if (next[0] == SLOT) {
+            start = slots + next[2] * TILE_BYTES;
+            column = size_of[next[1]];
+            row = width * column;
+        } else if (next[0] == IN_MEMORY) {
+            start = beginning(next + 2, tiles->context);
             strides[i] = next + 5;
-            each->start = beginning(next + 2, tiles->context);
-            each->row = strides[i][n_axes - 2];
-            each->column = strides[i][n_axes - 1];
+            row = strides[i][n_axes - 2];
+            column = strides[i][n_axes - 1];
         }
-        rows[i] = *each;
+        rows[i] = (Rows){starts[i] = start, row, column};
     }
     int64_t n_left = tiles->n_tiles, top = 0, left = 0;
     if (tiles->n_parts > 1) {
@@ -378,10 +393,10 @@ static void run_tiles(const void *work, int64_t number, char *scratch, char *slo
                 const int64_t wide = n_columns - left < width ? n_columns - left : width;
                 for (int64_t i = 0; i < n_registers; i++) {
                     if (strides[i])
-                        rows[i].start = whole[i].start + distance(n_axes - 2, place, strides[i]) +
-                                        top * whole[i].row + left * whole[i].column;
+                        rows[i].start = starts[i] + distance(n_axes - 2, place, strides[i]) +
+                                        top * rows[i].row + left * rows[i].column;
                     else
-                        rows[i].row = wide * whole[i].column;
+                        rows[i].row = wide * rows[i].column;
                 }
                 for (int64_t i = 0; i < n_steps; i++)
                     step(next + 6 * i, dtypes, rows, high, wide);
