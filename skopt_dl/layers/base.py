@@ -46,6 +46,8 @@ class Pass:
         Whether this is a step of a training, or a prediction.
     shares : array of shape (K or 1, 1, n_rows)
         While training, each sample's share in the batch: 1 in sum, or all zero.
+    share : array of shape (K or 1, n_rows, 1), or () where all samples have the same
+        Likewise, to multiply rows with.
     where : str
         What the layer is called in messages.
     """
@@ -53,6 +55,7 @@ class Pass:
     xp: Any
     training: bool
     shares: Array
+    share: Array
     where: str = ""
 
     def custom(self, forward: Any, backward: Any, *inputs: Array) -> Array:

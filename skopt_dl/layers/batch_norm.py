@@ -43,12 +43,13 @@ class BatchNorm(Layer):
 
     def _over_batch(self, z: Array, tensors: Any, run: Pass, n_places: int) -> Array:
         """Normalise rows of which each sample has `n_places`, one after the other."""
-        xp, shares = run.xp, run.shares
+        xp, shares, share = run.xp, run.shares, run.share
         if n_places > 1:
             spread = xp.broadcast_to(
                 xp.expand_dims(shares, -1) / float(n_places), (*shares.shape, n_places)
             )
             shares = xp.reshape(spread, (*shares.shape[:2], -1))
+            share = shares.mT if share.ndim else share / float(n_places)
         # What the backward pass needs of the forward pass.
         known: list[Array] = []
 
@@ -59,17 +60,20 @@ class BatchNorm(Layer):
             run.keep(tensors.mean, mean)
             run.keep(tensors.variance, variance)
             inverse = 1.0 / xp.sqrt(variance + EPSILON)
-            z = z * inverse
-            scale = 1.0 + scale
-            known[:] = z, scale * inverse
-            return z * scale + shift
+            factor = (1.0 + scale) * inverse
+            known[:] = z, inverse, factor
+            return z * factor + shift
 
         def backward(delta: Array, out: Array, *_: Array) -> tuple[Array, Array, Array]:
-            z, factor = known
+            z, inverse, factor = known
             grad_shift = xp.sum(delta, axis=1, keepdims=True)
-            grad_scale = xp.sum(delta * z, axis=1, keepdims=True)
-            # Mean and variance depend on every sample: each sample's share of their gradients.
-            share = (z * grad_scale + grad_shift) * shares.mT
-            return (delta - share) * factor, grad_scale, grad_shift
+            grad_scale = xp.sum(delta * z, axis=1, keepdims=True) * inverse
+            # Mean and variance depend on every sample: its share of their gradients. Where all have
+            # the same, that is a factor of a row, and not of each element.
+            back = -factor
+            of_mean = back * grad_shift * share
+            of_variance = back * inverse * grad_scale * share
+            through = z * of_variance + of_mean
+            return through + delta * factor, grad_scale, grad_shift
 
         return run.custom(forward, backward, z, tensors.batch_norm, tensors.intercepts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -120,11 +119,11 @@ def _draw(rng: np.random.Generator, n_steps: int, drawn: Sequence[tuple[int, np.
 
     A layer takes whole words of 64 bits, of which a unit has 16.
     """
-    sizes = [math.prod(stays.shape[1:]) for _, stays in drawn]
+    sizes = [stays[0].size for _, stays in drawn]
     n_words = [-(-size // 4) for size in sizes]
-    words = rng.bit_generator.random_raw((n_steps, sum(n_words)))
+    bits = rng.bit_generator.random_raw((n_steps, sum(n_words))).view(np.uint16)
     first = 0
     for (level, stays), size, n in zip(drawn, sizes, n_words, strict=True):
-        bits = words[:, first : first + n].view(np.uint16)[:, :size]
-        np.greater_equal(bits.reshape(stays.shape), level, out=stays)
-        first += n
+        of_layer = bits[:, first : first + size]
+        np.greater_equal(of_layer.reshape(stays.shape), level, out=stays)
+        first += 4 * n

@@ -62,12 +62,17 @@ class _Tracing(Pass):
     def __init__(self, tracer: Tracer, case: Case, training: bool):
         self.tracer, self.case = tracer, case
         self.xp, self.training = tracer.xp, training
-        self._share: Symbol | None = None
-        self._n_samples: Symbol | None = None
+        self._moves: Array = None
+        self._n_samples: Any = None
         self._draws = iter(enumerate(case.draws))
 
-    def begin(self, tensors: dict[str, Symbol], shares: Symbol | None) -> None:
-        self.shares, self._n_samples = shares, tensors.get("n_samples")
+    def begin(
+        self,
+        tensors: dict[str, Symbol],
+        shares: Symbol | None = None,
+        share: Symbol | None = None,
+    ) -> None:
+        self.shares, self.share, self._n_samples = shares, share, tensors.get("n_samples")
 
     def custom(self, forward: Any, backward: Any, *inputs: Array) -> Array:
         where = self.where
@@ -106,15 +111,22 @@ class _Tracing(Pass):
             return self.xp.multiply(self.xp.astype(stays, x.dtype), scale)
 
     def keep(self, average: Array, value: Array) -> None:
-        if self._share is None:
-            xp, seen = self.xp, self._n_samples
-            assert seen is not None
-            # A batch counts as much as it has samples; until the window is full, all count equally.
-            counted = float(self.case.n_rows) * xp.sum(self.shares, axis=2, keepdims=True)
-            window = xp.maximum(counted, float(self.case.window))
-            seen[...] = xp.minimum(seen + counted, window)
-            self._share = counted / xp.maximum(seen, 1.0)
-        average += self._share * (value - average)
+        if self._moves is None:
+            self._moves = self._moving()
+        average += self._moves * (value - average)
+
+    def _moving(self) -> Array:
+        """By how much a batch moves averages.
+
+        It counts as much as it has samples; until the window is full, all count equally.
+        """
+        xp, seen = self.xp, self._n_samples
+        n_rows, window = float(self.case.n_rows), float(self.case.window)
+        if not self.case.weight_models:
+            return n_rows / xp.minimum(seen + n_rows, max(n_rows, window), out=seen)
+        counted = n_rows * xp.sum(self.shares, axis=2, keepdims=True)
+        xp.minimum(seen + counted, xp.maximum(counted, window), out=seen)
+        return counted / xp.maximum(seen, 1.0)
 
 
 def views(layout: Layout, buffer: Symbol) -> dict[str, Symbol]:
@@ -171,7 +183,7 @@ def gradient_program(case: Case) -> Program:
     weights = case.weight_models or 1
     weight = tracer.given("weight", (weights, n_rows, 1) if case.weight_models else ())
     run = _Tracing(tracer, case, training=True)
-    run.begin(tensors, tracer.given("shares", (weights, 1, n_rows)))
+    run.begin(tensors, tracer.given("shares", (weights, 1, n_rows)), weight)
     raw: Any = network.forward(x, tensors, run)
     tracer.lay_out(raw, OUTPUT_MAJOR)
     if loss.knows_gradient:
@@ -240,7 +252,7 @@ def prediction_program(case: Case, hidden: bool = False) -> Program:
         tensors |= views(network.statistics, statistics)
     x = _samples(tracer, case)
     run = _Tracing(tracer, case, training=False)
-    run.begin(tensors, None)
+    run.begin(tensors)
     if not hidden:
         raw = network.forward(x, tensors, run)
         tracer.assign(tracer.given("raw", raw.shape), raw)

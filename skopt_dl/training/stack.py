@@ -276,7 +276,7 @@ class Stack:
         self.checkpoints.begin()
         for _, group in self.groups:
             group.set_rate()
-        self.steps.run(n_epochs, *self._around(), self._most())
+        self.steps.run(n_epochs, *self._around(n_epochs), self._most())
         for _, group in self.groups:
             group.tell_progress()
         finite = self.b.rows_are_finite(with_statistics(self.objective, self.params))
@@ -284,7 +284,7 @@ class Stack:
         assert figures is not None
         return figures
 
-    def _around(self) -> tuple[list[Call], list[Call]]:
+    def _around(self, n_epochs: int) -> tuple[list[Call], list[Call]]:
         """What is done before each epoch, and after it: parameters to predict with are copied."""
         parts = self._parts()
         self._ends.clear()
@@ -292,13 +292,23 @@ class Stack:
             # They are in other arrays each time.
             self.checkpoints.copy(parts)
             return [], []
-        opening = self.checkpoints.copying(parts)
+        opening = self._copying_start(parts, n_epochs)
         if not self._needs_ends or sum(each.size for each in parts) > FEW:
             return opening, []
         if self._end is None:
             self._end = self.b.xp.concat(parts, axis=1)
             self._read_end = HostReads([self._end], self._take_end)
         return opening, [*self._copying.calls(parts, self._end), self._read_end]
+
+    def _copying_start(self, parts: list[Array], n_epochs: int) -> list[Call]:
+        """What copies the parameters before each epoch, where it is not done here."""
+        rules = [state.config.stopping for state in self.states]
+        if n_epochs == 1 and all(rule and rule.restore_best for rule in rules):
+            # Most often after one epoch, all have a best one to go back to: no more is copied, and
+            # what follows is prepared without.
+            self.checkpoints.copy(parts)
+            return []
+        return self.checkpoints.copying(parts)
 
     def _take_end(self, n_epochs: int, ends: Array) -> None:
         self._ends += [

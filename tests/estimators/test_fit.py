@@ -12,10 +12,12 @@ from sklearn.datasets import load_digits, make_multilabel_classification, make_r
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, d2_pinball_score, log_loss, r2_score
+from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 import skopt_dl
 from skopt_dl import MLPClassifier, MLPRegressor
+from skopt_dl.estimators.data import split
 from skopt_dl.networks.losses import Quantile
 from skopt_dl.optimizers import LBFGS, SGD, Adam, Momentum
 from skopt_dl.schedules import Cosine, CosLog4, OneCycle, WarmUp
@@ -337,6 +339,16 @@ def test_early_stopping_refuses_the_samples_that_scikit_learn_refuses(
         )
     with pytest.raises(ValueError, match=message):
         model.fit(DIGITS[:n_samples], np.arange(n_samples))
+
+
+@pytest.mark.parametrize("strata", [None, np.arange(50) % 3])
+def test_samples_are_split_as_by_train_test_split(strata):
+    found = split(strata, 50, 0.13, np.random.RandomState(3))
+    expected = train_test_split(
+        np.arange(50), test_size=7, stratify=strata, random_state=np.random.RandomState(3)
+    )
+    for rows, others in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(rows, others)
 
 
 @pytest.mark.parametrize("make", [MLPClassifier, MLPRegressor])

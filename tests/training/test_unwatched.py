@@ -9,7 +9,7 @@ from problems import Problem
 
 from skopt_dl.networks import NetworkObjective
 from skopt_dl.optimizers import LBFGS, SGD, Adam, Momentum, Optimizer
-from skopt_dl.programs import using_engine
+from skopt_dl.programs import Engine, using_engine
 from skopt_dl.schedules import StepDecay
 from skopt_dl.training import Stopping, TrainingConfig, minimise, stack, steps
 
@@ -124,6 +124,20 @@ def test_each_epoch_is_validated_with_where_it_has_ended(at_once):
     for (params, models), (others, of_others) in zip(seen, seen_one_by_one, strict=True):
         assert models == of_others
         np.testing.assert_array_equal(params, others)
+
+
+def test_epochs_are_prepared_once_where_the_best_is_kept_from_the_first_on(at_once, monkeypatch):
+    prepared, sequence = [], Engine.sequence
+
+    def noted(self, calls, *numbers):
+        prepared.append(len(calls))
+        return sequence(self, calls, *numbers)
+
+    monkeypatch.setattr(Engine, "sequence", noted)
+    with using_engine("numpy"):
+        Problem().train([config(SGD(0.01), stopping=BEST)])
+    assert max(at_once) > 3
+    assert len(prepared) == 1
 
 
 @pytest.mark.parametrize("epoch", [1, 2, 7, 12])

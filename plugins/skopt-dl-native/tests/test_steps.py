@@ -123,8 +123,8 @@ CASES = {
 }
 
 
-def steps_of(code):
-    """The names of the functions in the runs of a code."""
+def runs_of(code):
+    """The names of the functions in each run of a code."""
     found, position = [], HEADER + 2 * int(code[2])
     for _ in range(int(code[4])):
         op, length = code[position : position + 2]
@@ -132,9 +132,14 @@ def steps_of(code):
             n_axes = int(code[position + 2])
             n_steps = int(code[position + 3 + n_axes + 2])
             steps = code[position + length - 6 * n_steps : position + length]
-            found += [NAMES[int(number)] for number in steps[::6]]
+            found.append([NAMES[int(number)] for number in steps[::6]])
         position += int(length)
     return found
+
+
+def steps_of(code):
+    """The names of the functions in all runs of a code."""
+    return [name for run in runs_of(code) for name in run]
 
 
 @pytest.mark.parametrize("trace", CASES, ids=lambda trace: trace.__name__)
@@ -153,6 +158,59 @@ def test_steps_that_only_the_next_reads_are_one_with_it_and_have_the_same_bits(t
         results.append(arrays)
     (call,) = calls
     assert steps_of(call.code.words) == CASES[trace]
+    for name in given:
+        np.testing.assert_array_equal(results[0][name], results[1][name])
+
+
+def apart(xp, a, b, out):
+    out[:, :1000] = -a[:, :1000]
+    out[:, 2000:] = -b[:, 2000:]
+
+
+def apart_between_rows(xp, a, b, out):
+    out[:, 1000:2000] = out[:, :1000] + a[:, :1000]
+    b[:, 2000:] = -out[:, 2000:]
+
+
+def over_what_was_written(xp, a, b, out):
+    out[:, :1000] = -a[:, :1000]
+    out[:, 999:1999] = -b[:, :1000]
+
+
+def of_what_was_written(xp, a, b, out):
+    out[:, :1000] = -a[:, :1000]
+    b[:, :1000] = -out[:, 999:1999]
+
+
+def over_what_was_read(xp, a, b, out):
+    b[:, :1000] = -out[:, 999:1999]
+    out[:, :1000] = -a[:, :1000]
+
+
+@pytest.mark.parametrize(
+    ("trace", "n_runs"),
+    [
+        (apart, 1),
+        (apart_between_rows, 1),
+        (over_what_was_written, 2),
+        (of_what_was_written, 2),
+        (over_what_was_read, 2),
+    ],
+    ids=lambda each: getattr(each, "__name__", str(each)),
+)
+def test_parts_of_an_array_are_in_one_run_if_they_have_nothing_in_common(trace, n_runs):
+    rng, shape, results = np.random.default_rng(0), (2, 3000), []
+    given = {name: rng.normal(size=shape) for name in ("a", "b", "out")}
+    for engine in (Engine(), NativeEngine()):
+        tracer = Tracer("float64")
+        trace(tracer.xp, *(tracer.given(name, shape) for name in given))
+        arrays = {name: array.copy() for name, array in given.items()}
+        calls = engine.bind(NUMPY, tracer.program(), arrays, Memory(NUMPY, arrays["a"])).calls()
+        for call in calls:
+            call()
+        results.append(arrays)
+    (call,) = calls
+    assert len(runs_of(call.code.words)) == n_runs
     for name in given:
         np.testing.assert_array_equal(results[0][name], results[1][name])
 

@@ -39,63 +39,73 @@ typedef struct { char *start; int64_t row, column; } Rows;
 typedef void (*Function)(int64_t n_rows, int64_t n_columns, const Rows *out, const Rows *a,
                          const Rows *b, const Rows *c);
 
+/* Rows are in the cases, not the cases in rows: short rows leave no time for more than their own. */
 #define EACH_ROW for (int64_t r = 0; r < n_rows; r++)
 #define EACH_COLUMN INDEPENDENT for (int64_t j = 0; j < n_columns; j++)
-#define AT(T, x) ((T *)(x->start + r * x->row))
+#define AT(T, x) ((T *)(x.start + r * x.row))
 
 #define UNARY(name, T, U, value)                                                                   \
-    static void name(int64_t n_rows, int64_t n_columns, const Rows *out, const Rows *a,            \
-                     const Rows *b, const Rows *c) {                                               \
-        (void)b, (void)c;                                                                          \
-        EACH_ROW {                                                                                 \
-            U *o = AT(U, out);                                                                     \
-            const T *p = AT(const T, a);                                                           \
-            if (a->column) EACH_COLUMN { const T x = p[j]; o[j] = (U)(value); }                    \
-            else { const T x = *p; const U z = (U)(value); EACH_COLUMN o[j] = z; }                 \
-        }                                                                                          \
+    static void name(int64_t n_rows, int64_t n_columns, const Rows *out, const Rows *first,        \
+                     const Rows *second, const Rows *third) {                                      \
+        const Rows to = *out, a = *first;                                                          \
+        (void)second, (void)third;                                                                 \
+        if (a.column)                                                                              \
+            EACH_ROW {                                                                             \
+                U *o = AT(U, to);                                                                  \
+                const T *p = AT(const T, a);                                                       \
+                EACH_COLUMN { const T x = p[j]; o[j] = (U)(value); }                               \
+            }                                                                                      \
+        else                                                                                       \
+            EACH_ROW {                                                                             \
+                U *o = AT(U, to);                                                                  \
+                const T x = *AT(const T, a);                                                       \
+                const U z = (U)(value);                                                            \
+                EACH_COLUMN o[j] = z;                                                              \
+            }                                                                                      \
+    }
+
+/* The rows of two inputs, of which an element is X and Y. */
+#define ROWS_OF_TWO(T, U, X, Y, value)                                                             \
+    EACH_ROW {                                                                                     \
+        U *o = AT(U, to);                                                                          \
+        const T *p = AT(const T, a), *q = AT(const T, b);                                          \
+        const T p0 = *p, q0 = *q;                                                                  \
+        (void)p0, (void)q0;                                                                        \
+        EACH_COLUMN { const T x = X, y = Y; o[j] = (U)(value); }                                   \
     }
 
 #define BINARY(name, T, U, value)                                                                  \
-    static void name(int64_t n_rows, int64_t n_columns, const Rows *out, const Rows *a,            \
-                     const Rows *b, const Rows *c) {                                               \
-        (void)c;                                                                                   \
-        EACH_ROW {                                                                                 \
-            U *o = AT(U, out);                                                                     \
-            const T *p = AT(const T, a), *q = AT(const T, b);                                      \
-            if (a->column && b->column)                                                            \
-                EACH_COLUMN { const T x = p[j], y = q[j]; o[j] = (U)(value); }                     \
-            else if (a->column) { const T y = *q; EACH_COLUMN { const T x = p[j]; o[j] = (U)(value); } } \
-            else if (b->column) { const T x = *p; EACH_COLUMN { const T y = q[j]; o[j] = (U)(value); } } \
-            else { const T x = *p, y = *q; const U z = (U)(value); EACH_COLUMN o[j] = z; }         \
-        }                                                                                          \
+    static void name(int64_t n_rows, int64_t n_columns, const Rows *out, const Rows *first,        \
+                     const Rows *second, const Rows *third) {                                      \
+        const Rows to = *out, a = *first, b = *second;                                             \
+        (void)third;                                                                               \
+        if (a.column && b.column) ROWS_OF_TWO(T, U, p[j], q[j], value)                             \
+        else if (a.column) ROWS_OF_TWO(T, U, p[j], q0, value)                                      \
+        else if (b.column) ROWS_OF_TWO(T, U, p0, q[j], value)                                      \
+        else ROWS_OF_TWO(T, U, p0, q0, value)                                                      \
+    }
+
+/* The rows of three inputs, of which an element is X, Y and Z. */
+#define ROWS_OF_THREE(C, T, X, Y, Z, value)                                                        \
+    EACH_ROW {                                                                                     \
+        T *o = AT(T, to);                                                                          \
+        const C *p = AT(const C, a);                                                               \
+        const T *q = AT(const T, b), *s = AT(const T, c);                                          \
+        const T q0 = *q, s0 = *s;                                                                  \
+        (void)q0, (void)s0;                                                                        \
+        EACH_COLUMN { const C x = X; const T y = Y, z = Z; o[j] = (value); }                       \
     }
 
 #define TERNARY(name, C, T, value)                                                                 \
-    static void name(int64_t n_rows, int64_t n_columns, const Rows *out, const Rows *a,            \
-                     const Rows *b, const Rows *c) {                                               \
-        const int64_t i = a->column != 0, k = b->column != 0, l = c->column != 0;                                 \
-        EACH_ROW {                                                                                 \
-            T *o = AT(T, out);                                                                     \
-            const C *p = AT(const C, a);                                                           \
-            const T *q = AT(const T, b), *s = AT(const T, c);                                      \
-            if (i && k && l)                                                                       \
-                EACH_COLUMN { const C x = p[j]; const T y = q[j], z = s[j]; o[j] = (value); }      \
-            else if (i && k && !l) {                                                               \
-                const T z = *s;                                                                    \
-                EACH_COLUMN { const C x = p[j]; const T y = q[j]; o[j] = (value); }                \
-            } else if (i && !k && l) {                                                             \
-                const T y = *q;                                                                    \
-                EACH_COLUMN { const C x = p[j]; const T z = s[j]; o[j] = (value); }                \
-            } else if (i && !k && !l) {                                                            \
-                const T y = *q, z = *s;                                                            \
-                EACH_COLUMN { const C x = p[j]; o[j] = (value); }                                  \
-            } else                                                                                 \
-                EACH_COLUMN {                                                                      \
-                    const C x = p[j * i];                                                          \
-                    const T y = q[j * k], z = s[j * l];                                            \
-                    o[j] = (value);                                                                \
-                }                                                                                  \
-        }                                                                                          \
+    static void name(int64_t n_rows, int64_t n_columns, const Rows *out, const Rows *first,        \
+                     const Rows *second, const Rows *third) {                                      \
+        const Rows to = *out, a = *first, b = *second, c = *third;                                 \
+        const int64_t i = a.column != 0, k = b.column != 0, l = c.column != 0;                     \
+        if (i && k && l) ROWS_OF_THREE(C, T, p[j], q[j], s[j], value)                              \
+        else if (i && k && !l) ROWS_OF_THREE(C, T, p[j], q[j], s0, value)                          \
+        else if (i && !k && l) ROWS_OF_THREE(C, T, p[j], q0, s[j], value)                          \
+        else if (i && !k && !l) ROWS_OF_THREE(C, T, p[j], q0, s0, value)                           \
+        else ROWS_OF_THREE(C, T, p[j * i], q[j * k], s[j * l], value)                              \
     }
 
 /* What is larger is nan where one of the two is. */
@@ -163,29 +173,30 @@ BINARY(logical_or_bool, boolean, boolean, (x | y) != 0)
 
 /* Copies are the only ones with elements at any distance, and of two dtypes. */
 #define COPY_OF(name, T, U, value)                                                                 \
-    static void name(int64_t n_rows, int64_t n_columns, const Rows *out, const Rows *a) {          \
-        if (out->column == sizeof(U) && a->column == sizeof(T)) {                                  \
+    static void name(int64_t n_rows, int64_t n_columns, const Rows *out, const Rows *from) {       \
+        const Rows to = *out, a = *from;                                                           \
+        if (to.column == sizeof(U) && a.column == sizeof(T)) {                                  \
             EACH_ROW {                                                                             \
-                U *o = AT(U, out);                                                                 \
+                U *o = AT(U, to);                                                                 \
                 const T *p = AT(const T, a);                                                       \
                 EACH_COLUMN { const T x = p[j]; o[j] = (U)(value); }                               \
             }                                                                                      \
             return;                                                                                \
         }                                                                                          \
-        if (out->column == sizeof(U) && a->column == 0) {                                          \
+        if (to.column == sizeof(U) && a.column == 0) {                                          \
             EACH_ROW {                                                                             \
-                U *o = AT(U, out);                                                                 \
+                U *o = AT(U, to);                                                                 \
                 const T x = *AT(const T, a);                                                       \
                 EACH_COLUMN o[j] = (U)(value);                                                     \
             }                                                                                      \
             return;                                                                                \
         }                                                                                          \
         EACH_ROW {                                                                                 \
-            char *o = out->start + r * out->row;                                                   \
-            const char *p = a->start + r * a->row;                                                 \
+            char *o = to.start + r * to.row;                                                   \
+            const char *p = a.start + r * a.row;                                                 \
             for (int64_t j = 0; j < n_columns; j++) {                                              \
-                const T x = *(const T *)(p + j * a->column);                                       \
-                *(U *)(o + j * out->column) = (U)(value);                                          \
+                const T x = *(const T *)(p + j * a.column);                                       \
+                *(U *)(o + j * to.column) = (U)(value);                                          \
             }                                                                                      \
         }                                                                                          \
     }

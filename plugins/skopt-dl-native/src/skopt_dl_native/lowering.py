@@ -56,6 +56,15 @@ class View(NamedTuple):
         """What is equal for views of the same elements in the same order."""
         return self.offset, self.models, self.shape, self.strides, self.dtype
 
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Where the bytes of all elements begin and end."""
+        ends = [
+            stride * (length - 1) for length, stride in zip(self.shape, self.strides, strict=True)
+        ]
+        low, high = sum(min(0, end) for end in ends), sum(max(0, end) for end in ends)
+        return self.offset + low, self.offset + high + self.dtype.itemsize
+
     def broadcast(self, shape: tuple[int, ...]) -> View:
         """The view repeated along axes."""
         new = len(shape) - len(self.shape)
@@ -119,8 +128,16 @@ class Run:
 
 
 def _differ(view: View, other: View) -> bool:
-    """Whether two views are of one buffer, but not of the same elements in the same order."""
-    return view.buffer is other.buffer and view.place != other.place
+    """Whether two views have elements in common, but not the same ones in the same order."""
+    return view.place != other.place and _meet(view, other)
+
+
+def _meet(view: View, other: View) -> bool:
+    """Whether two views may have elements in common."""
+    if view.buffer is not other.buffer:
+        return False
+    (low, high), (other_low, other_high) = view.reach, other.reach
+    return view.models != other.models or (low < other_high and other_low < high)
 
 
 def _order(view: View) -> tuple[int, ...]:
@@ -384,9 +401,9 @@ def _finish_products(
 
 def _depends(step: Step, record: Run | Other) -> bool:
     """Whether a step does something else before a record than after it."""
-    read = {view.buffer for view in step.views}
     return any(
-        written.buffer in read or step.out.buffer in {view.buffer for view in (written, *others)}
+        any(_meet(written, view) for view in step.views)
+        or any(_meet(step.out, view) for view in (written, *others))
         for written, *others in record.steps_of_views
     )
 
