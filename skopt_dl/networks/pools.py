@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skopt_dl.backends import Backend, run_all
+from skopt_dl.backends import Backend, NumPyBackend, run_all
 from skopt_dl.networks.rows import DenseRows, SparseRows
 from skopt_dl.objectives import Block
 from skopt_dl.programs import Bound, Memory, Program, Tracer, engine_of
@@ -114,25 +114,28 @@ class DensePool:
 
 
 class _Selection:
-    """Rows of some selections, ``(n, n_rows)``, that a block's own are."""
+    """Rows of some selections, ``(n, n_rows)``, that a block's own are; on the host."""
 
     def __init__(self, orders: Sequence[int], block: Block, offsets: np.ndarray | None = None):
         assert isinstance(block.rows, np.ndarray)
-        self._orders, self._offsets = list(orders), offsets
-        self._is_whole = offsets is None and self._orders == [*range(len(block.rows))]
-        n_rows = 0 if self._is_whole else block.n_rows
-        self._index = np.empty((len(self._orders), n_rows), np.intp)
+        n_orders = len(block.rows)
+        self._bound: Bound | None = None
+        if offsets is None and [*orders] == [*range(n_orders)]:
+            return
+        self._index = np.empty((len(orders), 1, block.n_rows), np.intp)
+        arrays = {"orders": np.array(orders, np.intp)[:, None], "out": self._index}
+        if offsets is not None:
+            arrays["offsets"] = offsets[:, :, None].astype(np.intp)
+        program = selecting_program(n_orders, self._index.shape, offsets is not None)
+        host = NumPyBackend()
+        memory = Memory(host, self._index)
+        self._bound = engine_of(host).bind(host, program, arrays, memory)
 
     def calls(self, rows: np.ndarray) -> tuple[list[Call], np.ndarray]:
         """What makes them of the rows of a block, and where they are then."""
-        if self._is_whole:
+        if self._bound is None:
             return [], rows
-        return [partial(self._make, rows)], self._index
-
-    def _make(self, rows: np.ndarray) -> None:
-        rows.take(self._orders, 0, self._index, "clip")
-        if self._offsets is not None:
-            self._index += self._offsets
+        return [*self._bound.calls(rows=rows[None])], self._index[:, 0, :]
 
 
 @dataclass
@@ -183,6 +186,32 @@ def gathering_program(
         factor, shift = (tracer.given(name, (n_models, 1, 1)) for name in ("factor", "shift"))
         tracer.xp.multiply(out, factor, out=out)
         tracer.xp.add(out, shift, out=out)
+    return tracer.program()
+
+
+@lru_cache(maxsize=64)
+def selecting_program(n_orders: int, shape: tuple[int, int, int], shifts: bool) -> Program:
+    """Orders of some models, out of those that there are.
+
+    Inputs
+    ------
+    rows : array of int of shape (1, n_orders, n_rows)
+    orders : array of int of shape (K, 1)
+        Which is each model's.
+    offsets : array of int of shape (K, 1, 1)
+        Where there are any: what is added.
+    out : array of int of shape (K, 1, n_rows)
+        Written.
+    """
+    tracer, n_models = Tracer("float64"), shape[0]
+    rows = tracer.given("rows", (1, n_orders, shape[2]), np.intp)
+    orders, out = (
+        tracer.given(name, of_it, np.intp)
+        for name, of_it in (("orders", (n_models, 1)), ("out", shape))
+    )
+    tracer.xp.take(rows, orders, axis=1, out=out)
+    if shifts:
+        tracer.xp.add(out, tracer.given("offsets", (n_models, 1, 1), np.intp), out=out)
     return tracer.program()
 
 

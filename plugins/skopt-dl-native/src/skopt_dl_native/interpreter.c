@@ -1082,10 +1082,14 @@ static int run_code(const int64_t *code, const Context *context) {
 
 int INTERPRETER(const Task *tasks, int64_t n_tasks, int64_t first_model, int64_t last_model,
                 char *scratch, char *slots, const Blas *blas, Team *team) {
-    for (int64_t k = first_model; k < last_model; k++)
-        for (int64_t t = 0; t < n_tasks; t++) {
-            const Context context = {tasks[t].places, k, scratch, slots, blas, team};
-            if (run_code(tasks[t].code, &context)) return 1;
-        }
+    for (int64_t first = 0, last; first < n_tasks; first = last) {
+        const int64_t n_models = tasks[first].code[1], end = last_model < n_models ? last_model : n_models;
+        for (last = first + 1; last < n_tasks && tasks[last].code[1] == n_models;) last++;
+        for (int64_t k = first_model; k < end; k++)
+            for (int64_t t = first; t < last; t++) {
+                const Context context = {tasks[t].places, k, scratch, slots, blas, team};
+                if (run_code(tasks[t].code, &context)) return 1;
+            }
+    }
     return 0;
 }

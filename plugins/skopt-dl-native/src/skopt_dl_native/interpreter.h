@@ -78,8 +78,9 @@ typedef void (*Dgemm)(char *, char *, int *, int *, int *, double *, double *, i
                       int *, double *, double *, int *);
 typedef struct { Sgemm s; Dgemm d; } Blas;
 
-/* Run tasks, one after the other, for one model after the other; a team, or NULL, shares what is
-   large. Returns 0, or 1 where an index is out of range. What is in slots is of no use afterwards. */
+/* Run tasks for those of some models that they have: neighbours with as many models together, one
+   after the other for one model after the other. A team, or NULL, shares what is large. Returns 0, or
+   1 where an index is out of range. What is in slots is of no use afterwards. */
 typedef int (*Interpreter)(const Task *tasks, int64_t n_tasks, int64_t first_model,
                            int64_t last_model, char *scratch, char *slots, const Blas *blas,
                            Team *team);

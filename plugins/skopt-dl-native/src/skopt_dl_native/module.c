@@ -120,9 +120,9 @@ static PyObject *run(PyObject *module, PyObject *args) {
     const Task *found = tasks.buf;
     int failed = first < 0 || last > n_tasks || first_model < 0 || slots.len < SLOT_BYTES;
     for (int64_t t = first; !failed && t < last; t++)
-        failed = last_model > found[t].code[1] || scratch.len < found[t].code[3];
+        failed = scratch.len < found[t].code[3];
     if (failed) {
-        PyErr_SetString(PyExc_ValueError, "There are no such tasks or models, or too little memory.");
+        PyErr_SetString(PyExc_ValueError, "There are no such tasks, or too little memory.");
     } else {
         Py_BEGIN_ALLOW_THREADS
         failed = interpreter()(found + first, last - first, first_model, last_model, scratch.buf,

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
-from itertools import pairwise
+from itertools import accumulate, cycle, groupby, islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -46,28 +46,23 @@ class Sequenced:
         self._parts: list[Call] = []
         n_bytes = _bytes_of_tables(calls)
         self._most = max(1, MOST_BYTES // max(1, n_bytes))
-        different = dict.fromkeys(calls)
-        stacks = {call.n_models for call in different if isinstance(call, NativeCall)}
         known = NativeCall, HostWrites, HostReads
-        are_known = len(stacks) == 1 and all(isinstance(call, known) for call in different)
-        if are_known and n_bytes <= MOST_BYTES:
+        different = dict.fromkeys(calls)
+        are_known = all(isinstance(call, known) for call in different)
+        has_native = any(isinstance(call, NativeCall) for call in different)
+        if are_known and has_native and n_bytes <= MOST_BYTES:
             whole = _Stretch(calls, min(n_times, self._most))
             if whole.can_be_repeated:
                 self._whole = whole
                 return
         stretch: list[Call] = []
-        n_models: int | None = None
         for call in calls:
-            if isinstance(call, NativeCall) and n_models not in (None, call.n_models):
-                self._end(stretch)
-                stretch = []
             if isinstance(call, NativeCall | HostWrites):
-                n_models = getattr(call, "n_models", n_models)
                 stretch.append(call)
                 continue
             self._end(stretch)
             self._parts.append(call)
-            stretch, n_models = [], None
+            stretch = []
         self._end(stretch)
 
     def _end(self, stretch: list[Call]) -> None:
@@ -103,8 +98,11 @@ class _Stretch:
     """
 
     def __init__(self, calls: Sequence[Call], n_times: int = 1):
-        tasks = [call for call in dict.fromkeys(calls) if isinstance(call, NativeCall)]
-        self._n_models = tasks[0].n_models
+        in_order = [call for call in calls if isinstance(call, NativeCall)]
+        tasks = dict.fromkeys(in_order)
+        # Models of each task of one time, and of those before it together.
+        self._n_models = [each.n_models for each in in_order]
+        self._n_before = [0, *accumulate(self._n_models)]
         self._scratch = max((each.scratch for each in tasks), key=lambda scratch: scratch.nbytes)
         # Threads that may share a task for one model.
         self._n_places = max(each.code.n_multiplications for each in tasks) // WORTH_A_PLACE
@@ -122,30 +120,38 @@ class _Stretch:
         return self._tables.can_be_repeated
 
     def __call__(self, n_times: int = 1) -> None:
-        tables, n_models = self._tables, self._n_models
+        tables, most = self._tables, max(self._n_models)
         tables.begin(n_times)
         first, n_tasks = 0, n_times * tables.n_tasks
         try:
             while first < n_tasks:
-                last = min(first + max(1, self._n_together // n_models), n_tasks)
+                last = min(first + max(1, self._n_together // most), n_tasks)
                 tables.write(first, last)
+                # Models one after the other only where a task takes long.
+                n_models = most if last - first > 1 else self._n_models[first % tables.n_tasks]
                 model = 0
                 while model < n_models:
                     end = min(model + max(1, self._n_together // (last - first)), n_models)
+                    n_parts = end - model if last - first == 1 else self._n_parts(first, last)
                     begun = time.perf_counter()
-                    self._run(first, last, model, end)
-                    seconds = time.perf_counter() - begun
-                    self._seconds = seconds / ((last - first) * (end - model))
+                    self._run(first, last, model, end, n_parts)
+                    self._seconds = (time.perf_counter() - begun) / n_parts
                     self._n_together = int(PATIENCE / max(self._seconds, 1e-9))
                     model = end
                 first = last
         finally:
             tables.end(first // tables.n_tasks)
 
-    def _run(self, first: int, last: int, model: int, end: int) -> None:
+    def _n_parts(self, first: int, last: int) -> int:
+        """How often one of some tasks is done for a model."""
+        n_tasks, before = self._tables.n_tasks, self._n_before
+        (first_time, start), (last_time, stop) = divmod(first, n_tasks), divmod(last, n_tasks)
+        return (last_time - first_time) * before[-1] + before[stop] - before[start]
+
+    def _run(self, first: int, last: int, model: int, end: int, n_parts: int) -> None:
         """Do some tasks for some models, by several threads where there are any."""
         n_models = end - model
-        is_long = n_models > 1 and self._seconds * (last - first) * n_models > WORTH_A_THREAD
+        is_long = n_models > 1 and self._seconds * n_parts > WORTH_A_THREAD
         threads = helpers() if is_long or self._n_places > 1 else None
         n_threads = 1 if threads is None else min(threads.number + 1, self._n_places)
         if threads is None:
@@ -154,7 +160,16 @@ class _Stretch:
             with self._helped(threads, n_threads - 1) as team:
                 run(self._tables.tasks, first, last, model, end, self._scratch, team)
         else:
-            self._share_models(threads, first, last, model, end)
+            for number, start, stop in self._alike(first, last):
+                self._share_models(threads, start, stop, model, min(end, number))
+
+    def _alike(self, first: int, last: int) -> Iterator[tuple[int, int, int]]:
+        """Neighbours among some tasks that have as many models: how many, and which tasks."""
+        start, place = first, first % self._tables.n_tasks
+        for number, same in groupby(islice(cycle(self._n_models), place, place + last - first)):
+            stop = start + len([*same])
+            yield number, start, stop
+            start = stop
 
     @contextmanager
     def _helped(self, threads: Helpers, n_helpers: int) -> Iterator[Any]:
