@@ -8,7 +8,7 @@ import pytest
 from skopt_dl_native import sequences, words
 from skopt_dl_native.engine import NativeEngine
 
-from skopt_dl.backends import NumPyBackend
+from skopt_dl.backends import Helpers, NumPyBackend
 from skopt_dl.programs import Engine, HostNumbers, HostReads, HostWrites, Memory, Tracer
 
 NUMPY = NumPyBackend()
@@ -391,6 +391,59 @@ def test_many_times_are_as_one_after_the_other(other, first_n_times, most_bytes,
     assert len(seen[0][3]) == first_n_times + 5
     for expected, found in zip(*seen, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize("patience", [0.0, 1e-5, 1.0])
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_few_models_are_done_with_before_many_read_what_they_made(n_threads, patience, monkeypatch):
+    """One model makes what three and what five others read, again and again."""
+    monkeypatch.setattr(sequences, "PATIENCE", patience)
+    monkeypatch.setattr(sequences, "WORTH_A_THREAD", 0.0)
+    pool = Helpers(n_threads - 1) if n_threads > 1 else None
+    monkeypatch.setattr(sequences, "helpers", lambda: pool)
+    shapes = {"number": (1, 1), "one": (1, 4), "three": (3, 4), "five": (5, 4)}
+    shapes["copy"] = shapes["five"]
+    seen = []
+    for engine in (Engine(), NativeEngine()):
+        arrays = {name: np.zeros(shape) for name, shape in shapes.items()}
+        numbers, read = itertools.count(1), []
+
+        def count(n_times, table, numbers=numbers):
+            for row in table:
+                row[...] = next(numbers)
+
+        def bind(trace, *names, engine=engine, arrays=arrays):
+            tracer = Tracer("float64")
+            trace(*(tracer.given(name, shapes[name]) for name in names))
+            found = {name: arrays[name] for name in names}
+            return engine.bind(NUMPY, tracer.program(), found, Memory(NUMPY, arrays["one"])).calls()
+
+        def add(out, *others):
+            out *= 0.5
+            for other in others:
+                out += other
+
+        def copy(out, other):
+            out[...] = other
+
+        calls = [
+            HostNumbers([arrays["number"]], count),
+            *bind(add, "one", "number"),
+            *bind(add, "three", "one", "number"),
+            *bind(add, "five", "one"),
+            *bind(add, "five", "number"),
+            *bind(copy, "copy", "five"),
+            HostReads([arrays["copy"]], lambda n, table, read=read: read.extend(table.copy())),
+        ]
+        sequence = engine.sequence(calls, 4)
+        for n_times in (1, 4, 2):
+            sequence(n_times)
+        seen.append([*(arrays[name] for name in ("one", "three", "five")), np.array(read)])
+    if pool is not None:
+        pool.shutdown()
+    assert len(seen[1][-1]) == 7
+    for expected, found in zip(*seen, strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_a_time_that_was_not_over_is_not_read():
