@@ -12,7 +12,9 @@ from skopt_dl.networks.network import DenseNetwork, Network
 Array = Any
 
 
-def fold(b: Backend, network: Network, params: Array) -> tuple[Network, Array]:
+def fold(
+    b: Backend, network: Network, params: Array, before: Array = None
+) -> tuple[Network, Array]:
     """Return a network of weights and biases alone that predicts the same.
 
     Parameters
@@ -21,6 +23,8 @@ def fold(b: Backend, network: Network, params: Array) -> tuple[Network, Array]:
     network : Network
     params : array of shape (K, P + S)
         Parameters, followed by the kept statistics of batch normalisation.
+    before : array of shape (K', P'), default=None
+        What this has returned, to be written over if it is as large.
 
     Returns
     -------
@@ -33,7 +37,11 @@ def fold(b: Backend, network: Network, params: Array) -> tuple[Network, Array]:
         return network, params
     xp = b.xp
     plain = network.plain
-    folded = xp.asarray(params[:, : plain.layout.size], copy=True)
+    if before is not None and before.shape == (params.shape[0], plain.layout.size):
+        folded = before
+        folded[...] = params[:, : plain.layout.size]
+    else:
+        folded = xp.asarray(params[:, : plain.layout.size], copy=True)
     source, target = network.parts(params[:, : network.layout.size]), plain.parts(folded)
     if source.input_scale is not None:
         target.weights[0][...] = target.weights[0] * factors(source.input_scale)

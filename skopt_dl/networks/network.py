@@ -427,8 +427,10 @@ class DenseNetwork(Network):
     @property
     def plain(self) -> DenseNetwork:
         """The same layers without anything else; dropout is none of what predicts."""
-        if self.is_plain:
-            return self
+        return self if self.is_plain else self._folded
+
+    @cached_property
+    def _folded(self) -> DenseNetwork:
         return DenseNetwork(self.layer_sizes, self.activations, self.loss)
 
     def flops(self, n_rows: int) -> float:

@@ -56,6 +56,7 @@ class Validation:
         self._block = block or Block.of_all(x.n_rows)
         # What was validated last, which the next epoch's most often is again.
         self._known: tuple[Array, Sequence[int]] = None, ()
+        self._folded: Array = None
         self._raw: Any = None
         self._losses: Any = None
 
@@ -73,7 +74,8 @@ class Validation:
             Which of the block's models they are; None means `models`.
         """
         b = self._b
-        network, params = fold(b, self._network, params)
+        network, params = fold(b, self._network, params, self._folded)
+        self._folded = None if network is self._network else params
         places = list(models if places is None else places)
         if params is not self._known[0] or places != self._known[1]:
             self._prepare(network, params, places)

@@ -12,10 +12,10 @@ def distance(raw, y):
     return np.abs(raw - y).sum()
 
 
-def validation_on(problem, sample_weight=None):
+def validation_on(problem, sample_weight=None, network=None):
     return Validation(
         NUMPY,
-        problem.network,
+        network or problem.network,
         DensePool(NUMPY, problem.x),
         problem.y,
         sample_weight,
@@ -45,6 +45,26 @@ def test_every_epoch_adds_a_figure_of_the_parameters_it_ended_with():
         assert len(run.history["validation_loss"]) == 4
         last = held_out.naive_loss(run.params)
         assert run.history["validation_loss"][-1] == pytest.approx(last, rel=1e-12)
+
+
+def test_what_is_folded_is_validated_by_calls_that_are_prepared_once(monkeypatch):
+    problem, held_out, prepared = Problem(batch_norm=True), Problem(seed=1), []
+    params, prepare = problem.with_statistics(problem.starts(2)), Validation._prepare
+
+    def noted(self, *given):
+        prepared.append(self)
+        prepare(self, *given)
+
+    monkeypatch.setattr(Validation, "_prepare", noted)
+    validation = validation_on(held_out, network=problem.network)
+    # Everybody, everybody again, and one who is left.
+    for n_models in (2, 2, 1):
+        params += 0.01
+        given = params[:n_models], range(n_models)
+        anew = validation_on(held_out, network=problem.network)(*given)
+        for name, values in validation(*given).items():
+            np.testing.assert_array_equal(values, anew[name])
+    assert prepared.count(validation) == 2
 
 
 @pytest.mark.parametrize("weighted", [False, True], ids=["unweighted", "weighted"])

@@ -162,6 +162,57 @@ def test_steps_that_only_the_next_reads_are_one_with_it_and_have_the_same_bits(t
         np.testing.assert_array_equal(results[0][name], results[1][name])
 
 
+def of_products(xp, a, b, out):
+    out[...] = xp.sum(a * b, axis=1, keepdims=True)
+
+
+def of_squares_of_rows(xp, a, b, out):
+    out[:, :, :1] = xp.sum(a * a, axis=2, keepdims=True)
+
+
+def of_products_that_are_read_again(xp, a, b, out):
+    products = a * b
+    out[...] = products + xp.sum(products, axis=1, keepdims=True)
+
+
+def of_factors_that_change(xp, a, b, out):
+    products = a * b
+    a += 1.0
+    out[...] = xp.sum(products, axis=1, keepdims=True)
+
+
+def of_products_with_rows(xp, a, b, out):
+    out[...] = xp.sum(a * b[:, :1, :], axis=1, keepdims=True)
+
+
+OF_SUMS = {
+    of_products: 0,
+    of_squares_of_rows: 0,
+    of_products_that_are_read_again: 1,
+    of_factors_that_change: 1,
+    of_products_with_rows: 1,
+}
+
+
+@pytest.mark.parametrize("trace", OF_SUMS, ids=lambda trace: trace.__name__)
+@pytest.mark.parametrize("n_rows", [5, 150])
+def test_a_sum_multiplies_what_nothing_else_reads(trace, n_rows):
+    rng, shape, results = np.random.default_rng(0), (2, n_rows, 37), []
+    given = {name: rng.normal(size=shape) for name in ("a", "b", "out")}
+    for engine in (Engine(), NativeEngine()):
+        tracer = Tracer("float64")
+        trace(tracer.xp, *(tracer.given(name, shape) for name in given))
+        arrays = {name: array.copy() for name, array in given.items()}
+        calls = engine.bind(NUMPY, tracer.program(), arrays, Memory(NUMPY, arrays["a"])).calls()
+        for call in calls:
+            call()
+        results.append(arrays)
+    (call,) = calls
+    assert steps_of(call.code.words).count("multiply") == OF_SUMS[trace]
+    for name in given:
+        np.testing.assert_allclose(results[1][name], results[0][name], rtol=1e-12, atol=1e-12)
+
+
 def apart(xp, a, b, out):
     out[:, :1000] = -a[:, :1000]
     out[:, 2000:] = -b[:, 2000:]

@@ -472,6 +472,30 @@ static void run_steps(const int64_t *words, const Context *context) {
 #define MORE(p, q) (p) >= (q) || (p) != (p) ? (p) : (q)
 #define LESSER(p, q) (p) <= (q) || (p) != (p) ? (p) : (q)
 
+/* The sum of rows, four at a time, or of their products with others; they are so far apart. */
+#define FOUR_ROWS(name, T, OF)                                                                     \
+    static void name(T *restrict out, const T *x, int64_t apart, const T *y, int64_t other,        \
+                     int64_t n_rows, int64_t n) {                                                  \
+        int64_t r = n_rows % 4;                                                                    \
+        if (r == 0) r = 4;                                                                         \
+        (void)y, (void)other;                                                                      \
+        for (int64_t j = 0; j < n; j++) {                                                          \
+            T sum = OF(x, y);                                                                      \
+            if (r > 1) sum += OF((x + apart), (y + other));                                        \
+            if (r > 2) sum += OF((x + 2 * apart), (y + 2 * other));                                \
+            if (r > 3) sum += OF((x + 3 * apart), (y + 3 * other));                                \
+            out[j] = sum;                                                                          \
+        }                                                                                          \
+        for (; r < n_rows; r += 4) {                                                               \
+            const T *a = x + r * apart, *b = a + apart, *c = b + apart, *d = c + apart;            \
+            const T *e = y + r * other, *f = e + other, *g = f + other, *h = g + other;            \
+            (void)e, (void)f, (void)g, (void)h;                                                    \
+            for (int64_t j = 0; j < n; j++) out[j] += (OF(a, e) + OF(b, f)) + (OF(c, g) + OF(d, h)); \
+        }                                                                                          \
+    }
+#define ALONE(p, q) p[j]
+#define TIMES(p, q) p[j] * q[j]
+
 #define REDUCTIONS(t, T)                                                                           \
     FOLD(fold_sum_##t, T, 0, x[j + i], PLUS(p, q))                                                      \
     FOLD(fold_dot_##t, T, 0, x[j + i] * y[j + i], PLUS(p, q))                                           \
@@ -511,23 +535,8 @@ static void run_steps(const int64_t *words, const Context *context) {
         }                                                                                          \
     }                                                                                              \
                                                                                                    \
-    /* The sum of rows, four at a time. */                                                         \
-    static void sum_rows_##t(T *restrict out, const T *x, int64_t apart, int64_t n_rows,           \
-                             int64_t n) {                                                          \
-        int64_t r = n_rows % 4;                                                                    \
-        if (r == 0) r = 4;                                                                         \
-        for (int64_t j = 0; j < n; j++) {                                                          \
-            T sum = x[j];                                                                          \
-            if (r > 1) sum += x[apart + j];                                                        \
-            if (r > 2) sum += x[2 * apart + j];                                                    \
-            if (r > 3) sum += x[3 * apart + j];                                                    \
-            out[j] = sum;                                                                          \
-        }                                                                                          \
-        for (; r < n_rows; r += 4) {                                                               \
-            const T *a = x + r * apart, *b = a + apart, *c = b + apart, *d = c + apart;            \
-            for (int64_t j = 0; j < n; j++) out[j] += (a[j] + b[j]) + (c[j] + d[j]);               \
-        }                                                                                          \
-    }                                                                                              \
+    FOUR_ROWS(sum_rows_##t, T, ALONE)                                                              \
+    FOUR_ROWS(dot_rows_##t, T, TIMES)                                                              \
                                                                                                    \
     static void reduce_##t(int64_t kind, int64_t n_kept, int64_t n_reduced, const int64_t *lengths, \
                            Operand out, Operand x, Operand y) {                                    \
@@ -552,12 +561,17 @@ static void run_steps(const int64_t *words, const Context *context) {
                     int64_t count = 0;                                                             \
                     int is_first = 1;                                                              \
                     memset(at, 0, sizeof at);                                                      \
-                    if (kind == SUM && n_reduced == 1) {                                           \
+                    if ((kind == SUM || kind == DOT) && n_reduced == 1) {                          \
                         for (int64_t r = 0; r < reduced[0]; r += PIECE / LANES) {                  \
                             const int64_t most = PIECE / LANES, more = reduced[0] - r;             \
                             const int64_t n_rows = more < most ? more : most;                      \
                             const T *u = (const T *)(p + r * xr[0]) + left;                        \
-                            sum_rows_##t(r ? part : o + left, u, xr[0] / size, n_rows, wide);      \
+                            const T *v = (const T *)(q + r * yr[0]) + left;                        \
+                            T *to = r ? part : o + left;                                           \
+                            if (kind == SUM)                                                       \
+                                sum_rows_##t(to, u, xr[0] / size, v, yr[0] / size, n_rows, wide);  \
+                            else                                                                   \
+                                dot_rows_##t(to, u, xr[0] / size, v, yr[0] / size, n_rows, wide);  \
                             if (r) add_rows_##t(SUM, o + left, part, part, wide, 0);               \
                         }                                                                          \
                         continue;                                                                  \

@@ -292,7 +292,7 @@ class Lowering:
 
     def code(self) -> Code:
         """The words of all that was taken in."""
-        records = _finish_products(self.records, self.is_own)
+        records = _sum_products(_finish_products(self.records, self.is_own), self.is_own)
         uses = Uses(records)
         own = [buffer for buffer in uses.records if self.is_own(buffer)]
         in_slots = {buffer for buffer in own if self._is_in_slot(buffer, uses, records)}
@@ -397,6 +397,33 @@ def _finish_products(
             products[record.out.buffer] = len(found), record
         found.append(record)
     return found
+
+
+def _sum_products(
+    records: Sequence[Run | Other], is_own: Callable[[Buffer], bool]
+) -> list[Run | Other]:
+    """Have sums multiply what they add, where nothing else reads the products."""
+    uses, found = Uses(records), list(records)
+    for number, record in enumerate(records):
+        if not isinstance(record, Reduction) or not is_own(record.x.buffer):
+            continue
+        # What is summed is both of the factors that a reduction may have: it is in two places here.
+        first, *others = uses.records[record.x.buffer]
+        run = found[first]
+        if others != [number, number] or not isinstance(run, Run):
+            continue
+        for place, step in enumerate(run.steps):
+            whole = record.of_products(step)
+            between = [Run(run.steps[place + 1 :]), *found[first + 1 : number]]
+            if whole and not any(_writes(each, step.views) for each in between):
+                found[first], found[number] = Run(run.steps[:place] + run.steps[place + 1 :]), whole
+                break
+    return [each for each in found if not isinstance(each, Run) or each.steps]
+
+
+def _writes(record: Run | Other, views: Sequence[View]) -> bool:
+    """Whether a record writes to some of these."""
+    return any(_meet(out, view) for out, *_ in record.steps_of_views for view in views)
 
 
 def _depends(step: Step, record: Run | Other) -> bool:
@@ -651,38 +678,72 @@ def _vecdot(lowering: Lowering, instruction: Instruction, out: View) -> Iterator
     yield _reduce(w.DOT, out, x, y, [len(shape) - 2])
 
 
-def _reduce(kind: int, out: View, x: View, y: View, axes: Sequence[int]) -> Other:
+@dataclass
+class Reduction(Other):
+    """A sum over some axes of `x`, or of its products with `y`, or an extreme.
+
+    Where there is nothing to multiply with, `y` is `x`.
+    """
+
+    kind: int
+    out: View
+    x: View
+    y: View
+    axes: Sequence[int]
+
+    @property
+    def views(self) -> list[View]:
+        return [self.out, self.x, self.y]
+
+    def of_products(self, step: Step) -> Reduction | None:
+        """The sum of the products that a step writes; None if it sums something else."""
+        is_product = step.function == w.FUNCTIONS["multiply"] and len(step.views) == 2
+        if self.kind != w.SUM or step.out != self.x or not is_product:
+            return None
+        x, y = step.views
+        is_apart = not (_meet(self.out, x) or _meet(self.out, y))
+        # Neighbours are neighbours in both, as they were.
+        if not is_apart or not x.strides == y.strides == self.x.strides:
+            return None
+        return replace(self, kind=w.DOT, x=x, y=y)
+
+    def encode(self, encoder: Encoder) -> list[int]:
+        out, x, y = self.out, self.x, self.y
+        # Axes that are summed over have no stride in the result.
+        left = iter(out.strides)
+        if len(out.shape) == len(x.shape):
+            out_strides = list(out.strides)
+        else:
+            out_strides = [0 if axis in self.axes else next(left) for axis in range(len(x.shape))]
+        kept = [axis for axis in range(len(x.shape)) if axis not in self.axes and x.shape[axis] > 1]
+        reduced = [axis for axis in self.axes if x.shape[axis] > 1]
+        lengths, steps = [], []
+        for group in (kept, reduced):
+            ordered = sorted(group, key=lambda axis: -abs(x.strides[axis]))
+            merged = _merge(
+                [x.shape[axis] for axis in ordered],
+                [
+                    [strides[axis] for axis in ordered]
+                    for strides in (out_strides, x.strides, y.strides)
+                ],
+            )
+            lengths.append(merged[0])
+            steps.append(merged[1])
+        if len(lengths[0]) + len(lengths[1]) > MAX_AXES:
+            raise Unsupported("too many axes")
+        (out_kept, x_kept, y_kept), (_, x_reduced, y_reduced) = steps
+        n_kept, n_reduced = map(len, lengths)
+        sizes = [self.kind, w.DTYPES[x.dtype], n_kept, n_reduced, *lengths[0], *lengths[1]]
+        inputs = [(x, [*x_kept, *x_reduced]), (y, [*y_kept, *y_reduced])]
+        return encoder.record(w.REDUCE, sizes, (out, out_kept), *inputs)
+
+
+def _reduce(kind: int, out: View, x: View, y: View, axes: Sequence[int]) -> Reduction:
     if x.dtype != y.dtype or x.dtype != out.dtype or (kind in (w.SUM, w.DOT) and x.dtype == bool):
         raise Unsupported("dtypes are mixed")
     if min(axes, default=0) < 0:
         raise Unsupported("models are added up")
-    # Axes that are summed over have no stride in the result.
-    left = iter(out.strides)
-    if len(out.shape) == len(x.shape):
-        out_strides = list(out.strides)
-    else:
-        out_strides = [0 if axis in axes else next(left) for axis in range(len(x.shape))]
-    kept = [axis for axis in range(len(x.shape)) if axis not in axes and x.shape[axis] > 1]
-    reduced = [axis for axis in axes if x.shape[axis] > 1]
-    lengths, steps = [], []
-    for group in (kept, reduced):
-        ordered = sorted(group, key=lambda axis: -abs(x.strides[axis]))
-        merged = _merge(
-            [x.shape[axis] for axis in ordered],
-            [
-                [strides[axis] for axis in ordered]
-                for strides in (out_strides, x.strides, y.strides)
-            ],
-        )
-        lengths.append(merged[0])
-        steps.append(merged[1])
-    if len(lengths[0]) + len(lengths[1]) > MAX_AXES:
-        raise Unsupported("too many axes")
-    (out_kept, x_kept, y_kept), (_, x_reduced, y_reduced) = steps
-
-    sizes = [kind, w.DTYPES[x.dtype], len(lengths[0]), len(lengths[1]), *lengths[0], *lengths[1]]
-    inputs = [(x, [*x_kept, *x_reduced]), (y, [*y_kept, *y_reduced])]
-    return Plain(w.REDUCE, sizes, [(out, out_kept), *inputs])
+    return Reduction(kind, out, x, y, axes)
 
 
 def _merge(
