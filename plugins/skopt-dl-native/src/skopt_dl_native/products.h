@@ -211,9 +211,9 @@
         }                                                                                          \
         int64_t done = 0;                                                                          \
         if (down == 1 && n_rows >= S && n_columns >= S) {                                          \
-            /* The last squares overlap with those before. */                                      \
-            for (int64_t c = 0; c < n_columns; c += S)                                             \
-                for (int64_t p = 0; p < n_rows; p += S) {                                          \
+            /* Row by row of the panel; the last squares overlap with those before. */             \
+            for (int64_t p = 0; p < n_rows; p += S)                                                \
+                for (int64_t c = 0; c < n_columns; c += S) {                                       \
                     const int64_t i = c < n_columns - S ? c : n_columns - S;                       \
                     const int64_t r = p < n_rows - S ? p : n_rows - S;                             \
                     turn_##t(from + i * across + r, across, panel + r * full + i, full);           \
