@@ -207,10 +207,12 @@ PLAIN = a_run(FLOAT, FLOAT, steps=[TURN])
 MATRIX = operand(64, 4)
 
 
-def a_product(n=16, inner=16, m=16, a=MATRIX, b=MATRIX, out=MATRIX, axes=(), terms=(), then=()):
+def a_product(
+    n=16, inner=16, m=16, a=MATRIX, b=MATRIX, out=MATRIX, axes=(), terms=(), times=(), then=()
+):
     function, *mask = then or [w.COPY]
-    added = [word for term in terms for word in term]
-    return [w.MATMUL, F32, len(axes), *axes, n, inner, m, len(terms), function,
+    added = [word for each in (*terms, *times) for word in each]
+    return [w.MATMUL, F32, len(axes), *axes, n, inner, m, len(terms), len(times), function,
             *out, *a, *b, *added, *mask]  # fmt: skip
 
 
@@ -246,6 +248,9 @@ RUNS = {
     "a run": code(*PLAIN),
     "a product": code(*a_product()),
     "a product's relu": code(*a_product(then=[RELU])),
+    "a product and so many times a term": code(
+        *a_product(terms=[MATRIX], times=[operand(0, 0)], then=[RELU_GRADIENT, *MATRIX])
+    ),
     "a product's gradient": code(*a_product(then=[RELU_GRADIENT, *MATRIX])),
     "a table": code(*a_table()),
     "rows added to a table": code(*a_table(w.ADD_AT)),
@@ -342,12 +347,18 @@ REFUSED = {
     "a reduction beyond its buffer": code(
         w.REDUCE, w.SUM, F32, 0, 1, 1025, *operand(), *operand(4), *operand(4)
     ),
-    "a product of ints": code(w.MATMUL, I64, 0, 2, 2, 2, 0, w.COPY, *operand(16, 8) * 3),
+    "a product of ints": code(w.MATMUL, I64, 0, 2, 2, 2, 0, 0, w.COPY, *operand(16, 8) * 3),
     "a product of another function": code(*a_product(then=[NEGATIVE])),
     "a gradient without a mask": code(*a_product(then=[RELU_GRADIENT])),
     "a mask beyond its buffer": code(*a_product(then=[RELU_GRADIENT, *operand(1 << 20, 4)])),
     "a mask with gaps": code(*a_product(then=[RELU_GRADIENT, *operand(64, 8)])),
     "two terms": code(*a_product(2, 2, 2, terms=[list(MATRIX)] * 2)),
+    "so many times no term": code(*a_product(times=[operand(0, 0)])),
+    "two numbers of times": code(*a_product(terms=[MATRIX], times=[operand(0, 0)] * 2)),
+    "times that differ": code(*a_product(2, 2, 2, terms=[MATRIX], times=[operand(0, 4)])),
+    "times beyond their buffer": code(
+        *a_product(2, 2, 2, terms=[MATRIX], times=[operand(0, 0, offset=4096)])
+    ),
     "a term beyond its buffer": code(*a_product(2, 2, 2, terms=[operand(1 << 20, 4)])),
     "a matrix beyond its buffer": code(*a_product(n=65)),
     "a matrix with gaps both ways": code(*a_product(2, 2, 2, a=operand(16, 8))),

@@ -40,10 +40,13 @@ def drawn(rng, shape, dtype, by_columns):
     return fuzz.Guarded(values, (0, 2, 1) if by_columns else (), {outer: int(rng.integers(0, 3))})
 
 
-# What is done with a product's result, for each of these: terms are rows, columns, or matrices.
+# What is done with a product's result, for each of these: terms are rows, columns, or matrices, and
+# these alone are added several times.
 THEN = {
     "alone": (),
     "with a term": ("add",),
+    "with so many times a term": ("multiply_add",),
+    "with so many times a term and a gradient": ("multiply_add", "relu_gradient"),
     "with relu": ("relu",),
     "with a term and relu": ("add", "relu"),
     "with a gradient": ("relu_gradient",),
@@ -53,12 +56,14 @@ THEN = {
 
 def check(n, inner, m, dtype, by_columns, then, rng):
     """Assert that a program's product of two models, and what is done then, are of integers."""
-    shapes = {"a": (n, inner), "b": (inner, m), "out": (n, m), "mask": (n, m)}
-    # Masks lie in memory as the result does, mostly.
-    turned = dict(zip(shapes, (*by_columns, by_columns[2] ^ (rng.random() < 0.2)), strict=True))
+    shapes = {"a": (n, inner), "b": (inner, m), "out": (n, m), "mask": (n, m), "other": (n, m)}
+    # What else it takes lies in memory as the result does, mostly.
+    others = (by_columns[2] ^ (rng.random() < 0.2) for _ in range(2))
+    turned = dict(zip(shapes, (*by_columns, *others), strict=True))
     given = {name: drawn(rng, shapes[name], dtype, turned[name]) for name in shapes}
     arrays = {name: each.array for name, each in given.items()}
     shape = ((1, m), (n, 1), (n, m))[rng.integers(3)]
+    arrays["times"] = rng.integers(-3, 4, (2, 1, 1)).astype(dtype)
     arrays["term"] = rng.integers(-3, 4, (2, *shape)).astype(dtype)
     tracer = Tracer(np.dtype(dtype).name)
     symbols = {
@@ -70,6 +75,9 @@ def check(n, inner, m, dtype, by_columns, then, rng):
     if "add" in then:
         out += tracer.given("term", arrays["term"].shape)
         expected = expected + arrays["term"]
+    if "multiply_add" in then:
+        out += symbols["other"] * tracer.given("times", (2, 1, 1))
+        expected = expected + arrays["other"] * arrays["times"]
     if "relu" in then:
         tracer.xp.relu(out, out=out)
         expected = np.maximum(expected, 0)
@@ -95,7 +103,9 @@ def test_a_product_is_exact_for_integers_of_any_order_and_size(dtype, then):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("then", [("add", "relu"), ("relu_gradient",)], ids=" and ".join)
+@pytest.mark.parametrize(
+    "then", [("add", "relu"), ("multiply_add",), ("relu_gradient",)], ids=" and ".join
+)
 def test_products_that_are_left_to_blas_are_exact_too(dtype, then):
     check(520, 520, 520, dtype, (False, True, False), then, np.random.default_rng(1))
 

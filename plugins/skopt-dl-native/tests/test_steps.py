@@ -304,6 +304,14 @@ def with_another_product(xp, a, b, mask, other):
     return a @ b + mask @ other
 
 
+def with_so_many_times_another(xp, a, b, mask, other):
+    return a @ b + other * mask[:, :1, :1]
+
+
+def with_another_times_a_column(xp, a, b, mask, other):
+    return a @ b + other * mask[:, :, :1]
+
+
 def with_a_gradient(xp, a, b, mask, other):
     return xp.relu_gradient(a @ b, mask)
 
@@ -336,6 +344,8 @@ def that_is_asked_for(xp, a, b, mask, other):
 OF_PRODUCTS = {
     with_relu: ["copy"],
     with_another_product: ["copy"],
+    with_so_many_times_another: ["copy"],
+    with_another_times_a_column: ["multiply_add", "copy"],
     with_a_gradient: ["copy"],
     with_a_gradient_later: ["add", "copy"],
     with_a_mask_that_changes: ["subtract", "relu_gradient", "copy"],
@@ -363,6 +373,60 @@ def test_a_product_does_what_its_result_alone_goes_into(trace):
     assert steps_of(call.code.words) == OF_PRODUCTS[trace]
     for name in results[0]:
         np.testing.assert_allclose(results[1][name], results[0][name], rtol=1e-12, atol=1e-12)
+
+
+def along_all(xp, grads, params, alpha):
+    grads += params * alpha
+
+
+def along_all_as_often_as_something(xp, grads, params, alpha):
+    grads += params * params
+
+
+def along_a_part(xp, grads, params, alpha):
+    grads[:, 1:] += params[:, 1:] * alpha
+
+
+def along_more(xp, grads, params, alpha):
+    grads[:, 80:] = params[:, :4]
+    grads += params * alpha
+
+
+def along_all_that_was_read(xp, grads, params, alpha):
+    alpha[...] = xp.max(grads, axis=1, keepdims=True)
+    grads += params * alpha
+
+
+# How many elements there are, and the steps that products leave.
+ALONG = {
+    along_all: (80, []),
+    along_all_as_often_as_something: (80, ["multiply_add"]),
+    along_a_part: (80, ["multiply_add"]),
+    along_more: (84, ["copy", "multiply_add"]),
+    along_all_that_was_read: (80, ["copy", "multiply_add"]),
+}
+
+
+@pytest.mark.parametrize("trace", ALONG, ids=lambda trace: trace.__name__)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_is_done_along_all_products_each_does_to_its_own(trace, dtype):
+    (n, steps), rng, results = ALONG[trace], np.random.default_rng(0), []
+    shapes = {"grads": (2, n), "params": (2, n), "alpha": (2, 1), "a": (2, 12, 5), "b": (2, 12, 8)}
+    given = {name: rng.integers(-3, 4, shape).astype(dtype) for name, shape in shapes.items()}
+    for engine in (Engine(), NativeEngine()):
+        tracer = Tracer(dtype)
+        grads, params, alpha, a, b = (tracer.given(name, each) for name, each in shapes.items())
+        tracer.xp.matmul(a.mT, b, out=tracer.xp.reshape(grads[:, 40:80], (2, 5, 8)))
+        tracer.xp.matmul(b.mT, a, out=tracer.xp.reshape(grads[:, :40], (2, 8, 5)))
+        trace(tracer.xp, grads, params, alpha)
+        arrays = {name: array.copy() for name, array in given.items()}
+        calls = engine.bind(NUMPY, tracer.program(), arrays, Memory(NUMPY, arrays["a"])).calls()
+        for call in calls:
+            call()
+        results.append(arrays["grads"])
+    (call,) = calls
+    assert steps_of(call.code.words) == steps
+    np.testing.assert_array_equal(*results)
 
 
 def test_the_host_writes_in_order_and_numbers_whenever_it_likes():

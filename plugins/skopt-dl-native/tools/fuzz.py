@@ -509,7 +509,10 @@ class Maker:
         found = x.symbol @ self.fresh((self.models(), *ones, inner, m), dtype).symbol
         if random.random() < 0.7:
             rows, columns = random.choice(((1, m), (1, m), (n, 1), (n, m)))
-            found = found + self.fresh((self.models(), *ones, rows, columns), dtype).symbol
+            term = self.fresh((self.models(), *ones, rows, columns), dtype).symbol
+            if random.random() < 0.3:
+                term = term * self.fresh((self.models(), *ones, 1, 1), dtype).symbol
+            found = found + term
         y = self.fresh((self.n_models, *front, n, m), dtype)
         mask = xp.relu(y.symbol)
         if random.random() < 0.3:
@@ -520,7 +523,7 @@ class Maker:
             found = xp.relu(found)
         elif kind == "gradient":
             found = xp.relu_gradient(found, mask)
-        self.add(found, 3 * x.bound * max(1, inner) + 3)
+        self.add(found, 3 * x.bound * max(1, inner) + 9)
 
     def sparse_rows(self) -> None:
         random, dtype = self.random, self.tracer.dtype

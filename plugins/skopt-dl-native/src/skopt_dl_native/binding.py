@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skopt_dl.backends import Backend
+from skopt_dl.backends import Backend, NumPyBackend
 from skopt_dl.programs import (
     Binding,
     Bound,
@@ -206,7 +206,7 @@ _of_thread = threading.local()
 def slots() -> np.ndarray:
     """The slots that all tasks of this thread use."""
     if not hasattr(_of_thread, "slots"):
-        _of_thread.slots = np.empty(_interpreter.SLOT_BYTES, np.uint8)
+        _of_thread.slots = NumPyBackend().memory(_interpreter.SLOT_BYTES, np.empty(0))
     found: np.ndarray = _of_thread.slots
     return found
 

@@ -160,15 +160,17 @@ static int check_matmul(Checked *c, const int64_t *words) {
     if (!check_lengths(c, size, 3)) return 0;
     for (int i = 0; i < 3; i++)
         if (size[i] > INT32_MAX) return refuse(c, "a matrix is too large");
-    if (c->end - size < 5 || size[3] < 0 || size[3] > 1)
+    if (c->end - size < 6 || size[3] < 0 || size[3] > 1)
         return refuse(c, "a product has one term at most");
-    if (size[4] != COPY && size[4] != RELU && size[4] != RELU_GRADIENT)
+    if (size[4] < 0 || size[4] > size[3]) return refuse(c, "a term is added so many times, or once");
+    if (size[5] != COPY && size[5] != RELU && size[5] != RELU_GRADIENT)
         return refuse(c, "a product has no such function");
     const int64_t of_out[2] = {size[0], size[2]};
     const int64_t of_a[2] = {size[0], size[1]}, of_b[2] = {size[1], size[2]};
-    const int64_t *shapes[5] = {of_out, of_a, of_b, of_out, of_out};
-    const int64_t *next = size + 5, *of_result = next + 3 + n_axes;
-    const int n_operands = 3 + (int)size[3] + (size[4] == RELU_GRADIENT);
+    const int64_t *shapes[6] = {of_out, of_a, of_b, of_out, of_out, of_out};
+    const int64_t *next = size + 6, *of_result = next + 3 + n_axes;
+    const int64_t n_terms = size[3] + size[4];
+    const int n_operands = 3 + (int)n_terms + (size[5] == RELU_GRADIENT);
     for (int i = 0; i < n_operands; i++) {
         int64_t whole[MAX_AXES];
         memcpy(whole, lengths, (size_t)n_axes * sizeof *whole);
@@ -178,9 +180,11 @@ static int check_matmul(Checked *c, const int64_t *words) {
         if (!next) return 0;
         if (i < 3 && !is_matrix(strides, shapes[i][0], shapes[i][1], size_of[dtype]))
             return refuse(c, "a matrix is not as BLAS takes it");
+        if (i == 4 && size[4] && (strides[0] || strides[1]))
+            return refuse(c, "elements are added more and less often");
         /* What a function asks for has its neighbours where the result has them. */
         const int along = of_result[1] == size_of[dtype] || size[2] == 1;
-        if (i == 3 + size[3] && of_out[along] > 1 && strides[along] != size_of[dtype])
+        if (i == 3 + n_terms && of_out[along] > 1 && strides[along] != size_of[dtype])
             return refuse(c, "a function's columns have gaps");
     }
     return next == c->end || refuse(c, "there are words after a product");

@@ -659,11 +659,12 @@ static inline Order order_of(int64_t n_rows, int64_t n_columns, const int64_t *s
 #define TILE_WIDTH 192
 
 /* A product of matrices, (n, inner) times (inner, m), which is added to what is there if it adds; a
-   term that is added to it or NULL; and a function of the sum, which may ask for a mask. */
+   term that is added to it or NULL, so many times or once where that is NULL; and a function of the
+   sum, which may ask for a mask. */
 typedef struct {
     const Blas *blas;
     int64_t dtype, n, inner, m, function;
-    char *out, *a, *b, *term, *mask;
+    char *out, *a, *b, *term, *times, *mask;
     const int64_t *so, *sa, *sb, *st, *sm;
     int adds;
     int64_t n_parts;
@@ -721,8 +722,12 @@ static void multiply_by_blas(const Product *product) {
     }                                                                                              \
                                                                                                    \
     static void multiply_own_##t(const Product *p, char *strips) {                                 \
-        const Target_##t to = {matrix_##t(p->out, p->so), matrix_##t(p->term, p->st),              \
-                               matrix_##t(p->mask, p->sm), p->function, p->adds};                  \
+        Target_##t to = {                                                                          \
+            .out = matrix_##t(p->out, p->so), .mask = matrix_##t(p->mask, p->sm),                  \
+            .times = p->times ? *(const T *)p->times : 1, .function = p->function,                 \
+        };                                                                                         \
+        *(p->times ? &to.added : &to.term) = matrix_##t(p->term, p->st);                           \
+        if (p->adds) to.added = to.out;                                                            \
         own_product_##t(p->n, p->inner, p->m, to, matrix_##t(p->a, p->sa),                         \
                         matrix_##t(p->b, p->sb), (T *)strips);                                     \
     }
@@ -733,6 +738,7 @@ MULTIPLY_OWN(f64, double)
 static void multiply_part(const Product *p, char *strips) {
     if (p->n * p->inner * p->m > OWN) {
         if (p->term) along(p, COPY, p->term, p->st);
+        if (p->times) along(p, MULTIPLY, p->times, (const int64_t[2]){0, 0});
         multiply_by_blas(p);
         if (p->function != COPY) along(p, p->function, p->mask, p->sm);
     } else if (p->dtype == F32) {
@@ -787,13 +793,15 @@ static void multiply(Product *p, const Context *context) {
 static void matmul(const int64_t *words, const Context *context) {
     const int64_t dtype = words[0], n_axes = words[1], *lengths = words + 2;
     const int64_t n = lengths[n_axes], inner = lengths[n_axes + 1], m = lengths[n_axes + 2];
-    const int64_t n_terms = lengths[n_axes + 3], function = lengths[n_axes + 4];
+    const int64_t n_terms = lengths[n_axes + 3], n_times = lengths[n_axes + 4];
+    const int64_t function = lengths[n_axes + 5];
     int64_t place[MAX_AXES] = {0};
-    Operand out, a, b, term = {0}, mask = {0};
-    const int64_t *next = operand(lengths + n_axes + 5, n_axes + 2, context, &out);
+    Operand out, a, b, term = {0}, times = {0}, mask = {0};
+    const int64_t *next = operand(lengths + n_axes + 6, n_axes + 2, context, &out);
     next = operand(next, n_axes + 2, context, &a);
     next = operand(next, n_axes + 2, context, &b);
     if (n_terms) next = operand(next, n_axes + 2, context, &term);
+    if (n_times) next = operand(next, n_axes + 2, context, &times);
     if (function == RELU_GRADIENT) operand(next, n_axes + 2, context, &mask);
     do {
         Product product = {
@@ -807,6 +815,7 @@ static void matmul(const int64_t *words, const Context *context) {
             product.term = term.start + distance(n_axes, place, term.strides);
             product.st = term.strides + n_axes;
         }
+        if (n_times) product.times = times.start + distance(n_axes, place, times.strides);
         if (function == RELU_GRADIENT) {
             product.mask = mask.start + distance(n_axes, place, mask.strides);
             product.sm = mask.strides + n_axes;

@@ -18,9 +18,10 @@
                 registers: kind, dtype, operand of n_axes axes | bits of a number | slot
                 steps:     function, dtype, out, a, b, c (registers)
      REDUCE     kind, dtype, n_kept, n_reduced, lengths of both, out (kept), in (both), in (both)
-     MATMUL     dtype, n_axes, lengths of them, n, inner, m, n_terms, function, out, a, b (n_axes and
-                two more), a term that is added where n_terms is 1, and where the function is
-                RELU_GRADIENT what it asks for; else it is RELU, or COPY
+     MATMUL     dtype, n_axes, lengths of them, n, inner, m, n_terms, n_times, function, out, a, b
+                (n_axes and two more), a term that is added where n_terms is 1, how many times where
+                n_times is 1 (the same for all elements), and where the function is RELU_GRADIENT
+                what it asks for; else it is RELU, or COPY
      TAKE       dtype, n_rows, n_columns, n_table, out, table, indices
      ADD_AT     the same: out is the table, then rows, indices
      SPARSE     dtype, n_rows, n_columns, n_table, out, table, matrix: rows of zeros but for few

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -292,17 +293,17 @@ class Lowering:
 
     def code(self) -> Code:
         """The words of all that was taken in."""
-        records = _sum_products(_finish_products(self.records, self.is_own), self.is_own)
-        uses = Uses(records)
-        own = [buffer for buffer in uses.records if self.is_own(buffer)]
-        in_slots = {buffer for buffer in own if self._is_in_slot(buffer, uses, records)}
-        for record in records:
+        in_slots = self._in_slots(Uses(self.records), self.records)
+        for record in self.records:
             if isinstance(record, Run):
                 record.steps = _fuse(record.steps, in_slots)
+        records = _sum_products(_finish_products(self.records, self.is_own), self.is_own)
+        uses = Uses(records)
+        in_slots = self._in_slots(uses, records)
         lives = {
             buffer: (*uses.life(buffer), _n_bytes(self._patterns[buffer]))
-            for buffer in own
-            if buffer not in in_slots
+            for buffer in uses.records
+            if self.is_own(buffer) and buffer not in in_slots
         }
         places, n_bytes = fit(lives)
         encoder = Encoder(places, in_slots)
@@ -320,11 +321,15 @@ class Lowering:
         n_multiplications = sum(each.n_multiplications for each in records)
         return Code(found, found.ctypes.data, buffers, n_bytes, n_multiplications)
 
+    def _in_slots(self, uses: Uses, records: Sequence[Run | Other]) -> set[Buffer]:
+        """The buffers that live in one run alone."""
+        return {buffer for buffer in uses.records if self._is_in_slot(buffer, uses, records)}
+
     def _is_in_slot(self, buffer: Buffer, uses: Uses, records: Sequence[Run | Other]) -> bool:
-        """Whether a buffer lives in one run alone."""
         first, last = uses.life(buffer)
         return (
-            first == last
+            self.is_own(buffer)
+            and first == last
             and isinstance(records[first], Run)
             and buffer not in uses.read_first
             and len(uses.views[buffer]) == 1
@@ -364,25 +369,36 @@ class Uses:
 def _finish_products(
     records: Sequence[Run | Other], is_own: Callable[[Buffer], bool]
 ) -> list[Run | Other]:
-    """Have products do at once what their results alone go into: a bias's sum, an activation."""
+    """Have products do at once what is done with their results: a sum with a bias, an activation.
+
+    What is done along several products' results, as with all weights' gradients, each does to its
+    own.
+    """
     uses = Uses(records)
     found: list[Run | Other] = []
-    # Products and where they are, by what they write.
-    products: dict[Buffer, tuple[int, Product]] = {}
+    # Products by where they are.
+    products: dict[int, Product] = {}
+
+    def finished(step: Step, kept: Run) -> tuple[int, Product] | None:
+        """A product that does a step that comes after these, and where it is."""
+        for place, product in products.items():
+            # Nothing else sees the plain product: it is written over, or is read this once.
+            is_gone = is_own(product.out.buffer) and len(uses.records[product.out.buffer]) == 2
+            whole = product.then(step) if is_gone or step.out == product.out else None
+            between = [*found[place + 1 :], kept]
+            if whole and not any(_depends(step, each) for each in between):
+                return place, whole
+        return None
 
     def joins(step: Step, kept: Run) -> bool:
-        """Whether a product does a step that comes after these."""
-        for buffer in [view.buffer for view in step.views if view.buffer in products]:
-            place, product = products[buffer]
-            # Nothing else sees the plain product: it is written over, or is read this once.
-            is_gone = is_own(buffer) and len(uses.records[buffer]) == 2
-            finished = product.then(step) if is_gone or step.out == product.out else None
-            between = [*found[place + 1 :], kept]
-            if finished and not any(_depends(step, each) for each in between):
-                found[place] = finished
-                products[step.out.buffer] = place, finished
-                return True
-        return False
+        """Whether products do a step that comes after these."""
+        parts = _parts(step, [each.out for each in products.values()])
+        done = [each for part in parts if (each := finished(part, kept))]
+        if len(done) < len(parts):
+            return False
+        for place, product in done:
+            found[place] = products[place] = product
+        return True
 
     for record in records:
         if isinstance(record, Run):
@@ -394,9 +410,36 @@ def _finish_products(
                 found.append(kept)
             continue
         if isinstance(record, Product):
-            products[record.out.buffer] = len(found), record
+            products[len(found)] = record
         found.append(record)
     return found
+
+
+def _parts(step: Step, outs: Sequence[View]) -> list[Step]:
+    """A step along memory as one on each of some arrays, if they make up what it writes."""
+    whole, size = step.out, step.out.dtype.itemsize
+    inside = [each for each in outs if _meet(each, whole)]
+    inside.sort(key=lambda each: each.offset)
+    edges = [whole.offset, *(each.offset + math.prod(each.shape) * size for each in inside)]
+    spans = [*pairwise(edges)]
+    if (
+        [each.reach for each in inside] != spans
+        or whole.reach != (edges[0], edges[-1])
+        or any(each.models != whole.models for each in inside)
+        or any(view.strides not in ((0,), (size,)) for view in (whole, *step.views))
+    ):
+        return [step]
+
+    def cut(value: View | Number, out: View) -> View | Number:
+        if not isinstance(value, View):
+            return value
+        strides = out.strides if any(value.strides) else (0,) * len(out.shape)
+        offset = value.offset + (out.offset - whole.offset if any(value.strides) else 0)
+        return value._replace(offset=offset, shape=out.shape, strides=strides)
+
+    return [
+        replace(step, out=out, inputs=[cut(value, out) for value in step.inputs]) for out in inside
+    ]
 
 
 def _sum_products(
@@ -803,6 +846,8 @@ def _sparse_product(lowering: Lowering, instruction: Instruction, out: View) -> 
 class Product(Other):
     """Products of matrices, what is added to them, if anything, and a function of the sum.
 
+    A term is added once, or as many times as a number in memory says.
+
     The function is `COPY`, relu, or relu_gradient, which is told by a mask where to be zero.
     """
 
@@ -810,6 +855,7 @@ class Product(Other):
     a: View
     b: View
     term: View | None = None
+    times: View | None = None
     function: int = w.COPY
     mask: View | None = None
 
@@ -819,16 +865,22 @@ class Product(Other):
 
     @property
     def views(self) -> list[View]:
-        others = [each for each in (self.term, self.mask) if each is not None]
+        others = [each for each in (self.term, self.times, self.mask) if each is not None]
         return [self.out, self.a, self.b, *others]
 
     def then(self, step: Step) -> Product | None:
         """The product with a step on its result; None where it cannot take that in."""
         others = [view for view in step.views if view != self.out]
-        if len(others) != len(step.inputs) - 1 or self.function != w.COPY:
+        if self.out not in step.views or len(others) != len(step.inputs) - 1:
+            return None
+        if self.function != w.COPY:
             return None
         if step.function == w.FUNCTIONS["add"] and self.term is None:
             found = replace(self, out=step.out, term=others[0])
+        elif step.function == w.FUNCTIONS["multiply_add"] and self.term is None:
+            if step.inputs[2] != self.out or any(others[1].strides[-2:]):
+                return None
+            found = replace(self, out=step.out, term=others[0], times=others[1])
         elif step.function == w.FUNCTIONS["relu"]:
             found = replace(self, out=step.out, function=step.function)
         elif step.function == w.FUNCTIONS["relu_gradient"] and step.inputs[0] == self.out:
@@ -850,7 +902,11 @@ class Product(Other):
     def encode(self, encoder: Encoder) -> list[int]:
         outer = self.out.shape[:-2]
         sizes = [w.DTYPES[self.out.dtype], len(outer), *outer, *self.a.shape[-2:]]
-        sizes += [self.b.shape[-1], int(self.term is not None), self.function]
+        sizes += [
+            self.b.shape[-1],
+            *(int(each is not None) for each in (self.term, self.times)),
+            self.function,
+        ]
         return encoder.record(w.MATMUL, sizes, *((each, each.strides) for each in self.views))
 
 

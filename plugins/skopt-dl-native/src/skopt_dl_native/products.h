@@ -34,12 +34,12 @@
     /* Elements from one row, and from one column, to the next. */                                 \
     typedef struct { T *start; int64_t down, across; } Matrix_##t;                                 \
                                                                                                    \
-    /* What becomes of sums: they begin with a term, if there is one, are added to what is there if \
-       is_added, and a function of them is written: RELU, RELU_GRADIENT with a mask, or COPY. */   \
+    /* What becomes of sums: they begin with a term, if there is one, so many times another is added \
+       to them, and a function of them is written: RELU, RELU_GRADIENT with a mask, or COPY. */    \
     typedef struct {                                                                               \
-        Matrix_##t out, term, mask;                                                                \
+        Matrix_##t out, term, added, mask;                                                         \
+        T times;                                                                                   \
         int64_t function;                                                                          \
-        int is_added;                                                                              \
     } Target_##t;                                                                                  \
                                                                                                    \
     static inline Matrix_##t cut_##t(Matrix_##t x, int64_t top, int64_t left) {                    \
@@ -52,7 +52,8 @@
     }                                                                                              \
                                                                                                    \
     static inline T finished_##t(const Target_##t *to, int64_t i, int64_t j, T sum) {              \
-        if (to->is_added) sum += to->out.start[i * to->out.down + j * to->out.across];             \
+        if (to->added.start)                                                                       \
+            sum += to->times * to->added.start[i * to->added.down + j * to->added.across];         \
         if (to->function == RELU) return sum <= 0 ? 0 : sum;                                       \
         if (to->function == RELU_GRADIENT)                                                         \
             return to->mask.start[i * to->mask.down + j * to->mask.across] > 0 ? sum : 0;          \
@@ -86,7 +87,7 @@
         enum { N = sizeof(V) / sizeof(T) };                                                        \
         const int is_whole = HAS_MASKS || n_columns == n_vectors * N;                              \
         const Matrix_##t out = cut_##t(to->out, top, 0), term = cut_##t(to->term, top, 0),         \
-                         mask = cut_##t(to->mask, top, 0);                                         \
+                         added = cut_##t(to->added, top, 0), mask = cut_##t(to->mask, top, 0);     \
         V sums[ROWS][2];                                                                           \
         T found[ROWS * 2 * N];                                                                     \
         if (!term.start) {                                                                         \
@@ -108,14 +109,17 @@
                     sums[i][v] = V##_fma(left, right[v], sums[i][v]);                              \
             }                                                                                      \
         }                                                                                          \
-        if (!is_whole || out.across != 1 || (mask.start && mask.across != 1)) {                    \
+        if (!is_whole || out.across != 1 || (added.start && added.across != 1) ||                  \
+            (mask.start && mask.across != 1)) {                                                    \
             EACH_SUM V##_store(found + (i * n_vectors + v) * N, sums[i][v]);                       \
             scatter_##t(to, top, n_rows, n_columns, n_vectors * N, found);                         \
             return;                                                                                \
         }                                                                                          \
-        if (to->is_added)                                                                          \
+        if (added.start)                                                                           \
             EACH_SUM sums[i][v] = V##_add(                                                         \
-                V##_some(out.start + i * out.down + v * N, n_columns - v * N), sums[i][v]);        \
+                V##_mul(V##_all(to->times),                                                        \
+                        V##_some(added.start + i * added.down + v * N, n_columns - v * N)),        \
+                sums[i][v]);                                                                       \
         if (to->function == RELU)                                                                  \
             EACH_SUM sums[i][v] = V##_relu(sums[i][v]);                                            \
         else if (to->function == RELU_GRADIENT)                                                    \
@@ -207,9 +211,9 @@
         }                                                                                          \
         int64_t done = 0;                                                                          \
         if (down == 1 && n_rows >= S && n_columns >= S) {                                          \
-            /* The last squares overlap with those before. */                                      \
-            for (int64_t c = 0; c < n_columns; c += S)                                             \
-                for (int64_t p = 0; p < n_rows; p += S) {                                          \
+            /* Row by row of the panel; the last squares overlap with those before. */             \
+            for (int64_t p = 0; p < n_rows; p += S)                                                \
+                for (int64_t c = 0; c < n_columns; c += S) {                                       \
                     const int64_t i = c < n_columns - S ? c : n_columns - S;                       \
                     const int64_t r = p < n_rows - S ? p : n_rows - S;                             \
                     turn_##t(from + i * across + r, across, panel + r * full + i, full);           \
@@ -251,8 +255,9 @@
                     Target_##t to = *whole;                                                        \
                     to.out = cut_##t(to.out, top, j);                                              \
                     to.term = cut_##t(to.term, top, j);                                            \
+                    to.added = cut_##t(to.added, top, j);                                          \
                     to.mask = cut_##t(to.mask, top, j);                                            \
-                    if (first) to.term.start = NULL, to.is_added = 1;                              \
+                    if (first) to.term.start = NULL, to.added = to.out, to.times = 1;              \
                     if (first + deep < inner) to.function = COPY;                                  \
                     if (to.term.start && to.term.down == 0) {                                      \
                         gather_##t(&to, 0, 1, wide, full, row);                                    \
@@ -297,7 +302,8 @@
             panels_##t(n, inner, m, &to, &a, &b, strips);                                          \
             return;                                                                                \
         }                                                                                          \
-        to.out = turned_##t(to.out), to.term = turned_##t(to.term), to.mask = turned_##t(to.mask); \
+        to.out = turned_##t(to.out), to.term = turned_##t(to.term);                                \
+        to.added = turned_##t(to.added), to.mask = turned_##t(to.mask);                            \
         const Matrix_##t first = turned_##t(b), second = turned_##t(a);                            \
         panels_##t(m, inner, n, &to, &first, &second, strips);                                     \
     }

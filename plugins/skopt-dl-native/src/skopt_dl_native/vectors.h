@@ -16,7 +16,9 @@ typedef __m256d f64h;
 #define f32h_all _mm256_set1_ps
 #define f64h_all _mm256_set1_pd
 #define f32h_add _mm256_add_ps
+#define f32h_mul _mm256_mul_ps
 #define f64h_add _mm256_add_pd
+#define f64h_mul _mm256_mul_pd
 #define f32h_fma _mm256_fmadd_ps
 #define f64h_fma _mm256_fmadd_pd
 #define f32h_relu(x) _mm256_maskz_mov_ps(_mm256_cmp_ps_mask(x, f32h_all(0), _CMP_NLE_UQ), x)
@@ -43,7 +45,9 @@ typedef __m512d f64x;
 #define f32x_all _mm512_set1_ps
 #define f64x_all _mm512_set1_pd
 #define f32x_add _mm512_add_ps
+#define f32x_mul _mm512_mul_ps
 #define f64x_add _mm512_add_pd
+#define f64x_mul _mm512_mul_pd
 #define f32x_fma _mm512_fmadd_ps
 #define f64x_fma _mm512_fmadd_pd
 #define f32x_relu(x) _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, f32x_all(0), _CMP_NLE_UQ), x)
@@ -63,7 +67,9 @@ typedef __m256d f64x;
 #define f32x_all _mm256_set1_ps
 #define f64x_all _mm256_set1_pd
 #define f32x_add _mm256_add_ps
+#define f32x_mul _mm256_mul_ps
 #define f64x_add _mm256_add_pd
+#define f64x_mul _mm256_mul_pd
 #define f32x_fma _mm256_fmadd_ps
 #define f64x_fma _mm256_fmadd_pd
 #define f32x_relu(x) _mm256_and_ps(x, _mm256_cmp_ps(x, f32x_all(0), _CMP_NLE_UQ))
@@ -79,7 +85,9 @@ typedef __m128d f64h;
 #define f32h_all _mm_set1_ps
 #define f64h_all _mm_set1_pd
 #define f32h_add _mm_add_ps
+#define f32h_mul _mm_mul_ps
 #define f64h_add _mm_add_pd
+#define f64h_mul _mm_mul_pd
 #define f32h_fma _mm_fmadd_ps
 #define f64h_fma _mm_fmadd_pd
 #define f32h_relu(x) _mm_and_ps(x, _mm_cmpnle_ps(x, f32h_all(0)))
@@ -97,7 +105,9 @@ typedef float64x2_t f64x;
 #define f32x_all vdupq_n_f32
 #define f64x_all vdupq_n_f64
 #define f32x_add vaddq_f32
+#define f32x_mul vmulq_f32
 #define f64x_add vaddq_f64
+#define f64x_mul vmulq_f64
 #define f32x_fma(a, b, c) vfmaq_f32(c, a, b)
 #define f64x_fma(a, b, c) vfmaq_f64(c, a, b)
 #define f32x_relu(x) vbslq_f32(vcleq_f32(x, f32x_all(0)), f32x_all(0), x)
@@ -115,7 +125,9 @@ typedef __m128d f64x;
 #define f32x_all _mm_set1_ps
 #define f64x_all _mm_set1_pd
 #define f32x_add _mm_add_ps
+#define f32x_mul _mm_mul_ps
 #define f64x_add _mm_add_pd
+#define f64x_mul _mm_mul_pd
 #define f32x_fma(a, b, c) _mm_add_ps(_mm_mul_ps(a, b), c)
 #define f64x_fma(a, b, c) _mm_add_pd(_mm_mul_pd(a, b), c)
 #define f32x_relu(x) _mm_and_ps(x, _mm_cmpnle_ps(x, f32x_all(0)))
@@ -132,7 +144,9 @@ typedef double f64x;
 #define f32x_all(x) (x)
 #define f64x_all(x) (x)
 #define f32x_add(a, b) ((a) + (b))
+#define f32x_mul(a, b) ((a) * (b))
 #define f64x_add(a, b) ((a) + (b))
+#define f64x_mul(a, b) ((a) * (b))
 #define f32x_fma(a, b, c) ((a) * (b) + (c))
 #define f64x_fma(a, b, c) ((a) * (b) + (c))
 #define f32x_relu(x) ((x) <= 0 ? 0 : (x))
