@@ -10,10 +10,10 @@
 /* Strips of products are made where the slots of runs are. */
 _Static_assert(STRIP_BYTES <= TILE_BYTES * N_SLOTS, "strips need more than the slots have");
 
-#if defined(_MSC_VER)
-#define INDEPENDENT __pragma(loop(ivdep))
-#elif defined(__clang__)
+#if defined(__clang__)
 #define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#elif defined(_MSC_VER)
+#define INDEPENDENT __pragma(loop(ivdep))
 #elif defined(__GNUC__)
 #define INDEPENDENT _Pragma("GCC ivdep")
 #else
