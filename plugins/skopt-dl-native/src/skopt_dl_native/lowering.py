@@ -436,9 +436,10 @@ def _parts(step: Step, outs: Sequence[View]) -> list[Step]:
 
 def _meet(view: View, other: View) -> bool:
     """Whether two views may have elements in common."""
+    if view.buffer is not other.buffer or view.models != other.models:
+        return view.buffer is other.buffer
     (low, high), (first, end) = view.span, other.span
-    is_apart = view.models == other.models and (high <= first or end <= low)
-    return view.buffer is other.buffer and not is_apart
+    return low < end and first < high
 
 
 def _depends(step: Step, record: Run | Other) -> bool:
@@ -762,9 +763,8 @@ def _sparse_product(lowering: Lowering, instruction: Instruction, out: View) -> 
 class Product(Other):
     """Products of matrices, what is added to them, if anything, and a function of the sum.
 
-    A term is added once, or as many times as a number in memory says.
-
-    The function is `COPY`, relu, or relu_gradient, which is told by a mask where to be zero.
+    A term is added once, or as many times as a number in memory says. The function is `COPY`,
+    relu, or relu_gradient, which is told by a mask where to be zero.
     """
 
     out: View
