@@ -846,9 +846,8 @@ def _sparse_product(lowering: Lowering, instruction: Instruction, out: View) -> 
 class Product(Other):
     """Products of matrices, what is added to them, if anything, and a function of the sum.
 
-    A term is added once, or as many times as a number in memory says.
-
-    The function is `COPY`, relu, or relu_gradient, which is told by a mask where to be zero.
+    A term is added once, or as many times as a number in memory says. The function is `COPY`,
+    relu, or relu_gradient, which is told by a mask where to be zero.
     """
 
     out: View
