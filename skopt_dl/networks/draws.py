@@ -10,6 +10,7 @@ import numpy as np
 from skopt_dl.backends import Backend
 from skopt_dl.layers import Layer
 from skopt_dl.layers.dropout import LEVELS
+from skopt_dl.programs import engine_of
 
 Array = Any
 
@@ -46,7 +47,7 @@ class Draws:
         rates: np.ndarray,
         rngs: Sequence[np.random.Generator],
     ):
-        self._b, self._rngs = b, rngs
+        self._b, self._rngs, self._engine = b, rngs, engine_of(b)
         # What each layer of each model draws is at least this where a unit stays; None draws not.
         self._levels: list[list[int | None]] = [
             [layer.level(rate) if layer.draws(rate) else None for layer, rate in pairs]
@@ -101,7 +102,7 @@ class Draws:
                 else:
                     drawn.append((level, stays))
             if drawn:
-                _draw(self._rngs[k], n_steps, drawn)
+                self._draw(self._rngs[k], n_steps, drawn)
         if self.are_kept:
             self._last |= {name: host[-1].copy() for name, host in zip(names, on_host, strict=True)}
         for table, host in zip(tables, on_host, strict=True):
@@ -113,17 +114,19 @@ class Draws:
         for name, table in zip(names, tables, strict=True):
             table[...] = self._b.asarray(self._last[name])[None, ...]
 
+    def _draw(
+        self, rng: np.random.Generator, n_steps: int, drawn: Sequence[tuple[int, np.ndarray]]
+    ) -> None:
+        """Draw what stays, by level, in layers of one model: step by step, layer by layer in each.
 
-def _draw(rng: np.random.Generator, n_steps: int, drawn: Sequence[tuple[int, np.ndarray]]) -> None:
-    """Draw what stays, by level, in layers of one model: step by step, and layer by layer in each.
-
-    A layer takes whole words of 64 bits, of which a unit has 16.
-    """
-    sizes = [stays[0].size for _, stays in drawn]
-    n_words = [-(-size // 4) for size in sizes]
-    bits = rng.bit_generator.random_raw((n_steps, sum(n_words))).view(np.uint16)
-    first = 0
-    for (level, stays), size, n in zip(drawn, sizes, n_words, strict=True):
-        of_layer = bits[:, first : first + size]
-        np.greater_equal(of_layer.reshape(stays.shape), level, out=stays)
-        first += 4 * n
+        A layer takes whole words of 64 bits, of which a unit has 16.
+        """
+        sizes = [stays[0].size for _, stays in drawn]
+        n_words = [-(-size // 4) for size in sizes]
+        words = self._engine.random_words(rng.bit_generator, n_steps * sum(n_words))
+        bits = words.reshape(n_steps, -1).view(np.uint16)
+        first = 0
+        for (level, stays), size, n in zip(drawn, sizes, n_words, strict=True):
+            of_layer = bits[:, first : first + size]
+            np.greater_equal(of_layer.reshape(stays.shape), level, out=stays)
+            first += 4 * n

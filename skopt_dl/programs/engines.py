@@ -14,6 +14,8 @@ from functools import cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+import numpy as np
+
 from skopt_dl.backends import Backend, NumPyBackend, run_all
 from skopt_dl.plugins.lookup import available, find
 from skopt_dl.plugins.manager import PluginWarning
@@ -126,6 +128,21 @@ class Engine:
         like : array of shape (K, P)
         """
         return calls_in_parts(b, program, arrays, like)
+
+    def random_words(self, generator: np.random.BitGenerator, n: int) -> np.ndarray:
+        """The next words of a generator, as its ``random_raw`` gives them.
+
+        Parameters
+        ----------
+        generator : numpy.random.BitGenerator
+        n : int
+
+        Returns
+        -------
+        words : ndarray of uint64 of shape (n,)
+        """
+        words: np.ndarray = generator.random_raw(n)
+        return words
 
     def sequence(self, calls: Sequence[Call], n_times: int = 1) -> Callable[[int], None]:
         """Several calls as one, for one time or several, one after the other.

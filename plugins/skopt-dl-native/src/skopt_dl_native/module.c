@@ -5,6 +5,7 @@
 
 #include "check.h"
 #include "choice.h"
+#include "random.h"
 
 static Blas blas;
 
@@ -137,6 +138,27 @@ static PyObject *run(PyObject *module, PyObject *args) {
     Py_RETURN_NONE;
 }
 
+static PyObject *pcg64(PyObject *module, PyObject *args) {
+    (void)module;
+    PyObject *state_given, *words_given;
+    Py_buffer state, words;
+    if (!PyArg_ParseTuple(args, "OO:pcg64", &state_given, &words_given)) return NULL;
+    if (PyObject_GetBuffer(state_given, &state, PyBUF_WRITABLE) < 0) return NULL;
+    if (PyObject_GetBuffer(words_given, &words, PyBUF_WRITABLE) < 0) {
+        PyBuffer_Release(&state);
+        return NULL;
+    }
+    const int fits = state.len == 32 && words.len % 8 == 0;
+    int is_done = 0;
+    Py_BEGIN_ALLOW_THREADS
+    if (fits) is_done = pcg64_words(state.buf, (uint64_t *)state.buf + 2, words.len / 8, words.buf);
+    Py_END_ALLOW_THREADS
+    PyBuffer_Release(&state);
+    PyBuffer_Release(&words);
+    if (!fits) return PyErr_Format(PyExc_ValueError, "a state of four words is expected, and whole words");
+    return PyBool_FromLong(is_done);
+}
+
 static PyMethodDef methods[] = {
     {"use_blas", use_blas, METH_VARARGS, "Take sgemm and dgemm from capsules."},
     {"address", address, METH_O, "Where the first element of an array is."},
@@ -144,6 +166,9 @@ static PyMethodDef methods[] = {
     {"run", run, METH_VARARGS,
      "run(tasks, first, last, first_model, last_model, scratch, slots[, team]): without the "
      "interpreter lock."},
+    {"pcg64", pcg64, METH_VARARGS,
+     "pcg64(state, words): write the next words of PCG64, and its state after them; False where "
+     "there are no integers of 128 bits."},
     {"team", team, METH_O, "A team of so many threads, the one that runs included."},
     {"help", help_team, METH_VARARGS,
      "help(team, scratch, slots): do parts of what a run with the team shares, until it is dismissed."},
