@@ -13,14 +13,7 @@ import numpy as np
 from skopt_dl.backends import Backend, run_all
 from skopt_dl.networks.draws import Draws
 from skopt_dl.networks.network import Network
-from skopt_dl.networks.passes import (
-    FEW,
-    Case,
-    case_of,
-    gradient_program,
-    loss_program,
-    weight_program,
-)
+from skopt_dl.networks.passes import Case, case_of, gradient_program, loss_program, weight_program
 from skopt_dl.networks.pools import DensePool, SparsePool, TargetPool
 from skopt_dl.networks.rows import DenseRows, SparseRows
 from skopt_dl.objectives import Block, Objective, Prepared
@@ -30,6 +23,9 @@ from skopt_dl.programs.values import host_dtype
 Array = Any
 Call = Callable[[], Any]
 
+# Parameters of a model up to which the penalty takes them all, biases by a factor of zero: rows
+# without gaps are one loop, where those of the weights alone would be a short one for each model.
+FEW = 4096
 # Several small batches are gathered at once, up to about the size of a second-level cache.
 BLOCK_BYTES = 1024 * 1024
 
@@ -292,7 +288,9 @@ class NetworkObjective(Objective):
         """What programs for batches are made for, but for what differs between these."""
         alpha = self.alpha
         penalty = ""
-        if alpha.any():
+        if alpha.any() and self.layout.size < FEW and not self._engine.by_model:
+            penalty = "each"
+        elif alpha.any():
             penalty = "number" if (alpha == alpha[0]).all() else "column"
         return case_of(
             self.network,
@@ -352,7 +350,7 @@ class NetworkObjective(Objective):
         factor = b.asarray(
             factor if batch.is_weighted else factor / batch.n_rows, dtype=self._grad.dtype
         )
-        if self.layout.size >= FEW:
+        if self._any_case.penalty != "each":
             return factor
         factors = b.zeros((self.n_models, self.layout.size), like=self._grad)
         factors[:, :n_weights] = factor

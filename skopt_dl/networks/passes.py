@@ -18,10 +18,6 @@ from skopt_dl.programs.values import host_dtype, pattern
 
 Array = Any
 
-# Parameters of a model up to which the penalty takes them all, biases by a factor of zero: rows
-# without gaps are one loop, where those of the weights alone would be a short one for each model.
-FEW = 4096
-
 
 @dataclass(frozen=True)
 class Case:
@@ -36,7 +32,8 @@ class Case:
     x_models, y_models, weight_models : int
         K, or 1 where all models have the same; ``weight_models`` is 0 without sample weights.
     penalty : str
-        ``""``, ``"number"`` for one L2 penalty, ``"column"`` for one of each model.
+        ``""``, ``"number"`` for one L2 penalty, ``"column"`` for one of each model, or ``"each"``
+        for one of each parameter.
     draws : tuple of bool
         Of the network's ``per_model``: whether any model has something to draw.
     window : int
@@ -209,16 +206,16 @@ def _penalise(tracer: Tracer, case: Case, params: Symbol, grad: Symbol) -> None:
     """Add the gradient of the L2 penalty, and keep (twice) its value."""
     xp, n_models = tracer.xp, case.n_models
     n_weights, n_params = case.network.n_weights, case.network.layout.size
-    is_small = n_params < FEW
-    if is_small:
+    of_each = case.penalty == "each"
+    if of_each:
         factor = tracer.given("alpha", (n_models, n_params))
         weights = params
     else:
         factor = tracer.given("alpha", () if case.penalty == "number" else (n_models, 1))
         weights, grad = params[:, :n_weights], grad[:, :n_weights]
     penalty = xp.multiply(weights, factor)
-    value: Any = xp.vecdot(weights, penalty if is_small else weights)
-    if not is_small:
+    value: Any = xp.vecdot(weights, penalty if of_each else weights)
+    if not of_each:
         # The penalty itself is then read once, by the sum: it need not be anywhere.
         value *= factor if case.penalty == "number" else factor[:, 0]
     if case.weight_models:

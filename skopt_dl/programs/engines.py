@@ -84,10 +84,14 @@ class Engine:
         What estimators report as ``engine_``.
     edition : str
         What the last bit of a result depends on besides NumPy and the processor.
+    by_model : bool
+        Whether it does all for one model before it comes to the next, so that it is all the same
+        what lies between their rows.
     """
 
     name: str = "numpy"
     edition: str = ""
+    by_model: bool = False
 
     def bind(
         self,

@@ -28,6 +28,7 @@ class NativeEngine(Engine):
 
     name = "native"
     edition = f"{version('skopt-dl-native')} {_interpreter.INSTRUCTIONS} scipy {scipy.__version__}"
+    by_model = True
 
     def bind(
         self,
