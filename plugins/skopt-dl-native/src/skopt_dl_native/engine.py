@@ -14,7 +14,7 @@ from skopt_dl.backends import Backend
 from skopt_dl.programs import Engine, HostFunction, Memory, Program
 from skopt_dl_native import _interpreter
 from skopt_dl_native.binding import Call, NativeBinding
-from skopt_dl_native.random import random_words
+from skopt_dl_native.pcg64 import random_words
 from skopt_dl_native.sequences import Sequenced
 
 _interpreter.use_blas(cython_blas.__pyx_capi__["sgemm"], cython_blas.__pyx_capi__["dgemm"])

@@ -5,7 +5,7 @@
 
 #include "check.h"
 #include "choice.h"
-#include "random.h"
+#include "pcg64.h"
 
 static Blas blas;
 

@@ -1,6 +1,6 @@
 /* PCG64 in several places of its sequence at a time: one step waits for the one before it. */
 
-#include "random.h"
+#include "pcg64.h"
 
 #if defined(__SIZEOF_INT128__)
 

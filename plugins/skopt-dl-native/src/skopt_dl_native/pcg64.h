@@ -1,7 +1,7 @@
 /* Words of NumPy's default generator of random bits. */
 
-#ifndef SKOPT_DL_RANDOM_H
-#define SKOPT_DL_RANDOM_H
+#ifndef SKOPT_DL_PCG64_H
+#define SKOPT_DL_PCG64_H
 
 #include <stdint.h>
 
