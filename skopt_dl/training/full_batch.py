@@ -99,10 +99,10 @@ def run_minimizer(
         if validate is not None:
             columns = validate(predictor(x), [state.index])
         state.record(
-            loss=loss,
-            **{name: values[0] for name, values in columns.items()},
-            grad_norm=last_norm,
-            seconds=time.perf_counter() - started,
+            loss=[loss],
+            **columns,
+            grad_norm=[last_norm],
+            seconds=[time.perf_counter() - started],
         )
         if not (np.isfinite(loss) and np.isfinite(x).all()):
             state.stop_reason = "diverged"

@@ -391,23 +391,22 @@ class Stack:
         for place, (row, state) in enumerate(zip(self.rows, self.states, strict=True)):
             member, group = self.members[row]
             rule, state.untraced = state.config.stopping, group.untraced
-            rate = group.rates[member]
-            for epoch, seconds in enumerate(ends):
-                state.progress.epoch += 1
-                state.progress.n_samples_seen += epoch_size
-                loss = figures.losses[epoch][row]
-                state.record(
-                    loss=loss,
-                    **{name: each[place] for name, each in validated[epoch].items()},
-                    learning_rate=rate,
-                    grad_norm=figures.norms[epoch][row],
-                    seconds=state.seconds_before + seconds,
-                )
+            state.progress.epoch += n_epochs
+            state.progress.n_samples_seen += n_epochs * epoch_size
+            losses = [each[row] for each in figures.losses]
+            state.record(
+                loss=losses,
+                **{name: [each[name][place] for each in validated] for name in validated[0]},
+                learning_rate=[group.rates[member]] * n_epochs,
+                grad_norm=[each[row] for each in figures.norms],
+                seconds=[state.seconds_before + seconds for seconds in ends],
+            )
+            for epoch, loss in enumerate(losses):
                 if not (math.isfinite(loss) and figures.finite[row]):
                     state.stop_reason = "diverged"
                     if not math.isfinite(figures.first_losses[epoch][row]):
                         self.checkpoints.reject(row)
-                elif state.judge() and rule is not None and rule.restore_best:
+                elif state.judge(n_epochs - 1 - epoch) and rule is not None and rule.restore_best:
                     best = self._ends[epoch] if self._ends else self._eval_params()
                     self.checkpoints.keep_best(best, row)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -80,20 +80,17 @@ class TrainingState(TrainingLog):
             standing["seed"] = self.seed
         return standing
 
-    def record(self, **columns: float) -> None:
-        """Append one epoch to the history."""
-        history = self.history
-        for name, value in columns.items():
-            if name not in history:
-                history[name] = []
-            history[name].append(float(value))
+    def record(self, **columns: Iterable[float]) -> None:
+        """Append some epochs to the history, as many in each column."""
+        for name, values in columns.items():
+            self.history.setdefault(name, []).extend(map(float, values))
 
-    def judge(self) -> bool:
-        """Compare the last epoch with the best so far; true when it is the new best."""
+    def judge(self, n_later: int = 0) -> bool:
+        """Compare an epoch, that long before the last, with the best so far; true if it is better."""
         rule = self.config.stopping
         if rule is None:
             return False
-        value = self.history[rule.monitor][-1]
+        value = self.history[rule.monitor][-1 - n_later]
         sign = 1.0 if rule.larger_is_better else -1.0
         best = -math.inf if math.isnan(self.best) else sign * self.best
         # A figure that is not a number is no improvement.
