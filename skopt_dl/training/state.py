@@ -86,7 +86,7 @@ class TrainingState(TrainingLog):
             self.history.setdefault(name, []).extend(map(float, values))
 
     def judge(self, n_later: int = 0) -> bool:
-        """Compare an epoch, that long before the last, with the best so far; true if it is better."""
+        """Compare an epoch with the best so far; true when it is the new best."""
         rule = self.config.stopping
         if rule is None:
             return False
