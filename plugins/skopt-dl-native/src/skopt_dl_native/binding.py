@@ -206,6 +206,7 @@ _of_thread = threading.local()
 def slots() -> np.ndarray:
     """The slots that all tasks of this thread use."""
     if not hasattr(_of_thread, "slots"):
+        # From where a cache line begins: vectors would lie across two.
         _of_thread.slots = NumPyBackend().memory(_interpreter.SLOT_BYTES, np.empty(0))
     found: np.ndarray = _of_thread.slots
     return found

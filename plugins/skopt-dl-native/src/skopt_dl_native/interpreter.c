@@ -126,7 +126,7 @@ typedef void (*Function)(int64_t n_rows, int64_t n_columns, const Rows *out, con
     UNARY(relu_##t, T, T, x <= 0 ? (T)0 : x)                                                       \
     UNARY(isfinite_##t, T, boolean, x - x == 0)                                                    \
     BINARY(divide_##t, T, T, x / y)                                                                \
-    BINARY(power_each_##t, T, T, pow_##t(x, y))                                                      \
+    BINARY(power_each_##t, T, T, pow_##t(x, y))                                                    \
     BINARY(larger_##t, T, T, x >= y || x != x ? x : y)                                             \
     BINARY(smaller_##t, T, T, x <= y || x != x ? x : y)                                            \
     BINARY(relu_gradient_##t, T, T, y > 0 ? x : (T)0)                                              \
@@ -175,28 +175,28 @@ BINARY(logical_or_bool, boolean, boolean, (x | y) != 0)
 #define COPY_OF(name, T, U, value)                                                                 \
     static void name(int64_t n_rows, int64_t n_columns, const Rows *out, const Rows *from) {       \
         const Rows to = *out, a = *from;                                                           \
-        if (to.column == sizeof(U) && a.column == sizeof(T)) {                                  \
+        if (to.column == sizeof(U) && a.column == sizeof(T)) {                                     \
             EACH_ROW {                                                                             \
-                U *o = AT(U, to);                                                                 \
+                U *o = AT(U, to);                                                                  \
                 const T *p = AT(const T, a);                                                       \
                 EACH_COLUMN { const T x = p[j]; o[j] = (U)(value); }                               \
             }                                                                                      \
             return;                                                                                \
         }                                                                                          \
-        if (to.column == sizeof(U) && a.column == 0) {                                          \
+        if (to.column == sizeof(U) && a.column == 0) {                                             \
             EACH_ROW {                                                                             \
-                U *o = AT(U, to);                                                                 \
+                U *o = AT(U, to);                                                                  \
                 const T x = *AT(const T, a);                                                       \
                 EACH_COLUMN o[j] = (U)(value);                                                     \
             }                                                                                      \
             return;                                                                                \
         }                                                                                          \
         EACH_ROW {                                                                                 \
-            char *o = to.start + r * to.row;                                                   \
-            const char *p = a.start + r * a.row;                                                 \
+            char *o = to.start + r * to.row;                                                       \
+            const char *p = a.start + r * a.row;                                                   \
             for (int64_t j = 0; j < n_columns; j++) {                                              \
-                const T x = *(const T *)(p + j * a.column);                                       \
-                *(U *)(o + j * to.column) = (U)(value);                                          \
+                const T x = *(const T *)(p + j * a.column);                                        \
+                *(U *)(o + j * to.column) = (U)(value);                                            \
             }                                                                                      \
         }                                                                                          \
     }
@@ -497,10 +497,10 @@ static void run_steps(const int64_t *words, const Context *context) {
 #define TIMES(p, q) p[j] * q[j]
 
 #define REDUCTIONS(t, T)                                                                           \
-    FOLD(fold_sum_##t, T, 0, x[j + i], PLUS(p, q))                                                      \
-    FOLD(fold_dot_##t, T, 0, x[j + i] * y[j + i], PLUS(p, q))                                           \
-    FOLD(fold_max_##t, T, x[0], x[j + i], MORE(p, q))                                                   \
-    FOLD(fold_min_##t, T, x[0], x[j + i], LESSER(p, q))                                                 \
+    FOLD(fold_sum_##t, T, 0, x[j + i], PLUS(p, q))                                                 \
+    FOLD(fold_dot_##t, T, 0, x[j + i] * y[j + i], PLUS(p, q))                                      \
+    FOLD(fold_max_##t, T, x[0], x[j + i], MORE(p, q))                                              \
+    FOLD(fold_min_##t, T, x[0], x[j + i], LESSER(p, q))                                            \
                                                                                                    \
     static inline T combine_##t(int64_t kind, T p, T q) {                                          \
         return kind == MAXIMUM ? (MORE(p, q)) : kind == MINIMUM ? (LESSER(p, q)) : p + q;          \
@@ -509,11 +509,11 @@ static void run_steps(const int64_t *words, const Context *context) {
     /* Of neighbours. */                                                                           \
     static T fold_##t(int64_t kind, const T *x, const T *y, int64_t n) {                           \
         T total = 0;                                                                               \
-        if (kind == MAXIMUM) return fold_max_##t(x, y, n);                                              \
-        if (kind == MINIMUM) return fold_min_##t(x, y, n);                                              \
+        if (kind == MAXIMUM) return fold_max_##t(x, y, n);                                         \
+        if (kind == MINIMUM) return fold_min_##t(x, y, n);                                         \
         for (int64_t j = 0; j < n; j += PIECE) {                                                   \
             const int64_t part = n - j < PIECE ? n - j : PIECE;                                    \
-            total += kind == SUM ? fold_sum_##t(x + j, y, part) : fold_dot_##t(x + j, y + j, part);          \
+            total += kind == SUM ? fold_sum_##t(x + j, y, part) : fold_dot_##t(x + j, y + j, part);\
         }                                                                                          \
         return total;                                                                              \
     }                                                                                              \
@@ -538,7 +538,7 @@ static void run_steps(const int64_t *words, const Context *context) {
     FOUR_ROWS(sum_rows_##t, T, ALONE)                                                              \
     FOUR_ROWS(dot_rows_##t, T, TIMES)                                                              \
                                                                                                    \
-    static void reduce_##t(int64_t kind, int64_t n_kept, int64_t n_reduced, const int64_t *lengths, \
+    static void reduce_##t(int64_t kind, int64_t n_kept, int64_t n_reduced, const int64_t *lengths,\
                            Operand out, Operand x, Operand y) {                                    \
         const int64_t size = sizeof(T), *reduced = lengths + n_kept;                               \
         const int64_t *xr = x.strides + n_kept, *yr = y.strides + n_kept;                          \

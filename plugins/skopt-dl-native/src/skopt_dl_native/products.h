@@ -230,7 +230,7 @@
     static void panels_##t(int64_t n, int64_t inner, int64_t m, const Target_##t *whole,           \
                            const Matrix_##t *a, const Matrix_##t *b, T *strips) {                  \
         enum { N = sizeof(V) / sizeof(T) };                                                        \
-        const int cuts = a->across * (int64_t)sizeof(T) > NEAR_OF_STRIPS &&                         \
+        const int cuts = a->across * (int64_t)sizeof(T) > NEAR_OF_STRIPS &&                        \
                          m > (MANY_PANELS - 1) * 2 * N;                                            \
         /* Rows that are done before the panels are copied again, in equal parts. */               \
         const int64_t most = (cuts ? 1 : 2) * STRIP_BYTES / sizeof(T) / DEEPEST - ROWS;            \
@@ -241,7 +241,7 @@
             const int64_t high = n - top < highest ? n - top : highest;                            \
             for (int64_t first = 0; first < inner; first += DEEPEST) {                             \
                 const int64_t deep = inner - first < DEEPEST ? inner - first : DEEPEST;            \
-                Matrix_##t x = cut_##t(*a, top, first);                                             \
+                Matrix_##t x = cut_##t(*a, top, first);                                            \
                 int64_t next = ROWS * x.down;                                                      \
                 if (cuts) {                                                                        \
                     cut_strips_##t(strips, high, deep, x.start, x.down, x.across);                 \
@@ -249,9 +249,9 @@
                 }                                                                                  \
                 for (int64_t j = 0; j < m; j += 2 * N) {                                           \
                     const int64_t wide = m - j < 2 * N ? m - j : 2 * N;                            \
-                    const int is_narrow = HAS_HALVES && wide <= N / 2;                              \
+                    const int is_narrow = HAS_HALVES && wide <= N / 2;                             \
                     const int64_t full = is_narrow ? N / 2 : wide > N ? 2 * N : N;                 \
-                    Matrix_##t y = cut_##t(*b, first, j);                                           \
+                    Matrix_##t y = cut_##t(*b, first, j);                                          \
                     Target_##t to = *whole;                                                        \
                     to.out = cut_##t(to.out, top, j);                                              \
                     to.term = cut_##t(to.term, top, j);                                            \
