@@ -142,21 +142,27 @@ def steps_of(code):
     return [name for run in runs_of(code) for name in run]
 
 
+def by_both_engines(trace, given):
+    """What a trace makes of arrays, by NumPy's engine and in C, and the calls of the latter."""
+    results = []
+    like = next(iter(given.values()))
+    for engine in (Engine(), NativeEngine()):
+        tracer = Tracer(like.dtype.name)
+        trace(tracer.xp, *(tracer.given(name, array.shape) for name, array in given.items()))
+        arrays = {name: array.copy() for name, array in given.items()}
+        calls = engine.bind(NUMPY, tracer.program(), arrays, Memory(NUMPY, like)).calls()
+        for call in calls:
+            call()
+        results.append(arrays)
+    return results, calls
+
+
 @pytest.mark.parametrize("trace", CASES, ids=lambda trace: trace.__name__)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_steps_that_only_the_next_reads_are_one_with_it_and_have_the_same_bits(trace, dtype):
     rng, shape = np.random.default_rng(0), (2, 3000)
-    tracer = Tracer(dtype)
-    trace(tracer.xp, *(tracer.given(name, shape) for name in ("a", "b", "c", "out")))
     given = {name: rng.normal(size=shape).astype(dtype) for name in ("a", "b", "c", "out")}
-    program, results = tracer.program(), []
-    for engine in (Engine(), NativeEngine()):
-        arrays = {name: array.copy() for name, array in given.items()}
-        calls = engine.bind(NUMPY, program, arrays, Memory(NUMPY, given["a"])).calls()
-        for call in calls:
-            call()
-        results.append(arrays)
-    (call,) = calls
+    results, (call,) = by_both_engines(trace, given)
     assert steps_of(call.code.words) == CASES[trace]
     for name in given:
         np.testing.assert_array_equal(results[0][name], results[1][name])
@@ -197,17 +203,9 @@ OF_SUMS = {
 @pytest.mark.parametrize("trace", OF_SUMS, ids=lambda trace: trace.__name__)
 @pytest.mark.parametrize("n_rows", [5, 150])
 def test_a_sum_multiplies_what_nothing_else_reads(trace, n_rows):
-    rng, shape, results = np.random.default_rng(0), (2, n_rows, 37), []
+    rng, shape = np.random.default_rng(0), (2, n_rows, 37)
     given = {name: rng.normal(size=shape) for name in ("a", "b", "out")}
-    for engine in (Engine(), NativeEngine()):
-        tracer = Tracer("float64")
-        trace(tracer.xp, *(tracer.given(name, shape) for name in given))
-        arrays = {name: array.copy() for name, array in given.items()}
-        calls = engine.bind(NUMPY, tracer.program(), arrays, Memory(NUMPY, arrays["a"])).calls()
-        for call in calls:
-            call()
-        results.append(arrays)
-    (call,) = calls
+    results, (call,) = by_both_engines(trace, given)
     assert steps_of(call.code.words).count("multiply") == OF_SUMS[trace]
     for name in given:
         np.testing.assert_allclose(results[1][name], results[0][name], rtol=1e-12, atol=1e-12)
@@ -250,17 +248,9 @@ def over_what_was_read(xp, a, b, out):
     ids=lambda each: getattr(each, "__name__", str(each)),
 )
 def test_parts_of_an_array_are_in_one_run_if_they_have_nothing_in_common(trace, n_runs):
-    rng, shape, results = np.random.default_rng(0), (2, 3000), []
+    rng, shape = np.random.default_rng(0), (2, 3000)
     given = {name: rng.normal(size=shape) for name in ("a", "b", "out")}
-    for engine in (Engine(), NativeEngine()):
-        tracer = Tracer("float64")
-        trace(tracer.xp, *(tracer.given(name, shape) for name in given))
-        arrays = {name: array.copy() for name, array in given.items()}
-        calls = engine.bind(NUMPY, tracer.program(), arrays, Memory(NUMPY, arrays["a"])).calls()
-        for call in calls:
-            call()
-        results.append(arrays)
-    (call,) = calls
+    results, (call,) = by_both_engines(trace, given)
     assert len(runs_of(call.code.words)) == n_runs
     for name in given:
         np.testing.assert_array_equal(results[0][name], results[1][name])
@@ -357,19 +347,14 @@ OF_PRODUCTS = {
 
 @pytest.mark.parametrize("trace", OF_PRODUCTS, ids=lambda trace: trace.__name__)
 def test_a_product_does_what_its_result_alone_goes_into(trace):
-    rng, shape, results = np.random.default_rng(0), (2, 37, 37), []
+    rng, shape = np.random.default_rng(0), (2, 37, 37)
     given = {name: rng.normal(size=shape) for name in ("a", "b", "mask", "other")}
     given["a"][:, ::5, 3] = np.nan
-    for engine in (Engine(), NativeEngine()):
-        tracer = Tracer("float64")
-        found = trace(tracer.xp, *(tracer.given(name, shape) for name in given))
-        tracer.copy(found, tracer.given("out", shape))
-        arrays = {name: array.copy() for name, array in given.items()} | {"out": np.zeros(shape)}
-        calls = engine.bind(NUMPY, tracer.program(), arrays, Memory(NUMPY, arrays["a"])).calls()
-        for call in calls:
-            call()
-        results.append(arrays)
-    (call,) = calls
+
+    def into_out(xp, a, b, mask, other, out):
+        out[...] = trace(xp, a, b, mask, other)
+
+    results, (call,) = by_both_engines(into_out, given | {"out": np.zeros(shape)})
     assert steps_of(call.code.words) == OF_PRODUCTS[trace]
     for name in results[0]:
         np.testing.assert_allclose(results[1][name], results[0][name], rtol=1e-12, atol=1e-12)
