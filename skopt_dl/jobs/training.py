@@ -256,7 +256,11 @@ class _Validations:
             n_rows = None if held_out.rows is None else len(held_out.rows)
             arrays = held_out.X, held_out.y, held_out.sample_weight
             groups.setdefault((n_rows, *map(id, arrays)), []).append(k)
-        self._groups = [(members, self._validation(members)) for members in groups.values()]
+        # By the number of each model, which of those that are validated together it is.
+        self._groups = [
+            ({model: place for place, model in enumerate(members)}, self._validation(members))
+            for members in groups.values()
+        ]
 
     def _validation(self, members: Sequence[int]) -> Validation:
         jobs = [self._jobs[k] for k in members]
@@ -282,8 +286,6 @@ class _Validations:
     def __call__(self, params: Any, models: Sequence[int]) -> dict[str, np.ndarray]:
         columns: dict[str, np.ndarray] = {}
         for members, validation in self._groups:
-            if members == models:
-                return dict(validation(params, models, range(len(members))))
             places = [place for place, model in enumerate(models) if model in members]
             if not places:
                 continue
@@ -294,7 +296,7 @@ class _Validations:
                 else self._b.xp.take(params, self._b.asarray(np.array(places)), axis=0)
             )
             known = [models[place] for place in places]
-            found = validation(part, known, [members.index(model) for model in known])
+            found = validation(part, known, [members[model] for model in known])
             if whole:
                 return dict(found)
             for name, values in found.items():
