@@ -86,7 +86,7 @@ class TrainingState(TrainingLog):
             self.history.setdefault(name, []).extend(map(float, values))
 
     def judge(self, n_later: int = 0) -> bool:
-        """Compare an epoch with the best so far; true when it is the new best."""
+        """Compare the epoch `n_later` before the last with the best so far; true where better."""
         rule = self.config.stopping
         if rule is None:
             return False

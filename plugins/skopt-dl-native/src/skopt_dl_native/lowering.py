@@ -483,8 +483,7 @@ def _fuse(steps: Sequence[Step], in_slots: set[Buffer]) -> list[Step]:
     found = dict(enumerate(steps))
     for number in range(len(steps)):
         place = _reader_of(number, found, in_slots)
-        both = None if place is None else _as_one(found[number], found[place])
-        if place is not None and both is not None:
+        if place is not None and (both := _as_one(found[number], found[place])):
             found[place] = both
             del found[number]
     return list(found.values())

@@ -103,6 +103,7 @@ class _Stretch:
         # Models of each task of one time, and of those before it together.
         self._n_models = [each.n_models for each in in_order]
         self._n_before = [0, *accumulate(self._n_models)]
+        self._most_models = max(self._n_models)
         self._scratch = max((each.scratch for each in tasks), key=lambda scratch: scratch.nbytes)
         # Threads that may share a task for one model.
         self._n_places = max(each.code.n_multiplications for each in tasks) // WORTH_A_PLACE
@@ -120,7 +121,7 @@ class _Stretch:
         return self._tables.can_be_repeated
 
     def __call__(self, n_times: int = 1) -> None:
-        tables, most = self._tables, max(self._n_models)
+        tables, most = self._tables, self._most_models
         tables.begin(n_times)
         first, n_tasks = 0, n_times * tables.n_tasks
         try:
