@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import partial
+from functools import cache, partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -258,31 +258,37 @@ class Classification(ClassifierMixin, BaseNeuralNet):
             numbers = labels.strata(y)
             # Of classes that are missing scikit-learn complains.
             if numbers is not None and len(np.unique(numbers)) == len(labels.classes) > 1:
-                places = numbers.astype(np.intp), np.arange(len(y))
+                places = numbers.astype(np.intp) * len(y) + np.arange(len(y))
                 return partial(_negative_log_loss, labels, places, sample_weight)
         return None
 
 
 def _negative_log_loss(
     labels: LabelEncoding,
-    places: tuple[np.ndarray, np.ndarray],
+    places: np.ndarray,
     sample_weight: np.ndarray | None,
     raw: np.ndarray,
 ) -> float:
-    """The mean logarithm of probabilities; places are the numbers of rows' classes, and rows."""
+    """The mean logarithm of probabilities; places are those of rows' classes, class by class."""
     if not np.logical_and.reduce(np.isfinite(raw), axis=None):
         return math.nan
     # Each class's scores side by side, and the ufuncs themselves: for few samples, or classes, the
     # methods take several times as long.
     scores = np.array(labels.class_scores(raw).T, order="C")
     scores -= np.maximum.reduce(scores, axis=0)
-    found = scores[places] - np.log(np.add.reduce(np.exp(scores), axis=0))
-    epsilon = float(np.finfo(found.dtype).eps)
-    # Probabilities of 0 and 1 are taken for what is next to them.
-    found = np.minimum(np.maximum(found, math.log(epsilon)), math.log1p(-epsilon))
+    found = scores.take(places) - np.log(np.add.reduce(np.exp(scores), axis=0))
+    least, most = _log_limits(found.dtype)
+    found = np.minimum(np.maximum(found, least), most)
     if sample_weight is None:
         return float(np.add.reduce(found, dtype=float)) / len(found)
     return float(np.average(found, weights=sample_weight))
+
+
+@cache
+def _log_limits(dtype: np.dtype[Any]) -> tuple[float, float]:
+    """Logarithms of what probabilities of 0 and 1 are taken for: what is next to them."""
+    epsilon = float(np.finfo(dtype).eps)
+    return math.log(epsilon), math.log1p(-epsilon)
 
 
 def _complete(weights: dict[Any, float], classes: np.ndarray) -> dict[Any, float]:

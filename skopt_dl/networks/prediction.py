@@ -36,6 +36,8 @@ class ForwardPass:
     block : Block, default=None
         One batch: which samples to take, for each model its own or the same for all; None means
         all samples.
+    raw : array of shape (K, n_samples, n_outputs), default=None
+        Written each time; None means a new one.
 
     Attributes
     ----------
@@ -50,10 +52,13 @@ class ForwardPass:
         params: Array,
         x: DensePool | SparsePool,
         block: Block | None = None,
+        raw: Array | None = None,
     ):
         block = block or Block.of_all(x.n_rows)
         self._given = b, network, params, x, block
-        self.raw = b.empty((params.shape[0], block.n_rows, network.n_outputs), like=params)
+        if raw is None:
+            raw = b.empty((params.shape[0], block.n_rows, network.n_outputs), like=params)
+        self.raw = raw
         # The calls of a pass in one part: its samples stay where they are.
         self._calls: Sequence[Call] = ()
 

@@ -94,8 +94,10 @@ class Validation:
         # What is there makes room first.
         self._known, self._raw, self._losses = (None, ()), None, None
         block = self._block.select(places)
-        self._raw = ForwardPass(self._b, network, params, self._x, block)
-        raw = self._raw.raw
+        # Laid out as losses want it.
+        columns = network.n_outputs, params.shape[0], block.n_rows
+        raw = self._b.xp.moveaxis(self._b.empty(columns, like=params), 0, -1)
+        self._raw = ForwardPass(self._b, network, params, self._x, block, raw)
         y = self._b.asarray(_of_block(self._y, block), dtype=raw.dtype)
         self._losses = SampleLosses(self._b, network.loss, raw, y)
         self._mean: Callable[..., Any] = _mean
