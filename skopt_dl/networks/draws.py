@@ -93,16 +93,17 @@ class Draws:
             table if isinstance(table, np.ndarray) else np.empty(table.shape, np.bool_)
             for table in tables
         ]
-        for k, levels in enumerate(self._levels):
-            drawn = []
+        for k, of_model in enumerate(self._levels):
+            levels, outs = [], []
             for number, table in zip(numbers, on_host, strict=True):
-                level, stays = levels[number], table[:, k]
+                level, stays = of_model[number], table[:, k]
                 if level is None:
                     stays[...] = True
                 else:
-                    drawn.append((level, stays))
-            if drawn:
-                self._draw(self._rngs[k], n_steps, drawn)
+                    levels.append(level)
+                    outs.append(stays)
+            if levels:
+                self._engine.at_least(self._rngs[k].bit_generator, levels, outs)
         if self.are_kept:
             self._last |= {name: host[-1].copy() for name, host in zip(names, on_host, strict=True)}
         for table, host in zip(tables, on_host, strict=True):
@@ -113,20 +114,3 @@ class Draws:
         """Write what was drawn last, for one step."""
         for name, table in zip(names, tables, strict=True):
             table[...] = self._b.asarray(self._last[name])[None, ...]
-
-    def _draw(
-        self, rng: np.random.Generator, n_steps: int, drawn: Sequence[tuple[int, np.ndarray]]
-    ) -> None:
-        """Draw what stays, by level, in layers of one model: step by step, layer by layer in each.
-
-        A layer takes whole words of 64 bits, of which a unit has 16.
-        """
-        sizes = [stays[0].size for _, stays in drawn]
-        n_words = [-(-size // 4) for size in sizes]
-        words = self._engine.random_words(rng.bit_generator, n_steps * sum(n_words))
-        bits = words.reshape(n_steps, -1).view(np.uint16)
-        first = 0
-        for (level, stays), size, n in zip(drawn, sizes, n_words, strict=True):
-            of_layer = bits[:, first : first + size]
-            np.greater_equal(of_layer.reshape(stays.shape), level, out=stays)
-            first += 4 * n

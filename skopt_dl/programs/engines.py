@@ -5,6 +5,7 @@ NumPy's calls are always there; an engine that a plugin brings runs the same pro
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -133,20 +134,32 @@ class Engine:
         """
         return calls_in_parts(b, program, arrays, like)
 
-    def random_words(self, generator: np.random.BitGenerator, n: int) -> np.ndarray:
-        """The next words of a generator, as its ``random_raw`` gives them.
+    def at_least(
+        self,
+        generator: np.random.BitGenerator,
+        levels: Sequence[int],
+        outs: Sequence[np.ndarray],
+    ) -> None:
+        """Draw 16 bits for each element, and write whether they are at least its array's level.
+
+        They are drawn step by step, array by array in each, which takes whole words.
 
         Parameters
         ----------
         generator : numpy.random.BitGenerator
-        n : int
-
-        Returns
-        -------
-        words : ndarray of uint64 of shape (n,)
+            Of words of 64 bits.
+        levels : sequence of n int
+        outs : sequence of n ndarray of bool of shape (n_steps, …)
+            Written.
         """
-        words: np.ndarray = generator.random_raw(n)
-        return words
+        n_steps, sizes = len(outs[0]), [math.prod(out.shape[1:]) for out in outs]
+        n_words = [-(-size // 4) for size in sizes]
+        words: np.ndarray = generator.random_raw(n_steps * sum(n_words))
+        bits, first = words.reshape(n_steps, -1).view(np.uint16), 0
+        for level, out, size, n in zip(levels, outs, sizes, n_words, strict=True):
+            of_array = bits[:, first : first + size]
+            np.greater_equal(of_array.reshape(out.shape), level, out=out)
+            first += 4 * n
 
     def sequence(self, calls: Sequence[Call], n_times: int = 1) -> Callable[[int], None]:
         """Several calls as one, for one time or several, one after the other.

@@ -1,34 +1,70 @@
-"""Random words of NumPy's default generator."""
+"""Random bits of NumPy's default generator, drawn in C."""
 
 import numpy as np
 import pytest
 from skopt_dl_native import pcg64
 from skopt_dl_native.engine import NativeEngine
 
+from skopt_dl.programs import Engine
 
-@pytest.mark.parametrize("n", [0, 1, 2, 3, 4, 5, 100, 1001])
-@pytest.mark.parametrize("half_is_left", [False, True])
-def test_words_and_states_are_those_of_numpy(n, half_is_left, monkeypatch):
+
+@pytest.fixture(autouse=True)
+def _few_words_too(monkeypatch):
     monkeypatch.setattr(pcg64, "WORTH_IT", 0)
+
+
+def _drawn(engine, generator, sizes, n_steps):
+    """What is at least some levels, in arrays whose steps are apart."""
+    tables = [np.zeros((n_steps, 2, *np.atleast_1d(size)), bool) for size in sizes]
+    levels = [13_107 * (number + 1) for number in range(len(sizes))]
+    engine.at_least(generator, levels, [table[:, 1] for table in tables])
+    assert not any(table[:, 0].any() for table in tables)
+    return tables
+
+
+@pytest.mark.parametrize("half_is_left", [False, True])
+@pytest.mark.parametrize(
+    ("sizes", "n_steps"),
+    [
+        ([1], 1),
+        ([3, 5], 2),
+        ([(4, 6), 7, (2, 3, 5)], 9),
+        # As many words as are one vector's places, one less, and one more; and several.
+        *(([4 * n], 1) for n in (255, 256, 257, 288, 289)),
+        ([(32, 32)], 31),
+        ([50_001, (3, 3)], 3),
+    ],
+    ids=str,
+)
+def test_bits_and_states_are_those_of_numpy(sizes, n_steps, half_is_left):
     ours, theirs = (np.random.default_rng(7) for _ in range(2))
     for rng in (ours, theirs) if half_is_left else ():
         # Half a word is kept for the next number of 32 bits.
         rng.integers(10, size=3, dtype=np.uint32)
-    for _ in range(3):
-        words = NativeEngine().random_words(ours.bit_generator, n)
-        assert words.dtype == np.uint64
-        np.testing.assert_array_equal(words, theirs.bit_generator.random_raw(n))
+    for _ in range(2):
+        drawn = _drawn(NativeEngine(), ours.bit_generator, sizes, n_steps)
+        expected = _drawn(Engine(), theirs.bit_generator, sizes, n_steps)
+        for each, of_numpy in zip(drawn, expected, strict=True):
+            np.testing.assert_array_equal(each, of_numpy)
         assert ours.bit_generator.state == theirs.bit_generator.state
         assert ours.permutation(9).tolist() == theirs.permutation(9).tolist()
 
 
 @pytest.mark.parametrize("kind", [np.random.PCG64DXSM, np.random.Philox, np.random.SFC64])
-def test_other_generators_give_their_own_words(kind, monkeypatch):
-    monkeypatch.setattr(pcg64, "WORTH_IT", 0)
-    words = NativeEngine().random_words(kind(3), 50)
-    np.testing.assert_array_equal(words, kind(3).random_raw(50))
+def test_other_generators_give_their_own_bits(kind):
+    (drawn,), (expected,) = (_drawn(e(), kind(3), [50], 2) for e in (NativeEngine, Engine))
+    np.testing.assert_array_equal(drawn, expected)
 
 
-def test_what_is_no_state_is_refused():
-    with pytest.raises(ValueError, match="a state of four words"):
-        pcg64.pcg64(np.zeros(3, np.uint64), np.zeros(4, np.uint64))
+def test_steps_with_gaps_are_left_to_numpy():
+    ours, expected = np.zeros((3, 8, 8), bool), np.zeros((3, 4, 8), bool)
+    NativeEngine().at_least(np.random.PCG64(1), [30_000], [ours[:, ::2]])
+    Engine().at_least(np.random.PCG64(1), [30_000], [expected])
+    np.testing.assert_array_equal(ours[:, ::2], expected)
+
+
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match="a state of 32 bytes"):
+        pcg64._interpreter.pcg64(bytearray(24), np.zeros(4, np.uint64))
+    with pytest.raises(ValueError, match="words for each"):
+        pcg64._interpreter.at_least(np.zeros(4, np.uint64), 1, 5, np.zeros((2, 5), bool))

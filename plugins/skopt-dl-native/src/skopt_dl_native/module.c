@@ -140,23 +140,50 @@ static PyObject *run(PyObject *module, PyObject *args) {
 
 static PyObject *pcg64(PyObject *module, PyObject *args) {
     (void)module;
-    PyObject *state_given, *words_given;
-    Py_buffer state, words;
-    if (!PyArg_ParseTuple(args, "OO:pcg64", &state_given, &words_given)) return NULL;
-    if (PyObject_GetBuffer(state_given, &state, PyBUF_WRITABLE) < 0) return NULL;
+    PyObject *numbers_given, *words_given;
+    Py_buffer numbers, words;
+    if (!PyArg_ParseTuple(args, "OO:pcg64", &numbers_given, &words_given)) return NULL;
+    if (PyObject_GetBuffer(numbers_given, &numbers, PyBUF_WRITABLE) < 0) return NULL;
     if (PyObject_GetBuffer(words_given, &words, PyBUF_WRITABLE) < 0) {
-        PyBuffer_Release(&state);
+        PyBuffer_Release(&numbers);
         return NULL;
     }
-    const int fits = state.len == 32 && words.len % 8 == 0;
+    const int fits = numbers.len == 32 && words.len % 8 == 0;
     int is_done = 0;
     Py_BEGIN_ALLOW_THREADS
-    if (fits) is_done = pcg64_words(state.buf, (uint64_t *)state.buf + 2, words.len / 8, words.buf);
+    if (fits) is_done = pcg64_words(numbers.buf, words.len / 8, words.buf);
     Py_END_ALLOW_THREADS
-    PyBuffer_Release(&state);
+    PyBuffer_Release(&numbers);
     PyBuffer_Release(&words);
-    if (!fits) return PyErr_Format(PyExc_ValueError, "a state of four words is expected, and whole words");
+    if (!fits) return PyErr_Format(PyExc_ValueError, "a state of 32 bytes is expected, and whole words");
     return PyBool_FromLong(is_done);
+}
+
+/* A step's elements lie side by side, and steps anywhere. */
+static PyObject *at_least(PyObject *module, PyObject *args) {
+    (void)module;
+    PyObject *words_given, *out_given;
+    Py_buffer words, out;
+    Py_ssize_t first;
+    int level;
+    if (!PyArg_ParseTuple(args, "OniO:at_least", &words_given, &first, &level, &out_given)) return NULL;
+    if (PyObject_GetBuffer(words_given, &words, PyBUF_SIMPLE) < 0) return NULL;
+    if (PyObject_GetBuffer(out_given, &out, PyBUF_WRITABLE | PyBUF_STRIDES) < 0) {
+        PyBuffer_Release(&words);
+        return NULL;
+    }
+    const Py_ssize_t n_steps = out.ndim && out.shape[0] ? out.shape[0] : 1;
+    const Py_ssize_t size = out.len / n_steps, n_bytes = words.len / n_steps;
+    const int fits = out.ndim && out.itemsize == 1 && first >= 0 && 8 * first + 2 * size <= n_bytes;
+    Py_BEGIN_ALLOW_THREADS
+    for (Py_ssize_t i = 0; fits && i < n_steps; i++)
+        bits_at_least((const char *)words.buf + i * n_bytes + 8 * first, level, size,
+                      (unsigned char *)out.buf + i * out.strides[0]);
+    Py_END_ALLOW_THREADS
+    PyBuffer_Release(&words);
+    PyBuffer_Release(&out);
+    if (!fits) return PyErr_Format(PyExc_ValueError, "steps of bools are expected, and words for each");
+    Py_RETURN_NONE;
 }
 
 static PyMethodDef methods[] = {
@@ -167,8 +194,11 @@ static PyMethodDef methods[] = {
      "run(tasks, first, last, first_model, last_model, scratch, slots[, team]): without the "
      "interpreter lock."},
     {"pcg64", pcg64, METH_VARARGS,
-     "pcg64(state, words): write the next words of PCG64, and its state after them; False where "
+     "pcg64(numbers, words): write the next words of PCG64, and its state after them; False where "
      "there are no integers of 128 bits."},
+    {"at_least", at_least, METH_VARARGS,
+     "at_least(words, first, level, out): whether 16 bits each, from the first word of a step on, are "
+     "at least a level."},
     {"team", team, METH_O, "A team of so many threads, the one that runs included."},
     {"help", help_team, METH_VARARGS,
      "help(team, scratch, slots): do parts of what a run with the team shares, until it is dismissed."},
