@@ -133,12 +133,12 @@ class Tables:
             starts = first * self._places.strides[0] + address(self._own_places)
             self.tasks.reshape(n_times, n_tasks, 2)[:, self._own_tasks, 1] = starts
         self._writes = []
-        times = range(0, n_times * n_tasks, n_tasks)
+        times = np.arange(0, n_times * n_tasks, n_tasks)[:, None]
         for write, positions in self._turns:
-            of_times = [[time + each for each in positions] for time in times]
+            of_times = times + positions
             if isinstance(write, HostNumbers) or self._draws_alone:
-                of_times = [[each for positions in of_times for each in positions]]
-            self._writes += [(self._written[write], write, each) for each in of_times]
+                of_times = of_times.reshape(1, -1)
+            self._writes += [(self._written[write], write, each) for each in of_times.tolist()]
         self._writes.sort(key=lambda each: each[2][0])
 
     def write(self, first: int, last: int) -> None:
