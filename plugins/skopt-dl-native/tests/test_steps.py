@@ -103,6 +103,22 @@ def by_a_root_read_again(xp, a, b, c, out):
     xp.add(b, root, out=out)
 
 
+def by_a_condition(xp, a, b, c, out):
+    xp.multiply(b, xp.astype(a > 0.3, b.dtype), out=out)
+
+
+def a_number_by_a_condition(xp, a, b, c, out):
+    mask = xp.astype(a > 0.3, b.dtype) * c[:, :1]
+    xp.multiply(b, mask, out=out)
+    c += mask
+
+
+def a_condition_that_is_read_again(xp, a, b, c, out):
+    mask = xp.astype(a > 0.3, b.dtype)
+    xp.multiply(b, mask, out=out)
+    c += mask
+
+
 CASES = {
     twice: ["multiply", "multiply_add"],
     in_place: ["multiply_add", "add"],
@@ -120,6 +136,9 @@ CASES = {
     a_root_by: ["abs", "root_add", "divide"],
     by_a_root_in_place: ["abs", "divide_by_root", "add"],
     by_a_root_read_again: ["abs", "sqrt", "add", "divide", "add"],
+    by_a_condition: ["greater", "multiply_condition"],
+    a_number_by_a_condition: ["greater", "multiply_condition", "multiply", "add"],
+    a_condition_that_is_read_again: ["greater", "copy", "multiply", "add"],
 }
 
 

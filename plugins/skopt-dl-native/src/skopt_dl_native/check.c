@@ -119,7 +119,7 @@ static int check_run(Checked *c, const int64_t *words) {
             (lengths[n_axes - 1] > 1 || (rows[next[2]] == 0 && lengths[n_axes - 2] > 1)))
             return refuse(c, "a result is written to one place");
         const int64_t result = is_test(function) ? BOOL : dtype;
-        const int64_t first = function == WHERE ? BOOL : dtype;
+        const int64_t first = takes_condition(function) ? BOOL : dtype;
         if ((function != COPY && dtypes[next[2]] != result) || dtypes[next[3]] != first)
             return refuse(c, "a function's dtypes differ from its registers'");
         if (function != COPY && (dtypes[next[4]] != dtype || dtypes[next[5]] != dtype))
@@ -286,6 +286,10 @@ const char *check_code(const int64_t *code, int64_t n_words) {
 int is_test(int64_t function) {
     return function == ISFINITE || function == LOGICAL_NOT ||
            (function >= GREATER && function <= LOGICAL_OR);
+}
+
+int takes_condition(int64_t function) {
+    return function == WHERE || function == MULTIPLY_CONDITION;
 }
 
 int n_inputs(int64_t function) {

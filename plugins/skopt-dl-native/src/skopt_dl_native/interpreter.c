@@ -134,7 +134,8 @@ typedef void (*Function)(int64_t n_rows, int64_t n_columns, const Rows *out, con
     BINARY(root_add_##t, T, T, F(sqrt)(x) + y)                                                     \
     TERNARY(multiply_add_##t, T, T, x * y + z)                                                     \
     TERNARY(multiply_add_square_##t, T, T, x * y + z * z)                                          \
-    TERNARY(divide_by_root_##t, T, T, x / (F(sqrt)(y) + z))
+    TERNARY(divide_by_root_##t, T, T, x / (F(sqrt)(y) + z))                                        \
+    TERNARY(multiply_condition_##t, boolean, T, ((void)z, (T)x * y))
 
 #define NUMBERS(t, T)                                                                              \
     BINARY(add_##t, T, T, x + y)                                                                   \
@@ -258,6 +259,7 @@ static const Function functions[N_FUNCTIONS][N_DTYPES] = {
     [RELU_GRADIENT] = BOTH(relu_gradient),
     [ROOT_ADD] = BOTH(root_add),
     [WHERE] = EVERY(where),
+    [MULTIPLY_CONDITION] = BOTH(multiply_condition),
     [CLIP] = BOTH(clip),
     [MULTIPLY_ADD] = BOTH(multiply_add),
     [MULTIPLY_ADD_SQUARE] = BOTH(multiply_add_square),
@@ -444,6 +446,8 @@ static void run_steps(const int64_t *words, const Context *context) {
    so that errors grow as slowly as those of small sums. */
 #define LANES 16
 #define PIECE 2048
+/* Bytes of rows that stay in the first cache. */
+#define NEAR (1 << 14)
 
 #define FOLD(name, T, start, value, last)                                                          \
     static T name(const T *x, const T *y, int64_t n) {                                             \
@@ -472,10 +476,48 @@ static void run_steps(const int64_t *words, const Context *context) {
 #define MORE(p, q) (p) >= (q) || (p) != (p) ? (p) : (q)
 #define LESSER(p, q) (p) <= (q) || (p) != (p) ? (p) : (q)
 
+/* Columns of near rows are summed in registers, as `FOUR_ROWS` does it; returns how many are. */
+#define NEAR_ROWS(t, T)                                                                            \
+    static inline t##x row_##t(int is_dot, const T *p, const T *q) {                               \
+        return is_dot ? t##x_mul(t##x_load(p), t##x_load(q)) : t##x_load(p);                       \
+    }                                                                                              \
+    static inline int64_t near_##t(int is_dot, T *out, const T *x, int64_t apart, const T *y,      \
+                                   int64_t other, int64_t n_rows, int64_t n) {                     \
+        const int64_t wide = sizeof(t##x) / sizeof(T);                                             \
+        int64_t left = 0;                                                                          \
+        if (n_rows * apart * (int64_t)sizeof(T) > NEAR) return 0;                                  \
+        for (; left + wide <= n; left += wide) {                                                   \
+            const T *p = x + left, *q = y + left;                                                  \
+            int64_t r = (n_rows - 1) % 4 + 1;                                                      \
+            t##x sum = row_##t(is_dot, p, q);                                                      \
+            for (int64_t i = 1; i < r; i++)                                                        \
+                sum = t##x_add(sum, row_##t(is_dot, p + i * apart, q + i * other));                \
+            for (; r < n_rows; r += 4) {                                                           \
+                const T *a = p + r * apart, *b = a + 2 * apart;                                    \
+                const T *e = q + r * other, *f = e + 2 * other;                                    \
+                const t##x one = t##x_add(row_##t(is_dot, a, e),                                   \
+                                          row_##t(is_dot, a + apart, e + other));                  \
+                const t##x two = t##x_add(row_##t(is_dot, b, f),                                   \
+                                          row_##t(is_dot, b + apart, f + other));                  \
+                sum = t##x_add(sum, t##x_add(one, two));                                           \
+            }                                                                                      \
+            t##x_store(out + left, sum);                                                           \
+        }                                                                                          \
+        return left;                                                                               \
+    }
+
+NEAR_ROWS(f32, float)
+NEAR_ROWS(f64, double)
+#define near_bool(is_dot, out, x, apart, y, other, n_rows, n) 0
+#define near_i64(is_dot, out, x, apart, y, other, n_rows, n) 0
+
 /* The sum of rows, four at a time, or of their products with others; they are so far apart. */
-#define FOUR_ROWS(name, T, OF)                                                                     \
+#define FOUR_ROWS(name, T, OF, of_near, is_dot)                                                    \
     static void name(T *restrict out, const T *x, int64_t apart, const T *y, int64_t other,        \
                      int64_t n_rows, int64_t n) {                                                  \
+        const int64_t left = of_near(is_dot, out, x, apart, y, other, n_rows, n);                  \
+        if (left == n) return;                                                                     \
+        out += left, x += left, y += left, n -= left;                                              \
         int64_t r = n_rows % 4;                                                                    \
         if (r == 0) r = 4;                                                                         \
         (void)y, (void)other;                                                                      \
@@ -535,8 +577,8 @@ static void run_steps(const int64_t *words, const Context *context) {
         }                                                                                          \
     }                                                                                              \
                                                                                                    \
-    FOUR_ROWS(sum_rows_##t, T, ALONE)                                                              \
-    FOUR_ROWS(dot_rows_##t, T, TIMES)                                                              \
+    FOUR_ROWS(sum_rows_##t, T, ALONE, near_##t, 0)                                                 \
+    FOUR_ROWS(dot_rows_##t, T, TIMES, near_##t, 1)                                                 \
                                                                                                    \
     static void reduce_##t(int64_t kind, int64_t n_kept, int64_t n_reduced, const int64_t *lengths,\
                            Operand out, Operand x, Operand y) {                                    \

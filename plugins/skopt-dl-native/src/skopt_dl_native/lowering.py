@@ -509,6 +509,8 @@ def _as_one(first: Step, second: Step) -> Step | None:
         name, inputs = "root_add", [*given, *others]
     elif names == ("root_add", "divide") and place == 1:
         name, inputs = "divide_by_root", [*others, *first.inputs]
+    elif names == ("copy", "multiply") and first.dtype.kind == "b":
+        name, inputs = "multiply_condition", [*first.inputs, *others, *others]
     else:
         return None
     return Step(w.FUNCTIONS[name], second.dtype, second.out, inputs)
@@ -521,7 +523,7 @@ def _varies(value: View | Number) -> bool:
 def _reader_of(number: int, steps: Mapping[int, Step], in_slots: set[Buffer]) -> int | None:
     """The step that reads once what another writes, which nothing else ever reads; or None."""
     first = steps[number]
-    if first.dtype.kind != "f":
+    if first.out.dtype.kind != "f":
         return None
     buffer, given = first.out.buffer, {view.buffer for view in first.views}
     later = [place for place in steps if place > number]
@@ -533,7 +535,7 @@ def _reader_of(number: int, steps: Mapping[int, Step], in_slots: set[Buffer]) ->
             return None
     else:
         return None
-    if step.dtype != first.dtype or step.inputs.count(first.out) != 1:
+    if step.dtype != first.out.dtype or step.inputs.count(first.out) != 1:
         return None
     others = [steps[each] for each in later if each > place]
     is_gone = buffer in in_slots and all(
@@ -1107,7 +1109,7 @@ class _RunWords:
         inputs = []
         for place, each in enumerate(step.inputs):
             if not isinstance(each, View):
-                is_condition = step.function == w.FUNCTIONS["where"] and place == 0
+                is_condition = step.function in w.OF_CONDITIONS and place == 0
                 dtype = np.dtype(bool) if is_condition else step.dtype
                 words = [w.NUMBER, w.DTYPES[dtype], _bits(each, dtype)]
                 inputs.append(self._register(("number", *words), words))

@@ -26,10 +26,12 @@ NAMES = [
     "greater", "greater_equal", "less", "less_equal", "equal", "not_equal", "logical_and",
     "logical_or",
     "relu_gradient", "root_add",
-    "where", "clip", "multiply_add", "multiply_add_square", "divide_by_root",
+    "where", "multiply_condition", "clip", "multiply_add", "multiply_add_square", "divide_by_root",
 ]  # fmt: skip
 FUNCTIONS = {name: number for number, name in enumerate(NAMES)}
 COPY = FUNCTIONS["copy"]
+# Those whose first input is of bool, whatever the others are.
+OF_CONDITIONS = {FUNCTIONS["where"], FUNCTIONS["multiply_condition"]}
 
 _OF_BOOL = {"logical_not", "logical_and", "logical_or"}
 _OF_ALL = {"equal", "not_equal", "where"}
