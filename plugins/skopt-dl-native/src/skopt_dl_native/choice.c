@@ -52,3 +52,11 @@ const char *instruction_set(void) {
     return "baseline";
 #endif
 }
+
+int has_avx512(void) {
+#ifdef HAS_V3
+    return level() == 4;
+#else
+    return 0;
+#endif
+}

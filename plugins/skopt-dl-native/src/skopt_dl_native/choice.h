@@ -7,4 +7,7 @@
 Interpreter interpreter(void);
 const char *instruction_set(void);
 
+/* Whether it has AVX-512, with vectors of words (DQ). */
+int has_avx512(void);
+
 #endif

@@ -4,7 +4,9 @@
 
 #include <string.h>
 
-static inline void compare(const char *bits, int level, int64_t n, unsigned char *out) {
+#include "choice.h"
+
+void bits_at_least(const char *bits, int level, int64_t n, unsigned char *out) {
     for (int64_t i = 0; i < n; i++) {
         uint16_t each;
         memcpy(&each, bits + 2 * i, sizeof each);
@@ -110,35 +112,17 @@ WITH_AVX512 static int64_t in_vectors(Places *places, int64_t n, uint64_t *words
     for (int j = 0; j < MOST_PLACES; j++) places->next[j] = (u128)halves[1][j] << 64 | halves[0][j];
     return i;
 }
-
-static int has_vectors(void) {
-    __builtin_cpu_init();
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq");
-}
-
-__attribute__((target("avx2"))) static void compare_32(const char *bits, int level, int64_t n,
-                                                       unsigned char *out) {
-    compare(bits, level, n, out);
-}
-
-void bits_at_least(const char *bits, int level, int64_t n, unsigned char *out) {
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx2")) compare_32(bits, level, n, out);
-    else compare(bits, level, n, out);
-}
 #else
 static int64_t in_vectors(Places *places, int64_t n, uint64_t *words) {
     return in_threes(places, n, words);
 }
-
-static int has_vectors(void) { return 0; }
 #endif
 
 int pcg64_words(unsigned char *numbers, int64_t n, uint64_t *words) {
     u128 state, increment;
     memcpy(&state, numbers, 16);
     memcpy(&increment, numbers + 16, 16);
-    const int wide = n >= WORTH_VECTORS && has_vectors();
+    const int wide = n >= WORTH_VECTORS && has_avx512();
     Places places = places_of(state, increment, wide ? MOST_PLACES : 3);
     int64_t i = wide ? in_vectors(&places, n, words) : in_threes(&places, n, words);
     for (const u128 *next = places.next; i < n; i++) words[i] = word_of(state = *next++);
