@@ -68,3 +68,5 @@ def test_what_does_not_fit_is_refused():
         pcg64._interpreter.pcg64(bytearray(24), np.zeros(4, np.uint64))
     with pytest.raises(ValueError, match="words for each"):
         pcg64._interpreter.at_least(np.zeros(4, np.uint64), 1, 5, np.zeros((2, 5), bool))
+    with pytest.raises(ValueError, match="steps of bools"):
+        pcg64._interpreter.at_least(np.zeros(4, np.uint64), 0, 5, np.zeros((2, 6), bool)[:, ::-2])

@@ -686,7 +686,7 @@ class Maker:
         key = self.some_key(x)
         value: Any = self.random.choice((0, 1.0, -2))
         bound, rough, part = 2.0, 0, x.symbol[key]
-        if self.random.random() < 0.6:
+        if self.random.random() < 0.6 and part.shape:
             shape = [n if self.random.random() < 0.8 else 1 for n in part.shape]
             shape[0] = min(part.shape[0], self.models())
             other = self.fresh(shape, self.random.choice(FLOATS))

@@ -174,7 +174,12 @@ static PyObject *at_least(PyObject *module, PyObject *args) {
     }
     const Py_ssize_t n_steps = out.ndim && out.shape[0] ? out.shape[0] : 1;
     const Py_ssize_t size = out.len / n_steps, n_bytes = words.len / n_steps;
-    const int fits = out.ndim && out.itemsize == 1 && first >= 0 && 8 * first + 2 * size <= n_bytes;
+    int fits = out.ndim && out.itemsize == 1 && first >= 0 && 8 * first + 2 * size <= n_bytes;
+    Py_ssize_t beside = 1;
+    for (int axis = out.ndim - 1; axis > 0; axis--) {
+        fits = fits && (out.shape[axis] < 2 || out.strides[axis] == beside);
+        beside *= out.shape[axis];
+    }
     Py_BEGIN_ALLOW_THREADS
     for (Py_ssize_t i = 0; fits && i < n_steps; i++)
         bits_at_least((const char *)words.buf + i * n_bytes + 8 * first, level, size,
