@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -93,17 +94,16 @@ class Draws:
             table if isinstance(table, np.ndarray) else np.empty(table.shape, np.bool_)
             for table in tables
         ]
-        for k, of_model in enumerate(self._levels):
-            levels, outs = [], []
+        for k, levels in enumerate(self._levels):
+            drawn = []
             for number, table in zip(numbers, on_host, strict=True):
-                level, stays = of_model[number], table[:, k]
+                level, stays = levels[number], table[:, k]
                 if level is None:
                     stays[...] = True
                 else:
-                    levels.append(level)
-                    outs.append(stays)
-            if levels:
-                self._engine.at_least(self._rngs[k].bit_generator, levels, outs)
+                    drawn.append((level, stays))
+            if drawn:
+                self._draw(self._rngs[k], n_steps, drawn)
         if self.are_kept:
             self._last |= {name: host[-1].copy() for name, host in zip(names, on_host, strict=True)}
         for table, host in zip(tables, on_host, strict=True):
@@ -114,3 +114,17 @@ class Draws:
         """Write what was drawn last, for one step."""
         for name, table in zip(names, tables, strict=True):
             table[...] = self._b.asarray(self._last[name])[None, ...]
+
+    def _draw(
+        self, rng: np.random.Generator, n_steps: int, drawn: Sequence[tuple[int, np.ndarray]]
+    ) -> None:
+        """Draw what stays, by level, in layers of one model: step by step, layer by layer in each.
+
+        A layer takes whole words of 64 bits, of which a unit has 16.
+        """
+        engine, first = self._engine, 0
+        n_words = [-(-math.prod(stays.shape[1:]) // 4) for _, stays in drawn]
+        words = engine.random_words(rng.bit_generator, n_steps * sum(n_words)).reshape(n_steps, -1)
+        for (level, stays), n in zip(drawn, n_words, strict=True):
+            engine.at_least(words, first, level, stays)
+            first += n

@@ -134,32 +134,35 @@ class Engine:
         """
         return calls_in_parts(b, program, arrays, like)
 
-    def at_least(
-        self,
-        generator: np.random.BitGenerator,
-        levels: Sequence[int],
-        outs: Sequence[np.ndarray],
-    ) -> None:
-        """Draw 16 bits for each element, and write whether they are at least its array's level.
-
-        They are drawn step by step, array by array in each, which takes whole words.
+    def random_words(self, generator: np.random.BitGenerator, n: int) -> np.ndarray:
+        """The next words of a generator, as its ``random_raw`` gives them.
 
         Parameters
         ----------
         generator : numpy.random.BitGenerator
-            Of words of 64 bits.
-        levels : sequence of n int
-        outs : sequence of n ndarray of bool of shape (n_steps, …)
+        n : int
+
+        Returns
+        -------
+        words : ndarray of uint64 of shape (n,)
+        """
+        words: np.ndarray = generator.random_raw(n)
+        return words
+
+    def at_least(self, words: np.ndarray, first: int, level: int, out: np.ndarray) -> None:
+        """Write whether 16 bits of words each are at least a level.
+
+        Parameters
+        ----------
+        words : ndarray of uint64 of shape (n_steps, n_words)
+        first : int
+            The word of each step that they begin with.
+        level : int
+        out : ndarray of bool of shape (n_steps, …)
             Written.
         """
-        n_steps, sizes = len(outs[0]), [math.prod(out.shape[1:]) for out in outs]
-        n_words = [-(-size // 4) for size in sizes]
-        words: np.ndarray = generator.random_raw(n_steps * sum(n_words))
-        bits, first = words.reshape(n_steps, -1).view(np.uint16), 0
-        for level, out, size, n in zip(levels, outs, sizes, n_words, strict=True):
-            of_array = bits[:, first : first + size]
-            np.greater_equal(of_array.reshape(out.shape), level, out=out)
-            first += 4 * n
+        bits = words.view(np.uint16)[:, 4 * first : 4 * first + math.prod(out.shape[1:])]
+        np.greater_equal(bits.reshape(out.shape), level, out=out)
 
     def sequence(self, calls: Sequence[Call], n_times: int = 1) -> Callable[[int], None]:
         """Several calls as one, for one time or several, one after the other.

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
-from skopt_dl_native import pcg64
+from skopt_dl_native import _interpreter, pcg64
 from skopt_dl_native.engine import NativeEngine
 
-from skopt_dl.programs import Engine
+from skopt_dl.backends import NumPyBackend
+from skopt_dl.networks.draws import Draws
+from skopt_dl.programs import Engine, using_engine
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +19,10 @@ def _drawn(engine, generator, sizes, n_steps):
     """What is at least some levels, in arrays whose steps are apart."""
     tables = [np.zeros((n_steps, 2, *np.atleast_1d(size)), bool) for size in sizes]
     levels = [13_107 * (number + 1) for number in range(len(sizes))]
-    engine.at_least(generator, levels, [table[:, 1] for table in tables])
+    drawn = [(level, table[:, 1]) for level, table in zip(levels, tables, strict=True)]
+    with using_engine(engine.name):
+        draws = Draws(NumPyBackend(), [], np.empty((1, 0)), [])
+    draws._draw(np.random.Generator(generator), n_steps, drawn)
     assert not any(table[:, 0].any() for table in tables)
     return tables
 
@@ -58,15 +63,16 @@ def test_other_generators_give_their_own_bits(kind):
 
 def test_steps_with_gaps_are_left_to_numpy():
     ours, expected = np.zeros((3, 8, 8), bool), np.zeros((3, 4, 8), bool)
-    NativeEngine().at_least(np.random.PCG64(1), [30_000], [ours[:, ::2]])
-    Engine().at_least(np.random.PCG64(1), [30_000], [expected])
+    words = np.random.PCG64(1).random_raw(24).reshape(3, 8)
+    NativeEngine().at_least(words, 0, 30_000, ours[:, ::2])
+    Engine().at_least(words, 0, 30_000, expected)
     np.testing.assert_array_equal(ours[:, ::2], expected)
 
 
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="a state of 32 bytes"):
-        pcg64._interpreter.pcg64(bytearray(24), np.zeros(4, np.uint64))
+        _interpreter.pcg64(bytearray(24), np.zeros(4, np.uint64))
     with pytest.raises(ValueError, match="words for each"):
-        pcg64._interpreter.at_least(np.zeros(4, np.uint64), 1, 5, np.zeros((2, 5), bool))
+        _interpreter.at_least(np.zeros(4, np.uint64), 1, 5, np.zeros((2, 5), bool))
     with pytest.raises(ValueError, match="steps of bools"):
-        pcg64._interpreter.at_least(np.zeros(4, np.uint64), 0, 5, np.zeros((2, 6), bool)[:, ::-2])
+        _interpreter.at_least(np.zeros(4, np.uint64), 0, 5, np.zeros((2, 6), bool)[:, ::-2])
