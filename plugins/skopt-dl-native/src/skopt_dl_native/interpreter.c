@@ -365,7 +365,7 @@ static void run_tiles(const void *work, int64_t number, char *scratch, char *slo
     const int64_t n_registers = rest[0], n_steps = rest[2], n_elements = rest[3];
     const int64_t n_rows = lengths[n_axes - 2], n_columns = lengths[n_axes - 1];
     const int64_t width = n_columns < n_elements ? n_columns : n_elements;
-    const int64_t height = width < n_elements ? n_elements / width : 1;
+    const int64_t height = n_rows > 1 && width < n_elements ? n_elements / width : 1;
     int64_t place[MAX_AXES] = {0};
     Register registers[MAX_REGISTERS];
     const int64_t *next = rest + 4;
@@ -770,7 +770,7 @@ static void multiply_by_blas(const Product *product) {
         };                                                                                         \
         *(p->times ? &to.added : &to.term) = matrix_##t(p->term, p->st);                           \
         if (p->adds) to.added = to.out;                                                            \
-        own_product_##t(p->n, p->inner, p->m, to, matrix_##t(p->a, p->sa),                         \
+        own_product_##t(p->n, p->inner, p->m, &to, matrix_##t(p->a, p->sa),                         \
                         matrix_##t(p->b, p->sb), (T *)strips);                                     \
     }
 

@@ -252,13 +252,16 @@
                     const int is_narrow = HAS_HALVES && wide <= N / 2;                             \
                     const int64_t full = is_narrow ? N / 2 : wide > N ? 2 * N : N;                 \
                     Matrix_##t y = cut_##t(*b, first, j);                                          \
-                    Target_##t to = *whole;                                                        \
-                    to.out = cut_##t(to.out, top, j);                                              \
-                    to.term = cut_##t(to.term, top, j);                                            \
-                    to.added = cut_##t(to.added, top, j);                                          \
-                    to.mask = cut_##t(to.mask, top, j);                                            \
-                    if (first) to.term.start = NULL, to.added = to.out, to.times = 1;              \
-                    if (first + deep < inner) to.function = COPY;                                  \
+                    /* Part by part: a copy of the whole would wait for what was just written. */  \
+                    Target_##t to = {                                                              \
+                        .out = cut_##t(whole->out, top, j),                                        \
+                        .term = cut_##t(whole->term, top, j),                                      \
+                        .added = cut_##t(first ? whole->out : whole->added, top, j),               \
+                        .mask = cut_##t(whole->mask, top, j),                                      \
+                        .times = first ? 1 : whole->times,                                         \
+                        .function = first + deep < inner ? COPY : whole->function,                 \
+                    };                                                                             \
+                    if (first) to.term.start = NULL;                                               \
                     if (to.term.start && to.term.down == 0) {                                      \
                         gather_##t(&to, 0, 1, wide, full, row);                                    \
                         to.term = (Matrix_##t){row, 0, 1};                                         \
@@ -280,32 +283,32 @@
     }                                                                                              \
                                                                                                    \
     /* A target (n, m) of a (n, inner) times b (inner, m), with any strides; transposed where that \
-       leaves fewer columns of panels empty, or spares copies. */                                  \
-    static void own_product_##t(int64_t n, int64_t inner, int64_t m, Target_##t to, Matrix_##t a,  \
+       leaves fewer columns of panels empty, or spares copies; the target is turned itself. */     \
+    static void own_product_##t(int64_t n, int64_t inner, int64_t m, Target_##t *to, Matrix_##t a, \
                                 Matrix_##t b, T *strips) {                                         \
         enum { N = sizeof(V) / sizeof(T) };                                                        \
         if ((m == 1 || n == 1) && a.across == 1 && b.down == 1 && inner >= N) {                    \
             for (int64_t i = 0; i < n; i++)                                                        \
                 for (int64_t j = 0; j < m; j++) {                                                  \
                     T sum = dot_of_##t(inner, a.start + i * a.down, b.start + j * b.across);       \
-                    if (to.term.start) sum += *cut_##t(to.term, i, j).start;                       \
-                    *cut_##t(to.out, i, j).start = finished_##t(&to, i, j, sum);                   \
+                    if (to->term.start) sum += *cut_##t(to->term, i, j).start;                     \
+                    *cut_##t(to->out, i, j).start = finished_##t(to, i, j, sum);                   \
                 }                                                                                  \
             return;                                                                                \
         }                                                                                          \
         const int64_t scattered = SCATTERED * n * m / (inner ? inner : 1);                         \
         const int64_t straight = (m + N - 1) / N * n + (b.across == 1 ? 0 : m / COPIED) +          \
-                                 (to.out.across == 1 ? 0 : scattered);                             \
+                                 (to->out.across == 1 ? 0 : scattered);                            \
         const int64_t turned = (n + N - 1) / N * m + (a.down == 1 ? 0 : n / COPIED) +              \
-                               (to.out.down == 1 ? 0 : scattered);                                 \
-        if (straight < turned || (straight == turned && to.out.across == 1)) {                     \
-            panels_##t(n, inner, m, &to, &a, &b, strips);                                          \
+                               (to->out.down == 1 ? 0 : scattered);                                \
+        if (straight < turned || (straight == turned && to->out.across == 1)) {                    \
+            panels_##t(n, inner, m, to, &a, &b, strips);                                           \
             return;                                                                                \
         }                                                                                          \
-        to.out = turned_##t(to.out), to.term = turned_##t(to.term);                                \
-        to.added = turned_##t(to.added), to.mask = turned_##t(to.mask);                            \
+        to->out = turned_##t(to->out), to->term = turned_##t(to->term);                            \
+        to->added = turned_##t(to->added), to->mask = turned_##t(to->mask);                        \
         const Matrix_##t first = turned_##t(b), second = turned_##t(a);                            \
-        panels_##t(m, inner, n, &to, &first, &second, strips);                                     \
+        panels_##t(m, inner, n, to, &first, &second, strips);                                      \
     }
 
 MATRICES(f32, float)
