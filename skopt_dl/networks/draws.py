@@ -11,7 +11,7 @@ import numpy as np
 from skopt_dl.backends import Backend
 from skopt_dl.layers import Layer
 from skopt_dl.layers.dropout import LEVELS
-from skopt_dl.programs import engine_of
+from skopt_dl.programs import Draw
 
 Array = Any
 
@@ -48,7 +48,7 @@ class Draws:
         rates: np.ndarray,
         rngs: Sequence[np.random.Generator],
     ):
-        self._b, self._rngs, self._engine = b, rngs, engine_of(b)
+        self._b, self._rngs = b, rngs
         # What each layer of each model draws is at least this where a unit stays; None draws not.
         self._levels: list[list[int | None]] = [
             [layer.level(rate) if layer.draws(rate) else None for layer, rate in pairs]
@@ -79,7 +79,7 @@ class Draws:
             for number in self._numbers.values()
         }
 
-    def draw(self, names: Sequence[str], n_steps: int, *tables: Array) -> None:
+    def __call__(self, names: Sequence[str], n_steps: int, *tables: Array) -> None:
         """Write which units stay in the next steps; all do in layers that draw nothing.
 
         Parameters
@@ -110,6 +110,24 @@ class Draws:
             if host is not table:
                 table[...] = self._b.asarray(host)
 
+    def draws(self, names: Sequence[str], *arrays: np.ndarray) -> list[Draw] | None:
+        """What one step is made of; None where it is to be kept.
+
+        Parameters
+        ----------
+        names : sequence of str
+        *arrays : array of bool of shape (K, n_rows, …)
+            For each name.
+        """
+        if self.are_kept:
+            return None
+        numbers = [self._numbers[name] for name in names]
+        return [
+            Draw(None if levels[number] is None else rng, array[k], level=levels[number] or 0)
+            for k, (levels, rng) in enumerate(zip(self._levels, self._rngs, strict=True))
+            for number, array in zip(numbers, arrays, strict=True)
+        ]
+
     def repeat(self, names: Sequence[str], n_steps: int, *tables: Array) -> None:
         """Write what was drawn last, for one step."""
         for name, table in zip(names, tables, strict=True):
@@ -122,9 +140,11 @@ class Draws:
 
         A layer takes whole words of 64 bits, of which a unit has 16.
         """
-        engine, first = self._engine, 0
-        n_words = [-(-math.prod(stays.shape[1:]) // 4) for _, stays in drawn]
-        words = engine.random_words(rng.bit_generator, n_steps * sum(n_words)).reshape(n_steps, -1)
-        for (level, stays), n in zip(drawn, n_words, strict=True):
-            engine.at_least(words, first, level, stays)
+        sizes = [math.prod(stays.shape[1:]) for _, stays in drawn]
+        n_words = [-(-size // 4) for size in sizes]
+        words = rng.bit_generator.random_raw(n_steps * sum(n_words)).reshape(n_steps, -1)
+        first = 0
+        for (level, stays), size, n in zip(drawn, sizes, n_words, strict=True):
+            bits = words[:, first : first + n].view(np.uint16)[:, :size]
+            np.greater_equal(bits.reshape(stays.shape), level, out=stays)
             first += n

@@ -17,7 +17,7 @@ from skopt_dl.networks.passes import Case, case_of, gradient_program, loss_progr
 from skopt_dl.networks.pools import DensePool, SparsePool, TargetPool
 from skopt_dl.networks.rows import DenseRows, SparseRows
 from skopt_dl.objectives import Block, Objective, Prepared
-from skopt_dl.programs import Bound, Memory, engine_of
+from skopt_dl.programs import Bound, HostFunction, Memory, engine_of
 from skopt_dl.programs.values import host_dtype
 
 Array = Any
@@ -198,7 +198,7 @@ class NetworkObjective(Objective):
         self._loaded: _Loaded
         self._elsewhere: _Elsewhere | None = None
         self._draws = Draws(b, network.drawing, self.per_model, self.rngs)
-        self._write_masks = self._draws.draw
+        self._write_masks: HostFunction = self._draws
 
     def select(self, models: Sequence[int]) -> NetworkObjective:
         return NetworkObjective(

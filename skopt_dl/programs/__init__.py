@@ -4,15 +4,13 @@ from skopt_dl.programs.convolving import Geometry
 from skopt_dl.programs.engine import Binding, Bound, HostFunction, Memory
 from skopt_dl.programs.engines import (
     Engine,
-    HostNumbers,
-    HostReads,
-    HostWrites,
     chosen_engine,
     edition_of,
     engine_of,
     installed_engines,
     using_engine,
 )
+from skopt_dl.programs.hosts import Draw, HostNumbers, HostReads, HostWrites
 from skopt_dl.programs.instructions import Instruction, Program
 from skopt_dl.programs.namespace import Namespace
 from skopt_dl.programs.reverse import differentiate
@@ -24,6 +22,7 @@ __all__ = [
     "Binding",
     "Bound",
     "Buffer",
+    "Draw",
     "Engine",
     "Geometry",
     "HostFunction",

@@ -5,7 +5,6 @@ NumPy's calls are always there; an engine that a plugin brings runs the same pro
 
 from __future__ import annotations
 
-import math
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,8 +13,6 @@ from contextvars import ContextVar
 from functools import cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
-
-import numpy as np
 
 from skopt_dl.backends import Backend, NumPyBackend, run_all
 from skopt_dl.plugins.lookup import available, find
@@ -30,50 +27,6 @@ from skopt_dl.programs.values import Array
 VARIABLE = "SKOPT_DL_ENGINE"
 # Where distributions name the engines that they bring, besides the hook.
 ENTRY_POINTS = "skopt_dl.engines"
-
-
-class HostWrites:
-    """What the host writes before a step, without waiting for results: numbers, or what is drawn.
-
-    Parameters
-    ----------
-    arrays : sequence of array
-        What the calls after it read.
-    write : callable
-        ``write(n_steps, *tables)`` writes the values of the next steps: tables are like the arrays,
-        with an axis of steps before theirs.
-    """
-
-    def __init__(self, arrays: Sequence[Array], write: Callable[..., None]):
-        self.arrays, self.write = list(arrays), write
-        self._tables = [array[None, ...] for array in self.arrays]
-
-    def __call__(self) -> None:
-        self.write(1, *self._tables)
-
-
-class HostNumbers(HostWrites):
-    """Numbers of a step, which do not depend on what others write: it may come before or after."""
-
-
-class HostReads:
-    """What the host reads of what the calls before it have written.
-
-    Parameters
-    ----------
-    arrays : sequence of array
-        Written anew each time.
-    read : callable
-        ``read(n_times, *tables)`` is shown what was written in the last so many times: tables are
-        like the arrays, with an axis of times before theirs. Valid until it returns.
-    """
-
-    def __init__(self, arrays: Sequence[Array], read: Callable[..., None]):
-        self.arrays, self.read = list(arrays), read
-        self._tables = [array[None, ...] for array in self.arrays]
-
-    def __call__(self) -> None:
-        self.read(1, *self._tables)
 
 
 class Engine:
@@ -115,7 +68,8 @@ class Engine:
             Where the program's own buffers are.
         host : callable, default=None
             ``host(names, n_steps, *tables)`` writes what ``external`` instructions of these names
-            result in, in the next steps, as `HostWrites` do.
+            result in, in the next steps, as `HostWrites` do; it may have a method
+            ``draws(names, *arrays)`` for theirs.
         """
         return Binding(b, program, arrays, memory, host)
 
@@ -133,36 +87,6 @@ class Engine:
         like : array of shape (K, P)
         """
         return calls_in_parts(b, program, arrays, like)
-
-    def random_words(self, generator: np.random.BitGenerator, n: int) -> np.ndarray:
-        """The next words of a generator, as its ``random_raw`` gives them.
-
-        Parameters
-        ----------
-        generator : numpy.random.BitGenerator
-        n : int
-
-        Returns
-        -------
-        words : ndarray of uint64 of shape (n,)
-        """
-        words: np.ndarray = generator.random_raw(n)
-        return words
-
-    def at_least(self, words: np.ndarray, first: int, level: int, out: np.ndarray) -> None:
-        """Write whether 16 bits of words each are at least a level.
-
-        Parameters
-        ----------
-        words : ndarray of uint64 of shape (n_steps, n_words)
-        first : int
-            The word of each step that they begin with.
-        level : int
-        out : ndarray of bool of shape (n_steps, …)
-            Written.
-        """
-        bits = words.view(np.uint16)[:, 4 * first : 4 * first + math.prod(out.shape[1:])]
-        np.greater_equal(bits.reshape(out.shape), level, out=out)
 
     def sequence(self, calls: Sequence[Call], n_times: int = 1) -> Callable[[int], None]:
         """Several calls as one, for one time or several, one after the other.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from copy import copy
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import numpy as np
 
 from skopt_dl._params import Options
 from skopt_dl.objectives import Block
-from skopt_dl.programs import HostWrites
+from skopt_dl.programs import Draw, HostWrites
 
 SAMPLING = Options(("shuffle", "replacement"))
 
@@ -172,15 +172,25 @@ class Batches:
         if self._random and self._rows is None and len(self._drawing) > 1:
             order = np.repeat(order, len(self._drawing), axis=0)
         orders = None if self._all_in_order else self._orders
-        drawing = [HostWrites([order], self._draw)] if self._random else []
+        draws = HostWrites([order], self._draw, partial(self._draws, order))
         plan: list[HostWrites | Block] = []
         while n_batches > 0:
-            plan += drawing
+            plan += [draws] if self._random else []
             n = min(self.n_samples, self.batch_size * n_batches)
             for start, stop, sizes in _cut(n, self.batch_size, batches_per_block):
                 plan.append(Block(order[:, start:stop], sizes, orders))
             n_batches -= self._n_in_a_pass
         return plan
+
+    def _draws(self, order: np.ndarray) -> list[Draw] | None:
+        """What an order of each who draws is made of."""
+        if self._replace:
+            return None
+        rows = self._rows
+        return [
+            Draw(self.rngs[k], own, None if rows is None else rows[k])
+            for k, own in zip(self._drawing, order, strict=True)
+        ]
 
     def _draw(self, n_times: int, tables: np.ndarray) -> None:
         """Write the orders of the next passes, ``(n_times, U, n_samples)``."""

@@ -202,7 +202,7 @@ def test_what_many_steps_draw_at_once_is_what_each_draws_from_words_of_16_bits()
     rates, shapes, n_steps = np.array([[0.5, 0.0], [0.2, 0.3]]), [(3, 7), (5,)], 4
     draws = Draws(NUMPY, [Dropout(), Dropout()], rates, [np.random.default_rng(k) for k in (0, 1)])
     tables = [np.zeros((n_steps, len(rates), *shape), bool) for shape in shapes]
-    draws.draw(["mask 0", "mask 1"], n_steps, *tables)
+    draws(["mask 0", "mask 1"], n_steps, *tables)
     for k, own in enumerate(rates):
         rng = np.random.default_rng(k)
         for step in range(n_steps):

@@ -344,12 +344,12 @@ class NativeBinding(Bound):
             if segment.code is not None:
                 prepared = self._prepared(segment.code, fixed, shared)
             elif segment.written is not None:
-                assert self._host_function is not None
+                host = self._host_function
+                assert host is not None
                 names = [each.attributes["name"] for each in segment.written]
-                prepared = HostWrites(
-                    [shared[each.out.buffer] for each in segment.written],
-                    partial(self._host_function, names),
-                )
+                arrays = [shared[each.out.buffer] for each in segment.written]
+                draws = partial(host.draws, names, *arrays) if hasattr(host, "draws") else None
+                prepared = HostWrites(arrays, partial(host, names), draws)
             segments.append((segment, prepared))
         return _Pattern(planned.n_models, segments, fixed.written)
 

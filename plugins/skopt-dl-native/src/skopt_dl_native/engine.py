@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
 import scipy
 import scipy.linalg.cython_blas as cython_blas
 
@@ -14,7 +13,6 @@ from skopt_dl.backends import Backend
 from skopt_dl.programs import Engine, HostFunction, Memory, Program
 from skopt_dl_native import _interpreter
 from skopt_dl_native.binding import Call, NativeBinding
-from skopt_dl_native.pcg64 import random_words
 from skopt_dl_native.sequences import Sequenced
 
 _interpreter.use_blas(cython_blas.__pyx_capi__["sgemm"], cython_blas.__pyx_capi__["dgemm"])
@@ -44,16 +42,6 @@ class NativeEngine(Engine):
         self, b: Backend, program: Program, arrays: Mapping[str, Any], like: Any
     ) -> list[Call]:
         return NativeBinding(b, program, arrays, Memory(b, like)).calls()
-
-    def random_words(self, generator: np.random.BitGenerator, n: int) -> np.ndarray:
-        return random_words(generator, n)
-
-    def at_least(self, words: np.ndarray, first: int, level: int, out: np.ndarray) -> None:
-        # The elements of each step have to lie side by side.
-        if out[0].flags.c_contiguous:
-            _interpreter.at_least(words, first, level, out)
-        else:
-            super().at_least(words, first, level, out)
 
     def sequence(self, calls: Sequence[Call], n_times: int = 1) -> Callable[[int], None]:
         return Sequenced(calls, n_times)

@@ -5,7 +5,7 @@
 
 #include "check.h"
 #include "choice.h"
-#include "pcg64.h"
+#include "draws.h"
 
 static Blas blas;
 
@@ -138,57 +138,30 @@ static PyObject *run(PyObject *module, PyObject *args) {
     Py_RETURN_NONE;
 }
 
-static PyObject *pcg64(PyObject *module, PyObject *args) {
+static PyObject *draw(PyObject *module, PyObject *args) {
     (void)module;
-    PyObject *numbers_given, *words_given;
-    Py_buffer numbers, words;
-    if (!PyArg_ParseTuple(args, "OO:pcg64", &numbers_given, &words_given)) return NULL;
-    if (PyObject_GetBuffer(numbers_given, &numbers, PyBUF_WRITABLE) < 0) return NULL;
-    if (PyObject_GetBuffer(words_given, &words, PyBUF_WRITABLE) < 0) {
-        PyBuffer_Release(&numbers);
+    PyObject *states_given, *draws_given;
+    Py_buffer states, draws;
+    if (!PyArg_ParseTuple(args, "OO:draw", &states_given, &draws_given)) return NULL;
+    if (PyObject_GetBuffer(states_given, &states, PyBUF_WRITABLE) < 0) return NULL;
+    if (words_of(draws_given, &draws) < 0) {
+        PyBuffer_Release(&states);
         return NULL;
     }
-    const int fits = numbers.len == 32 && words.len % 8 == 0;
-    int is_done = 0;
+    const int64_t n_draws = draws.len / (int64_t)sizeof(Draw);
+    const int64_t n_states = states.len / (int64_t)sizeof(State);
+    const Draw *found = draws.buf;
+    int fits = draws.len % (int64_t)sizeof(Draw) == 0, is_done = 0;
+    for (int64_t i = 0; i < n_draws; i++)
+        fits = fits && found[i].generator >= 0 && found[i].generator < n_states;
     Py_BEGIN_ALLOW_THREADS
-    if (fits) is_done = pcg64_words(numbers.buf, words.len / 8, words.buf);
+    if (fits) is_done = draw_all(states.buf, found, n_draws);
     Py_END_ALLOW_THREADS
-    PyBuffer_Release(&numbers);
-    PyBuffer_Release(&words);
-    if (!fits) return PyErr_Format(PyExc_ValueError, "a state of 32 bytes is expected, and whole words");
+    PyBuffer_Release(&states);
+    PyBuffer_Release(&draws);
+    if (!fits) return PyErr_Format(PyExc_ValueError, "draws of five words each are expected, and a state of 40 bytes "
+                                               "for each generator");
     return PyBool_FromLong(is_done);
-}
-
-/* A step's elements lie side by side, and steps anywhere. */
-static PyObject *at_least(PyObject *module, PyObject *args) {
-    (void)module;
-    PyObject *words_given, *out_given;
-    Py_buffer words, out;
-    Py_ssize_t first;
-    int level;
-    if (!PyArg_ParseTuple(args, "OniO:at_least", &words_given, &first, &level, &out_given)) return NULL;
-    if (PyObject_GetBuffer(words_given, &words, PyBUF_SIMPLE) < 0) return NULL;
-    if (PyObject_GetBuffer(out_given, &out, PyBUF_WRITABLE | PyBUF_STRIDES) < 0) {
-        PyBuffer_Release(&words);
-        return NULL;
-    }
-    const Py_ssize_t n_steps = out.ndim && out.shape[0] ? out.shape[0] : 1;
-    const Py_ssize_t size = out.len / n_steps, n_bytes = words.len / n_steps;
-    int fits = out.ndim && out.itemsize == 1 && first >= 0 && 8 * first + 2 * size <= n_bytes;
-    Py_ssize_t beside = 1;
-    for (int axis = out.ndim - 1; axis > 0; axis--) {
-        fits = fits && (out.shape[axis] < 2 || out.strides[axis] == beside);
-        beside *= out.shape[axis];
-    }
-    Py_BEGIN_ALLOW_THREADS
-    for (Py_ssize_t i = 0; fits && i < n_steps; i++)
-        bits_at_least((const char *)words.buf + i * n_bytes + 8 * first, level, size,
-                      (unsigned char *)out.buf + i * out.strides[0]);
-    Py_END_ALLOW_THREADS
-    PyBuffer_Release(&words);
-    PyBuffer_Release(&out);
-    if (!fits) return PyErr_Format(PyExc_ValueError, "steps of bools are expected, and words for each");
-    Py_RETURN_NONE;
 }
 
 static PyMethodDef methods[] = {
@@ -198,12 +171,9 @@ static PyMethodDef methods[] = {
     {"run", run, METH_VARARGS,
      "run(tasks, first, last, first_model, last_model, scratch, slots[, team]): without the "
      "interpreter lock."},
-    {"pcg64", pcg64, METH_VARARGS,
-     "pcg64(numbers, words): write the next words of PCG64, and its state after them; False where "
-     "there are no integers of 128 bits."},
-    {"at_least", at_least, METH_VARARGS,
-     "at_least(words, first, level, out): whether 16 bits each, from the first word of a step on, are "
-     "at least a level."},
+    {"draw", draw, METH_VARARGS,
+     "draw(states, draws): draw from generators, whose states move on; False where there are no "
+     "integers of 128 bits."},
     {"team", team, METH_O, "A team of so many threads, the one that runs included."},
     {"help", help_team, METH_VARARGS,
      "help(team, scratch, slots): do parts of what a run with the team shares, until it is dismissed."},
@@ -215,6 +185,9 @@ static int execute(PyObject *module) {
     if (PyModule_AddIntConstant(module, "SLOT_BYTES", SLOT_BYTES) < 0) return -1;
     if (PyModule_AddIntConstant(module, "TILE_BYTES", TILE_BYTES) < 0) return -1;
     if (PyModule_AddIntConstant(module, "N_SLOTS", N_SLOTS) < 0) return -1;
+    if (PyModule_AddIntConstant(module, "ORDER", ORDER) < 0) return -1;
+    if (PyModule_AddIntConstant(module, "BITS", BITS) < 0) return -1;
+    if (PyModule_AddIntConstant(module, "ONES", ONES) < 0) return -1;
     PyObject *lowest = PyLong_FromLongLong(OF_ADDRESSES);
     const int failed = !lowest || PyModule_AddObjectRef(module, "OF_ADDRESSES", lowest) < 0;
     Py_XDECREF(lowest);

@@ -6,14 +6,6 @@
 
 #include "choice.h"
 
-void bits_at_least(const char *bits, int level, int64_t n, unsigned char *out) {
-    for (int64_t i = 0; i < n; i++) {
-        uint16_t each;
-        memcpy(&each, bits + 2 * i, sizeof each);
-        out[i] = each >= (uint16_t)level;
-    }
-}
-
 #if defined(__SIZEOF_INT128__)
 
 __extension__ typedef unsigned __int128 u128;

@@ -1,4 +1,4 @@
-/* Words of NumPy's default generator of random bits, and what is made of them. */
+/* Words of NumPy's default generator of random bits. */
 
 #ifndef SKOPT_DL_PCG64_H
 #define SKOPT_DL_PCG64_H
@@ -9,8 +9,5 @@
    each, as this machine orders them; the state moves on. Returns 0 where there are no integers of 128
    bits. */
 int pcg64_words(unsigned char *numbers, int64_t n, uint64_t *words);
-
-/* Whether each of n times 16 bits is at least a level. */
-void bits_at_least(const char *bits, int level, int64_t n, unsigned char *out);
 
 #endif

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from skopt_dl.programs import HostNumbers, HostReads, HostWrites
 from skopt_dl_native._interpreter import address
 from skopt_dl_native.binding import NativeCall
+from skopt_dl_native.drawing import Where, drawing_of
 
 Call = Callable[[], Any]
 Positions = list[int]
@@ -38,33 +39,32 @@ class Tables:
     def __init__(self, calls: Sequence[Call], n_times: int):
         self._calls = [call for call in calls if isinstance(call, NativeCall)]
         self.n_tasks = len(self._calls)
-        # Which tasks of one time each comes before, in order.
+        # Which tasks of one time each comes before, in order; and where they are among all calls.
         writes: dict[HostWrites, Positions] = {}
         reads: dict[HostReads, Positions] = {}
-        # What is written one after the other, as many times at once as can be.
-        self._turns: list[tuple[HostWrites, Positions]] = []
-        of_turn: dict[HostWrites, Positions] = {}
-        drawn: HostWrites | None = None
+        places: dict[HostWrites, Positions] = {}
         n_tasks = 0
-        for call in calls:
+        for place, call in enumerate(calls):
             if isinstance(call, NativeCall):
                 n_tasks += 1
             elif isinstance(call, HostReads):
                 reads.setdefault(call, []).append(n_tasks)
             elif isinstance(call, HostWrites):
                 writes.setdefault(call, []).append(n_tasks)
-                # Numbers wait for nothing, others for their turn.
-                if not isinstance(call, HostNumbers) and drawn is not call:
-                    of_turn.pop(call, None)
-                    drawn = call
-                if call not in of_turn:
-                    of_turn[call] = []
-                    self._turns.append((call, of_turn[call]))
-                of_turn[call].append(n_tasks)
+                places.setdefault(call, []).append(place)
         self._written = {call: _Table(call.arrays, each, True) for call, each in writes.items()}
         self._read = {call: _Table(call.arrays, each, False) for call, each in reads.items()}
+        drawn = [call for call in writes if not isinstance(call, HostNumbers)]
+        wheres = {
+            call: Where(self._written[call].rows, places[call], writes[call]) for call in drawn
+        }
+        self._drawing = drawing_of(wheres)
+        self._drawn = drawn if self._drawing else []
         # Whether what is drawn waits for nothing but itself.
-        self._draws_alone = sum(not isinstance(call, HostNumbers) for call in writes) < 2
+        self._draws_alone = len(drawn) < 2
+        self._turns = _turns(
+            {call: places[call] for call in writes if call not in self._drawn}, writes
+        )
         self._ends_with_writes = any(each[-1] == n_tasks for each in writes.values())
         own = {
             call: (call.code.address, address(call.places)) for call in dict.fromkeys(self._calls)
@@ -119,6 +119,8 @@ class Tables:
             self._make(n_times)
         for table in self._written.values():
             table.n_rows = 0
+        # The task up to which all is drawn.
+        self._reached = 0
 
     def _make(self, n_times: int) -> None:
         self._n_times, n_tasks = n_times, self.n_tasks
@@ -140,9 +142,14 @@ class Tables:
                 of_times = of_times.reshape(1, -1)
             self._writes += [(self._written[write], write, each) for each in of_times.tolist()]
         self._writes.sort(key=lambda each: each[2][0])
+        if self._drawing is not None:
+            self._drawing.make(n_times, n_tasks)
 
     def write(self, first: int, last: int) -> None:
         """Have the host write what comes before these tasks."""
+        if self._drawing is not None:
+            self._drawing.write(first, last)
+            self._reached = last
         for table, call, positions in self._writes:
             if positions[0] >= last:
                 break
@@ -155,6 +162,8 @@ class Tables:
         """Have the host read what so many times have written, and leave what it wrote last."""
         if self._ends_with_writes and n_times == self._n_times:
             self.write(self.n_tasks, self.n_tasks + 1)
+        for drawn in self._drawn:
+            self._written[drawn].reach(self._reached, self.n_tasks)
         for table in self._written.values():
             table.leave()
         for call, table in self._read.items():
@@ -162,6 +171,30 @@ class Tables:
             if n_times:
                 n_rows = n_times * table.n_positions
                 call.read(n_rows, *table.next(n_rows))
+
+
+def _turns(
+    places: Mapping[HostWrites, Positions], positions: Mapping[HostWrites, Positions]
+) -> list[tuple[HostWrites, Positions]]:
+    """What is written one after the other, as many times at once as can be: before which tasks."""
+    turns: list[tuple[HostWrites, Positions]] = []
+    of_turn: dict[HostWrites, Positions] = {}
+    last: HostWrites | None = None
+    in_order = sorted(
+        (place, position, call)
+        for call, of_call in places.items()
+        for place, position in zip(of_call, positions[call], strict=True)
+    )
+    for _, position, call in in_order:
+        # Numbers wait for nothing, others for their turn.
+        if not isinstance(call, HostNumbers) and last is not call:
+            of_turn.pop(call, None)
+            last = call
+        if call not in of_turn:
+            of_turn[call] = []
+            turns.append((call, of_turn[call]))
+        of_turn[call].append(position)
+    return turns
 
 
 def _nearest(
@@ -223,6 +256,17 @@ class _Table:
         # Before anything is written, it is what was there.
         found[is_given] = address(self.arrays[array])
         return found
+
+    def rows(self, array: int) -> np.ndarray:
+        """Where the rows of an array are."""
+        table = self._tables[array]
+        return np.arange(len(table)) * table.strides[0] + address(table)
+
+    def reach(self, last: int, n_tasks: int) -> None:
+        """Have those rows done that come before these tasks, of all times."""
+        n_times = len(self._tables[0]) // self.n_positions
+        positions = np.arange(n_times)[:, None] * n_tasks + self._positions
+        self.n_rows = int(positions.ravel().searchsorted(last))
 
     def next(self, n_rows: int) -> list[np.ndarray]:
         """The next rows."""
