@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import is_regressor
 from sklearn.exceptions import DataConversionWarning
-from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
+from sklearn.model_selection import BaseShuffleSplit, ShuffleSplit, StratifiedShuffleSplit
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
@@ -225,5 +225,6 @@ def split(
     # As train_test_split, which takes half as long again: it looks for data frames.
     shuffle = ShuffleSplit if strata is None else StratifiedShuffleSplit
     splitter = shuffle(1, train_size=n_train, test_size=n_validation, random_state=random_state)
-    rows, validation_rows = next(splitter.split(np.arange(n_samples), strata))
+    # The split of all shuffles: that of stratified ones looks through the strata once more.
+    rows, validation_rows = next(BaseShuffleSplit.split(splitter, np.arange(n_samples), strata))
     return rows, validation_rows

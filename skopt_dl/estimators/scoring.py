@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from sklearn import config_context, get_config
-from sklearn.metrics import check_scoring, get_scorer_names
+from sklearn.metrics import check_scoring, get_scorer, get_scorer_names
 
 Score = Callable[[np.ndarray, np.ndarray], float]
 # Scores raw outputs, with the targets and weights it was made for.
@@ -49,12 +49,14 @@ def scorer_of(estimator: Scored) -> Any:
     scoring = estimator.scoring
     if scoring is None or is_by_loss(scoring):
         return None
-    if isinstance(scoring, str) and scoring not in get_scorer_names():
+    if not isinstance(scoring, str):
+        return check_scoring(estimator, scoring)
+    if scoring not in get_scorer_names():
         raise ValueError(
             f"scoring of {type(estimator).__name__}: there is no scorer {scoring!r}."
             f"{_near(scoring)} sklearn.metrics.get_scorer_names() lists all; 'loss' means the loss."
         )
-    return check_scoring(estimator, scoring)
+    return get_scorer(scoring)
 
 
 def _near(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import count
 from typing import Any, NamedTuple
@@ -24,6 +24,8 @@ from skopt_dl.training import (
     Validation,
     minimise,
 )
+
+Columns = Mapping[str, np.ndarray]
 
 OnEpoch = Callable[[Sequence[TrainingState]], None]
 OnLeave = Callable[[Sequence["Outcome"], Sequence[TrainingState]], None]
@@ -283,25 +285,41 @@ class _Validations:
             block,
         )
 
-    def __call__(self, params: Any, models: Sequence[int]) -> dict[str, np.ndarray]:
-        columns: dict[str, np.ndarray] = {}
+    def __call__(self, params: Any, models: Sequence[int]) -> Columns:
+        parts = self._parts(params, models, axis=0)
+        return _side_by_side([(places, validation(*given)) for places, validation, given in parts])
+
+    def of_epochs(self, ends: Any, models: Sequence[int]) -> Iterator[Columns]:
+        """Yield the same for each of several epochs, which have ended with these parameters."""
+        parts = list(self._parts(ends, models, axis=1))
+        each = [validation.of_epochs(*given) for _, validation, given in parts]
+        for found in zip(*each, strict=True):
+            yield _side_by_side([(part[0], one) for part, one in zip(parts, found, strict=True)])
+
+    def _parts(
+        self, params: Any, models: Sequence[int], axis: int
+    ) -> Iterator[tuple[list[int], Validation, tuple[Any, list[int], list[int]]]]:
+        """Which of some models are validated together, by what, and what it is given."""
         for members, validation in self._groups:
             places = [place for place, model in enumerate(models) if model in members]
-            if not places:
-                continue
-            whole = len(places) == len(models)
-            part = (
-                params
-                if whole
-                else self._b.xp.take(params, self._b.asarray(np.array(places)), axis=0)
-            )
-            known = [models[place] for place in places]
-            found = validation(part, known, [members[model] for model in known])
-            if whole:
-                return dict(found)
-            for name, values in found.items():
-                columns.setdefault(name, np.empty(len(models)))[places] = values
-        return columns
+            if places:
+                own = params
+                if len(places) < len(models):
+                    own = self._b.xp.take(params, self._b.asarray(np.array(places)), axis=axis)
+                known = [models[place] for place in places]
+                yield places, validation, (own, known, [members[model] for model in known])
+
+
+def _side_by_side(parts: Sequence[tuple[list[int], Columns]]) -> Columns:
+    """Columns of models at some places, and at others, as columns of all."""
+    if len(parts) == 1:
+        return parts[0][1]
+    n_models = sum(len(places) for places, _ in parts)
+    columns: dict[str, np.ndarray] = {}
+    for places, found in parts:
+        for name, values in found.items():
+            columns.setdefault(name, np.empty(n_models))[places] = values
+    return columns
 
 
 def _score(

@@ -54,7 +54,9 @@ def minimise(
     validate : callable, default=None
         ``validate(params, models)`` gives more history columns, a value for each of `models`. Its
         `params` are those to predict with, followed by ``objective.statistics`` where there are
-        any: ``(K, P + S)``. So are ``TrainingResult.params``.
+        any: ``(K, P + S)``. So are ``TrainingResult.params``. If it has a method
+        ``of_epochs(ends, models)``, this yields the columns of epochs that were run together, one
+        after the other, from what they have ended with, ``(n_epochs, K, P + S)``.
     on_epoch_begin, on_epoch_end : callable, default=None
         Called with the `TrainingState` of every model still training; one may set
         ``stop_requested``.

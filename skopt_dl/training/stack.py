@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -263,6 +263,7 @@ class Stack:
             self._n_singly = n_epochs
             return self._epochs(1)
         self._n_singly = max(0, self._n_singly - 1)
+        self._seconds = max(time.perf_counter() - begun, 1e-9) / n_epochs
         validated = self._validated(figures)
         self._seconds = max(time.perf_counter() - begun, 1e-9) / n_epochs
         if self._undo is not None and len(validated) < n_epochs:
@@ -311,9 +312,13 @@ class Stack:
         return self.checkpoints.copying(parts)
 
     def _take_end(self, n_epochs: int, ends: Array) -> None:
-        self._ends += [
-            self.b.xp.asarray(ends[number, ...], copy=True) for number in range(n_epochs)
-        ]
+        self._ends.append(self.b.xp.asarray(ends, copy=True))
+
+    def _ended(self) -> Array:
+        """What the last epochs have ended with, ``(n_epochs, K, P + S)``; None if not kept."""
+        if len(self._ends) > 1:
+            self._ends = [self.b.xp.concat(self._ends)]
+        return self._ends[0] if self._ends else None
 
     def _figures(self, finite: Array = None) -> _Figures | None:
         """Figures of the epochs that are over, fetched from the device once; None for none."""
@@ -335,23 +340,37 @@ class Stack:
         """What `validate` gives for each epoch, up to one after which a model is to stop."""
         if self._validate is None and not self.averages_itself:
             return [{} for _ in figures.losses]
-        validated: list[Columns] = []
         models = [state.index for state in self.states]
-        for number in range(len(figures.losses)):
-            eval_params = self._eval_params() if self._end is None else self._end
-            if self._end is not None:
-                eval_params[...] = self._ends[number]
-            predictors = eval_params
-            if len(self.rows) < eval_params.shape[0]:
-                rows = self.b.asarray(np.array(self.rows))
-                predictors = self.b.xp.take(eval_params, rows, axis=0)
-            if self.averages_itself:
-                self._check_predictors(predictors, [figures.finite[row] for row in self.rows])
-            columns = {} if self._validate is None else self._validate(predictors, models)
+        validated: list[Columns] = []
+        for columns in self._each_validated(figures, models):
             validated.append({name: values.tolist() for name, values in columns.items()})
             if self._stops is not None and any(map(self._stops, models)):
                 break
         return validated
+
+    def _each_validated(
+        self, figures: _Figures, models: Sequence[int]
+    ) -> Iterator[Mapping[str, np.ndarray]]:
+        """What `validate` gives for each epoch, several of which it may see together."""
+        rows = None
+        if len(self.rows) < self.params.shape[0]:
+            rows = self.b.asarray(np.array(self.rows))
+        ends, of_epochs = self._ended(), getattr(self._validate, "of_epochs", None)
+        # One alone as well where several are to follow: what is prepared then serves all.
+        if of_epochs is not None and ends is not None and max(ends.shape[0], self._n_at_once()) > 1:
+            found = ends if rows is None else self.b.xp.take(ends, rows, axis=1)
+            yield from of_epochs(found, models)
+            return
+        for number in range(len(figures.losses)):
+            eval_params = self._eval_params() if self._end is None else self._end
+            if self._end is not None:
+                eval_params[...] = ends[number, ...]
+            predictors = eval_params
+            if rows is not None:
+                predictors = self.b.xp.take(eval_params, rows, axis=0)
+            if self.averages_itself:
+                self._check_predictors(predictors, [figures.finite[row] for row in self.rows])
+            yield {} if self._validate is None else self._validate(predictors, models)
 
     def _mark(self) -> Callable[[], None]:
         """What brings all back to how it is now, between two epochs."""
@@ -383,11 +402,11 @@ class Stack:
         """Write the history, keep the best, notice what diverged."""
         self.is_finite = all(figures.finite)
         epoch_size, n_epochs = self.batches.epoch_size, len(figures.losses)
-        first = self._recorded
+        ends, first = self._ended(), self._recorded
         self._recorded = time.perf_counter() - self._started
         # When each has ended: together they were seen to.
-        ends = [first + (self._recorded - first) * n / n_epochs for n in range(1, n_epochs)]
-        ends.append(self._recorded)
+        seconds = [first + (self._recorded - first) * n / n_epochs for n in range(1, n_epochs)]
+        seconds.append(self._recorded)
         for place, (row, state) in enumerate(zip(self.rows, self.states, strict=True)):
             member, group = self.members[row]
             rule, state.untraced = state.config.stopping, group.untraced
@@ -399,7 +418,7 @@ class Stack:
                 **{name: [each[name][place] for each in validated] for name in validated[0]},
                 learning_rate=[group.rates[member]] * n_epochs,
                 grad_norm=[each[row] for each in figures.norms],
-                seconds=[state.seconds_before + seconds for seconds in ends],
+                seconds=[state.seconds_before + each for each in seconds],
             )
             for epoch, loss in enumerate(losses):
                 if not (math.isfinite(loss) and figures.finite[row]):
@@ -407,7 +426,7 @@ class Stack:
                     if not math.isfinite(figures.first_losses[epoch][row]):
                         self.checkpoints.reject(row)
                 elif state.judge(n_epochs - 1 - epoch) and rule is not None and rule.restore_best:
-                    best = self._ends[epoch] if self._ends else self._eval_params()
+                    best = self._eval_params() if ends is None else ends[epoch, ...]
                     self.checkpoints.keep_best(best, row)
 
     def _parts(self) -> list[Array]:

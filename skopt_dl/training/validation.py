@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,8 +18,13 @@ from skopt_dl.networks import (
     SparsePool,
     fold,
 )
+from skopt_dl.networks.prediction import PASS_SIZE
 
 Array = Any
+Columns = Mapping[str, np.ndarray]
+
+# Epochs that are validated together.
+MOST_TOGETHER = 8
 
 
 class Validation:
@@ -51,18 +56,22 @@ class Validation:
         score: Callable[[np.ndarray, np.ndarray, int], float],
         block: Block | None = None,
     ):
+        self._given = b, network, x, y, sample_weight, score, block
         self._b, self._network, self._x, self._y = b, network, x, y
         self._sample_weight, self._score = sample_weight, score
         self._block = block or Block.of_all(x.n_rows)
         # What was validated last, which the next epoch's most often is again.
         self._known: tuple[Array, Sequence[int]] = None, ()
         self._folded: Array = None
+        # What several epochs have ended with, and what validates these together.
+        self._ends: Array = None
+        self._together: Validation | None = None
         self._raw: Any = None
         self._losses: Any = None
 
     def __call__(
         self, params: Array, models: Sequence[int], places: Sequence[int] | None = None
-    ) -> Mapping[str, np.ndarray]:
+    ) -> Columns:
         """Return ``validation_loss`` and ``validation_score``, each of shape (K,).
 
         Parameters
@@ -73,22 +82,54 @@ class Validation:
         places : sequence of K int, default=None
             Which of the block's models they are; None means `models`.
         """
+        places = list(models if places is None else places)
+        return self._columns(self._computed(params, places), models)
+
+    def of_epochs(
+        self, ends: Array, models: Sequence[int], places: Sequence[int] | None = None
+    ) -> Iterator[Columns]:
+        """Yield what `__call__` returns for each of several epochs, one after the other.
+
+        Parameters
+        ----------
+        ends : array of shape (n_epochs, K, P + S)
+            The parameters that each has ended with.
+        models, places
+            As in `__call__`.
+        """
+        places, n_models = list(models if places is None else places), len(models)
+        # Small networks are computed for some epochs together, as a stack of so many more models.
+        size = n_models * self._block.n_rows * self._network.n_widest
+        n_together = max(1, min(MOST_TOGETHER, PASS_SIZE // size))
+        shape = n_together * n_models, ends.shape[2]
+        if self._together is None or self._ends.shape != shape:
+            self._ends, self._together = self._b.zeros(shape, like=ends), Validation(*self._given)
+        for first in range(0, ends.shape[0], n_together):
+            some = ends[first : first + n_together, ...]
+            n_rows = some.shape[0] * n_models
+            self._ends[:n_rows, :] = self._b.xp.reshape(some, (n_rows, -1))
+            computed = self._together._computed(self._ends, places * n_together)
+            for start in range(0, n_rows, n_models):
+                own = [each[start : start + n_models] for each in computed]
+                yield self._columns(own, models)
+
+    def _computed(self, params: Array, places: list[int]) -> list[np.ndarray]:
+        """Raw outputs, losses, and parameters, of models at these places."""
         b = self._b
         network, params = fold(b, self._network, params, self._folded)
         self._folded = None if network is self._network else params
-        places = list(models if places is None else places)
         if params is not self._known[0] or places != self._known[1]:
             self._prepare(network, params, places)
         raw, values = self._raw(), self._losses()
         if not self._raw.stays:
             self._known = None, ()
-        host_raw, host_values, host_params = b.fetch(raw, values, params)
-        return {
-            "validation_loss": self._mean(host_values),
-            "validation_score": np.array(
-                [self._score(*one) for one in zip(host_raw, host_params, models, strict=True)]
-            ),
-        }
+        raw, values, params = b.fetch(raw, values, params)
+        return [raw, self._mean(values), params]
+
+    def _columns(self, computed: Sequence[np.ndarray], models: Sequence[int]) -> Columns:
+        raw, losses, params = computed
+        scores = [self._score(*one) for one in zip(raw, params, models, strict=True)]
+        return {"validation_loss": losses, "validation_score": np.array(scores)}
 
     def _prepare(self, network: Network, params: Array, places: list[int]) -> None:
         # What is there makes room first.

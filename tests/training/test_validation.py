@@ -5,7 +5,7 @@ from problems import LOSSES, NUMPY, Problem
 
 from skopt_dl.networks import Block, DensePool
 from skopt_dl.optimizers import Adam
-from skopt_dl.training import Validation
+from skopt_dl.training import Validation, validation
 
 
 def distance(raw, y):
@@ -68,6 +68,42 @@ def test_what_is_folded_is_validated_by_calls_that_are_prepared_once(monkeypatch
 
 
 @pytest.mark.parametrize("weighted", [False, True], ids=["unweighted", "weighted"])
+@pytest.mark.parametrize("batch_norm", [False, True], ids=["plain", "folded"])
+@pytest.mark.parametrize("is_cut", [False, True], ids=["together", "one by one"])
+def test_epochs_that_are_seen_together_have_the_bits_of_each_alone(
+    is_cut, batch_norm, weighted, monkeypatch
+):
+    if is_cut:
+        monkeypatch.setattr(validation, "PASS_SIZE", 1)
+    problem, held_out = Problem(batch_norm=batch_norm), Problem(seed=1, n_samples=11)
+    together = validation_on(
+        held_out, held_out.sample_weight if weighted else None, problem.network
+    )
+    alone = validation_on(held_out, held_out.sample_weight if weighted else None, problem.network)
+    ends = [problem.starts(3) + 0.01 * epoch for epoch in range(2 * validation.MOST_TOGETHER + 3)]
+    if batch_norm:
+        ends = [problem.with_statistics(each) for each in ends]
+    # Everybody, fewer epochs of everybody, and some who are left.
+    for n_epochs, models in ((len(ends), [0, 1, 2]), (3, [0, 1, 2]), (len(ends), [2, 0])):
+        given = np.stack(ends[:n_epochs])[:, models]
+        found = list(together.of_epochs(given, models))
+        assert len(found) == n_epochs
+        for columns, end in zip(found, given, strict=True):
+            for name, values in alone(end, models).items():
+                np.testing.assert_array_equal(columns[name], values)
+
+
+def test_scores_are_asked_for_when_their_epoch_is():
+    problem, asked = Problem(), []
+    pool = DensePool(NUMPY, problem.x)
+    found = Validation(
+        NUMPY, problem.network, pool, problem.y, None, lambda *_: asked.append(1) or 0.0
+    ).of_epochs(np.stack([problem.starts(1)] * 3), [0])
+    next(found)
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["unweighted", "weighted"])
 @pytest.mark.parametrize("orders", [None, (0, 1, 1, 2)], ids=["own rows", "shared rows"])
 def test_models_with_rows_of_their_own_have_the_bits_of_each_alone(orders, weighted):
     problem = Problem("multiclass", seed=1, n_samples=40)
@@ -75,13 +111,13 @@ def test_models_with_rows_of_their_own_have_the_bits_of_each_alone(orders, weigh
     rows = np.array([rng.permutation(40)[:n_rows] for _ in range(4 if orders is None else 3)])
     weight = problem.sample_weight if weighted else None
 
-    def validation(block):
+    def validation_of(block):
         samples = DensePool(NUMPY, problem.x), problem.y
         return Validation(
             NUMPY, problem.network, *samples, weight, lambda raw, *_: float(raw.sum()), block
         )
 
-    stack = validation(Block(rows, (n_rows,), orders))
+    stack = validation_of(Block(rows, (n_rows,), orders))
     # Everybody, everybody again, and some who are left.
     for models in ([0, 1, 2, 3], [0, 1, 2, 3], [3, 1]):
         params *= 1.01
@@ -89,6 +125,10 @@ def test_models_with_rows_of_their_own_have_the_bits_of_each_alone(orders, weigh
         together = stack(given, models)
         for place, model in enumerate(models):
             own = rows[model if orders is None else orders[model]]
-            alone = validation(Block(own[None], (n_rows,)))(params[model : model + 1], [0])
+            alone = validation_of(Block(own[None], (n_rows,)))(params[model : model + 1], [0])
             for name, values in alone.items():
                 assert together[name][place] == values[0]
+        # Two epochs seen together, of which this is the last.
+        *_, last = stack.of_epochs(np.stack([given + 1.0, given]), models)
+        for name, values in together.items():
+            np.testing.assert_array_equal(last[name], values)
