@@ -73,6 +73,24 @@ class Pass:
         """
         raise NotImplementedError
 
+    def share_of(self, rows: Array) -> Array:
+        """While training, the `share` of each of `rows`, of which a sample has one or several."""
+        raise NotImplementedError
+
+    def mean(self, rows: Array) -> Array:
+        """While training, the mean of a batch's rows, by shares.
+
+        Parameters
+        ----------
+        rows : array of shape (K, n, n_features)
+            Those of a sample, one or several, side by side.
+
+        Returns
+        -------
+        mean : array of shape (K, 1, n_features)
+        """
+        raise NotImplementedError
+
     def keep(self, average: Array, value: Array) -> None:
         """While training, move a kept average towards the value of this batch."""
         raise NotImplementedError

@@ -35,28 +35,21 @@ class BatchNorm(Layer):
         xp, n = run.xp, x.shape[-1]
         rows = x if x.ndim == 3 else xp.reshape(x, (x.shape[0], -1, n))
         if run.training:
-            result = self._over_batch(rows, tensors, run, rows.shape[1] // x.shape[1])
+            result = self._over_batch(rows, tensors, run)
         else:
             factor = (1.0 + tensors.batch_norm) / xp.sqrt(tensors.variance + EPSILON)
             result = (rows - tensors.mean) * factor + tensors.intercepts
         return result if x.ndim == 3 else xp.reshape(result, (result.shape[0], *x.shape[1:]))
 
-    def _over_batch(self, z: Array, tensors: Any, run: Pass, n_places: int) -> Array:
-        """Normalise rows of which each sample has `n_places`, one after the other."""
-        xp, shares, share = run.xp, run.shares, run.share
-        if n_places > 1:
-            spread = xp.broadcast_to(
-                xp.expand_dims(shares, -1) / float(n_places), (*shares.shape, n_places)
-            )
-            shares = xp.reshape(spread, (*shares.shape[:2], -1))
-            share = shares.mT if share.ndim else share / float(n_places)
+    def _over_batch(self, z: Array, tensors: Any, run: Pass) -> Array:
+        xp, share = run.xp, run.share_of(z)
         # What the backward pass needs of the forward pass.
         known: list[Array] = []
 
         def forward(z: Array, scale: Array, shift: Array) -> Array:
-            mean = shares @ z
+            mean = run.mean(z)
             z = z - mean
-            variance = shares @ (z * z)
+            variance = run.mean(z * z)
             run.keep(tensors.mean, mean)
             run.keep(tensors.variance, variance)
             inverse = 1.0 / xp.sqrt(variance + EPSILON)

@@ -300,6 +300,7 @@ class NetworkObjective(Objective):
             penalty=penalty,
             draws=self._draws.any(),
             window=self._window,
+            sums=self._engine.by_model,
         )
 
     def _case(self, batch: _Batch) -> Case:

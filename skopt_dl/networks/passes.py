@@ -38,6 +38,8 @@ class Case:
         Of the network's ``per_model``: whether any model has something to draw.
     window : int
         Samples that statistics are averaged over.
+    sums : bool
+        Whether sums of rows are faster than products with equal shares.
     """
 
     network: Network = field(hash=False, compare=False)
@@ -51,6 +53,7 @@ class Case:
     penalty: str = ""
     draws: tuple[bool, ...] = ()
     window: int = 1
+    sums: bool = False
 
 
 class _Tracing(Pass):
@@ -106,6 +109,24 @@ class _Tracing(Pass):
             scale = self.tracer.given(f"scale {number}", (shape[0], 1))
             scale = self.xp.reshape(scale, (shape[0], *[1] * (len(shape) - 1)))
             return self.xp.multiply(self.xp.astype(stays, x.dtype), scale)
+
+    def share_of(self, rows: Array) -> Array:
+        share, n_places = self.share, rows.shape[1] // self.case.n_rows
+        if n_places == 1:
+            return share
+        share = share / float(n_places)
+        if not share.ndim:
+            return share
+        spread = self.xp.broadcast_to(share, (*share.shape[:2], n_places))
+        return self.xp.reshape(spread, (share.shape[0], -1, 1))
+
+    def mean(self, rows: Array) -> Array:
+        share = self.share_of(rows)
+        if share.ndim:
+            return share.mT @ rows
+        if self.case.sums or rows.shape[1] > self.case.n_rows:
+            return self.xp.sum(rows, axis=1, keepdims=True) * share
+        return self.shares @ rows
 
     def keep(self, average: Array, value: Array) -> None:
         if self._moves is None:
