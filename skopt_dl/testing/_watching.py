@@ -129,6 +129,12 @@ class _WatchedPass(Pass):
     def mask(self, layer: Layer, x: Array) -> Array | None:
         return self._run.mask(layer, x)
 
+    def share_of(self, rows: Array) -> Array:
+        return self._run.share_of(rows)
+
+    def mean(self, rows: Array) -> Array:
+        return self._run.mean(rows)
+
     def keep(self, average: Array, value: Array) -> None:
         self._run.keep(average, value)
 
