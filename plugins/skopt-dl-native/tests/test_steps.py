@@ -219,6 +219,35 @@ OF_SUMS = {
 }
 
 
+ALIKE = {
+    "sum": lambda x, row, other, z: x + row,
+    "difference": lambda x, row, other, z: x - row,
+    "product": lambda x, row, other, z: x * row,
+    "product with a sum": lambda x, row, other, z: x * row + other,
+    "product with another's sum": lambda x, row, other, z: x * row + z,
+}
+
+
+# Few rows, and columns that are no multiple of a vector's, are done row by row; many in tiles.
+@pytest.mark.parametrize(
+    "shape", [(3, 32), (8, 16), (33, 32), (9, 37), (70, 64), (20, 128)], ids=str
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("is_in_place", [False, True], ids=["elsewhere", "in place"])
+@pytest.mark.parametrize("function", ALIKE.values(), ids=ALIKE)
+def test_a_row_that_is_the_same_for_all_has_the_same_bits(function, is_in_place, dtype, shape):
+    rng, tracer = np.random.default_rng(0), Tracer(dtype)
+    shapes = {"x": shape, "row": (1, shape[1]), "other": (1, shape[1]), "z": shape, "out": shape}
+    arrays = {name: rng.normal(size=(2, *each)).astype(dtype) for name, each in shapes.items()}
+    expected = function(*(arrays[name].copy() for name in ("x", "row", "other", "z")))
+    given = {name: tracer.given(name, array.shape) for name, array in arrays.items()}
+    found = function(*(given[name] for name in ("x", "row", "other", "z")))
+    tracer.copy(found, given["x" if is_in_place else "out"])
+    for call in NativeEngine().calls(NUMPY, tracer.program(), arrays, arrays["x"]):
+        call()
+    np.testing.assert_array_equal(arrays["x" if is_in_place else "out"], expected)
+
+
 @pytest.mark.parametrize("trace", OF_SUMS, ids=lambda trace: trace.__name__)
 @pytest.mark.parametrize("n_rows", [5, 150])
 def test_a_sum_multiplies_what_nothing_else_reads(trace, n_rows):

@@ -266,6 +266,58 @@ static const Function functions[N_FUNCTIONS][N_DTYPES] = {
     [DIVIDE_BY_ROOT] = BOTH(divide_by_root),
 };
 
+/* ---- Functions with a row that is the same for all ---- */
+
+/* What takes little, where the second input is one row for all, as the third may be: so many columns
+   of all rows at a time, for which these rows stay in registers. That is worth it for so many rows. */
+#define ABREAST 16
+#define MANY_ALIKE 8
+#define EACH_ABREAST INDEPENDENT for (int j = 0; j < ABREAST; j++)
+#define ROW_OF(T, x) ((T *)(x.start + r * x.row) + left)
+
+#define BY_COLUMNS(name, T, value)                                                                 \
+    static void name##_by_columns(int64_t n_rows, int64_t n_columns, const Rows *out,              \
+                                  const Rows *first, const Rows *second, const Rows *third) {      \
+        const Rows to = *out, a = *first, b = *second, c = *third;                                 \
+        for (int64_t left = 0; left < n_columns; left += ABREAST) {                                \
+            T y[ABREAST], all[ABREAST];                                                            \
+            EACH_ABREAST y[j] = ((const T *)b.start)[left + j];                                    \
+            EACH_ABREAST all[j] = ((const T *)c.start)[left + j];                                  \
+            if (c.row == 0)                                                                        \
+                EACH_ROW {                                                                         \
+                    T *o = ROW_OF(T, to);                                                          \
+                    const T *x = ROW_OF(const T, a), *z = all;                                     \
+                    (void)z;                                                                       \
+                    EACH_ABREAST o[j] = value;                                                     \
+                }                                                                                  \
+            else                                                                                   \
+                EACH_ROW {                                                                         \
+                    T *o = ROW_OF(T, to);                                                          \
+                    const T *x = ROW_OF(const T, a), *z = ROW_OF(const T, c);                      \
+                    (void)z;                                                                       \
+                    EACH_ABREAST o[j] = value;                                                     \
+                }                                                                                  \
+        }                                                                                          \
+    }
+
+#define CHEAP_BY_COLUMNS(t, T)                                                                     \
+    BY_COLUMNS(add_##t, T, x[j] + y[j])                                                            \
+    BY_COLUMNS(subtract_##t, T, x[j] - y[j])                                                       \
+    BY_COLUMNS(multiply_##t, T, x[j] * y[j])                                                       \
+    BY_COLUMNS(multiply_add_##t, T, x[j] * y[j] + z[j])
+
+CHEAP_BY_COLUMNS(f32, float)
+CHEAP_BY_COLUMNS(f64, double)
+
+#define BOTH_BY_COLUMNS(name) {name##_f32_by_columns, name##_f64_by_columns, NULL, NULL}
+
+static const Function by_columns[N_FUNCTIONS][N_DTYPES] = {
+    [ADD] = BOTH_BY_COLUMNS(add),
+    [SUBTRACT] = BOTH_BY_COLUMNS(subtract),
+    [MULTIPLY] = BOTH_BY_COLUMNS(multiply),
+    [MULTIPLY_ADD] = BOTH_BY_COLUMNS(multiply_add),
+};
+
 /* ---- Operands ---- */
 
 /* What instructions are run with: for model k, by a thread that may have a team. */
@@ -344,10 +396,15 @@ static inline void step(const int64_t *words, const Register *registers, int64_t
         n_columns *= n_rows;
         n_rows = 1;
     }
-    if (words[0] == COPY)
+    if (words[0] == COPY) {
         copies[words[1]][out->dtype](n_rows, n_columns, &out->rows, &a->rows);
-    else
-        functions[words[0]][words[1]](n_rows, n_columns, &out->rows, &a->rows, &b->rows, &c->rows);
+        return;
+    }
+    Function function = functions[words[0]][words[1]];
+    if (n_rows >= MANY_ALIKE && n_columns % ABREAST == 0 && b->rows.row == 0 && b->rows.column &&
+        a->rows.column && c->rows.column && by_columns[words[0]][words[1]])
+        function = by_columns[words[0]][words[1]];
+    function(n_rows, n_columns, &out->rows, &a->rows, &b->rows, &c->rows);
 }
 
 /* Tiles of a run, in equal parts. */
