@@ -159,8 +159,9 @@ static PyObject *draw(PyObject *module, PyObject *args) {
     Py_END_ALLOW_THREADS
     PyBuffer_Release(&states);
     PyBuffer_Release(&draws);
-    if (!fits) return PyErr_Format(PyExc_ValueError, "draws of five words each are expected, and a state of 40 bytes "
-                                               "for each generator");
+    if (!fits)
+        return PyErr_Format(PyExc_ValueError, "draws of five words each are expected, and a state of "
+                                              "40 bytes for each generator");
     return PyBool_FromLong(is_done);
 }
 
