@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -62,9 +62,7 @@ class Tables:
         self._drawn = drawn if self._drawing else []
         # Whether what is drawn waits for nothing but itself.
         self._draws_alone = len(drawn) < 2
-        self._turns = _turns(
-            {call: places[call] for call in writes if call not in self._drawn}, writes
-        )
+        self._turns = _turns(calls, self._drawn)
         self._ends_with_writes = any(each[-1] == n_tasks for each in writes.values())
         own = {
             call: (call.code.address, address(call.places)) for call in dict.fromkeys(self._calls)
@@ -174,26 +172,28 @@ class Tables:
 
 
 def _turns(
-    places: Mapping[HostWrites, Positions], positions: Mapping[HostWrites, Positions]
+    calls: Sequence[Call], others: Sequence[HostWrites]
 ) -> list[tuple[HostWrites, Positions]]:
-    """What is written one after the other, as many times at once as can be: before which tasks."""
+    """What is written, but others, one after the other, as many times at once as can be.
+
+    With the tasks of one time that it is written before.
+    """
     turns: list[tuple[HostWrites, Positions]] = []
     of_turn: dict[HostWrites, Positions] = {}
     last: HostWrites | None = None
-    in_order = sorted(
-        (place, position, call)
-        for call, of_call in places.items()
-        for place, position in zip(of_call, positions[call], strict=True)
-    )
-    for _, position, call in in_order:
-        # Numbers wait for nothing, others for their turn.
-        if not isinstance(call, HostNumbers) and last is not call:
-            of_turn.pop(call, None)
-            last = call
-        if call not in of_turn:
-            of_turn[call] = []
-            turns.append((call, of_turn[call]))
-        of_turn[call].append(position)
+    n_tasks = 0
+    for call in calls:
+        if isinstance(call, NativeCall):
+            n_tasks += 1
+        elif isinstance(call, HostWrites) and call not in others:
+            # Numbers wait for nothing, others for their turn.
+            if not isinstance(call, HostNumbers) and last is not call:
+                of_turn.pop(call, None)
+                last = call
+            if call not in of_turn:
+                of_turn[call] = []
+                turns.append((call, of_turn[call]))
+            of_turn[call].append(n_tasks)
     return turns
 
 
@@ -249,10 +249,9 @@ class _Table:
 
     def addresses(self, array: int, rows: np.ndarray, n_times: int) -> np.ndarray:
         """Where tasks find an array, ``(n_times, n_tasks)``, by their rows of the first time."""
-        table = self._tables[array]
         found = np.arange(n_times)[:, None] * self.n_positions + rows
         is_given = found < 0
-        found = found * table.strides[0] + address(table)
+        found = self.rows(array)[found]
         # Before anything is written, it is what was there.
         found[is_given] = address(self.arrays[array])
         return found
