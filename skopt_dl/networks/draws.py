@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 from skopt_dl.backends import Backend
 from skopt_dl.layers import Layer
 from skopt_dl.layers.dropout import LEVELS
-from skopt_dl.programs import Draw
+from skopt_dl.programs import DrawnBits, write_drawn
 
 Array = Any
 
@@ -89,62 +88,31 @@ class Draws:
         *tables : array of bool of shape (n_steps, K, n_rows, …)
             For each name.
         """
-        numbers = [self._numbers[name] for name in names]
         on_host = [
             table if isinstance(table, np.ndarray) else np.empty(table.shape, np.bool_)
             for table in tables
         ]
-        for k, levels in enumerate(self._levels):
-            drawn = []
-            for number, table in zip(numbers, on_host, strict=True):
-                level, stays = levels[number], table[:, k]
-                if level is None:
-                    stays[...] = True
-                else:
-                    drawn.append((level, stays))
-            if drawn:
-                self._draw(self._rngs[k], n_steps, drawn)
+        write_drawn(self._drawn(names), n_steps, *on_host)
         if self.are_kept:
             self._last |= {name: host[-1].copy() for name, host in zip(names, on_host, strict=True)}
         for table, host in zip(tables, on_host, strict=True):
             if host is not table:
                 table[...] = self._b.asarray(host)
 
-    def draws(self, names: Sequence[str], *arrays: np.ndarray) -> list[Draw] | None:
-        """What one step is made of; None where it is to be kept.
+    def draws(self, names: Sequence[str]) -> list[DrawnBits] | None:
+        """What one step is made of; None where it is to be kept."""
+        return None if self.are_kept else self._drawn(names)
 
-        Parameters
-        ----------
-        names : sequence of str
-        *arrays : array of bool of shape (K, n_rows, …)
-            For each name.
-        """
-        if self.are_kept:
-            return None
+    def _drawn(self, names: Sequence[str]) -> list[DrawnBits]:
+        """What one step is made of: layer by layer, of one model after the other."""
         numbers = [self._numbers[name] for name in names]
         return [
-            Draw(None if levels[number] is None else rng, array[k], level=levels[number] or 0)
+            DrawnBits(None if levels[number] is None else rng, array, k, levels[number] or 0)
             for k, (levels, rng) in enumerate(zip(self._levels, self._rngs, strict=True))
-            for number, array in zip(numbers, arrays, strict=True)
+            for array, number in enumerate(numbers)
         ]
 
     def repeat(self, names: Sequence[str], n_steps: int, *tables: Array) -> None:
         """Write what was drawn last, for one step."""
         for name, table in zip(names, tables, strict=True):
             table[...] = self._b.asarray(self._last[name])[None, ...]
-
-    def _draw(
-        self, rng: np.random.Generator, n_steps: int, drawn: Sequence[tuple[int, np.ndarray]]
-    ) -> None:
-        """Draw what stays, by level, in layers of one model: step by step, layer by layer in each.
-
-        A layer takes whole words of 64 bits, of which a unit has 16.
-        """
-        sizes = [math.prod(stays.shape[1:]) for _, stays in drawn]
-        n_words = [-(-size // 4) for size in sizes]
-        words = rng.bit_generator.random_raw(n_steps * sum(n_words)).reshape(n_steps, -1)
-        first = 0
-        for (level, stays), size, n in zip(drawn, sizes, n_words, strict=True):
-            bits = words[:, first : first + n].view(np.uint16)[:, :size]
-            np.greater_equal(bits.reshape(stays.shape), level, out=stays)
-            first += n

@@ -10,7 +10,15 @@ from skopt_dl.programs.engines import (
     installed_engines,
     using_engine,
 )
-from skopt_dl.programs.hosts import Draw, HostNumbers, HostReads, HostWrites
+from skopt_dl.programs.hosts import (
+    Draw,
+    DrawnBits,
+    DrawnOrder,
+    HostNumbers,
+    HostReads,
+    HostWrites,
+    write_drawn,
+)
 from skopt_dl.programs.instructions import Instruction, Program
 from skopt_dl.programs.namespace import Namespace
 from skopt_dl.programs.reverse import differentiate
@@ -23,6 +31,8 @@ __all__ = [
     "Bound",
     "Buffer",
     "Draw",
+    "DrawnBits",
+    "DrawnOrder",
     "Engine",
     "Geometry",
     "HostFunction",
@@ -44,4 +54,5 @@ __all__ = [
     "engine_of",
     "installed_engines",
     "using_engine",
+    "write_drawn",
 ]

@@ -10,25 +10,73 @@ import numpy as np
 from skopt_dl.programs.values import Array
 
 
-class Draw(NamedTuple):
-    """What is drawn from a generator, and written to part of an array.
+class DrawnOrder(NamedTuple):
+    """Rows that a model draws: all of them in a new order, or as many, each by itself.
+
+    Attributes
+    ----------
+    generator : numpy.random.Generator
+    array : int
+        Which of the arrays they are written to, of int of shape (K, n).
+    model : int
+    rows : ndarray of int of shape (n,) or None
+        None means the first n.
+    replace : bool
+    """
+
+    generator: np.random.Generator
+    array: int
+    model: int
+    rows: np.ndarray | None = None
+    replace: bool = False
+
+    def write(self, out: np.ndarray) -> None:
+        """Draw, by NumPy."""
+        if self.replace:
+            out[...] = self.generator.integers(len(out), size=len(out))
+        else:
+            out[...] = np.arange(len(out))
+            self.generator.shuffle(out)
+        if self.rows is not None:
+            out[...] = self.rows[out]
+
+
+class DrawnBits(NamedTuple):
+    """Whether 16 bits each of a model's next whole words are at least a level.
 
     Attributes
     ----------
     generator : numpy.random.Generator or None
         None where nothing is drawn: all are True.
-    out : ndarray
-        Of int of shape (n,): an order, as ``shuffle`` makes it of those before. Of bool of any
-        shape: whether 16 bits each of the next whole words are at least a level.
-    rows : ndarray of int of shape (n,) or None
-        Which rows are put in order; None means all of them.
+    array : int
+        Which of the arrays they are written to, of bool of shape (K, …).
+    model : int
     level : int
     """
 
     generator: np.random.Generator | None
-    out: np.ndarray
-    rows: np.ndarray | None = None
+    array: int
+    model: int
     level: int = 0
+
+    def write(self, out: np.ndarray) -> None:
+        """Draw, by NumPy."""
+        if self.generator is None:
+            out[...] = True
+        else:
+            words = self.generator.bit_generator.random_raw(-(-out.size // 4))
+            bits = words.view(np.uint16)[: out.size].reshape(out.shape)
+            np.greater_equal(bits, self.level, out=out)
+
+
+Draw = DrawnOrder | DrawnBits
+
+
+def write_drawn(draws: Sequence[Draw], n_steps: int, *tables: np.ndarray) -> None:
+    """Draw what each of the next steps is made of, in order; with tables as `HostWrites` have."""
+    for step in range(n_steps):
+        for each in draws:
+            each.write(tables[each.array][step, each.model])
 
 
 class HostWrites:
@@ -42,8 +90,8 @@ class HostWrites:
         ``write(n_steps, *tables)`` writes the values of the next steps: tables are like the arrays,
         with an axis of steps before theirs.
     draws : callable, default=None
-        ``draws()`` returns the `Draw` that one step is made of, in order, for an engine that makes
-        them itself; None where `write` does something else.
+        ``draws()`` returns what one step is made of, in order, for an engine that draws itself;
+        None where `write` does more than that.
     """
 
     def __init__(

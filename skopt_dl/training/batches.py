@@ -11,7 +11,7 @@ import numpy as np
 
 from skopt_dl._params import Options
 from skopt_dl.objectives import Block
-from skopt_dl.programs import Draw, HostWrites
+from skopt_dl.programs import DrawnOrder, HostWrites, write_drawn
 
 SAMPLING = Options(("shuffle", "replacement"))
 
@@ -85,10 +85,6 @@ class Batches:
         """Samples that a model sees in an epoch, each as often as it does."""
         passes, rest = divmod(self.n_batches, self._n_in_a_pass)
         return passes * self.n_samples + min(rest * self.batch_size, self.n_samples)
-
-    @cached_property
-    def _in_order(self) -> np.ndarray:
-        return np.arange(self.n_samples)
 
     @property
     def _n_in_a_pass(self) -> int:
@@ -172,38 +168,24 @@ class Batches:
         if self._random and self._rows is None and len(self._drawing) > 1:
             order = np.repeat(order, len(self._drawing), axis=0)
         orders = None if self._all_in_order else self._orders
-        draws = HostWrites([order], self._draw, partial(self._draws, order))
         plan: list[HostWrites | Block] = []
+        drawn = self._draws() if self._random else []
+        opening = [HostWrites([order], partial(write_drawn, drawn), lambda: drawn)] if drawn else []
         while n_batches > 0:
-            plan += [draws] if self._random else []
+            plan += opening
             n = min(self.n_samples, self.batch_size * n_batches)
             for start, stop, sizes in _cut(n, self.batch_size, batches_per_block):
                 plan.append(Block(order[:, start:stop], sizes, orders))
             n_batches -= self._n_in_a_pass
         return plan
 
-    def _draws(self, order: np.ndarray) -> list[Draw] | None:
+    def _draws(self) -> list[DrawnOrder]:
         """What an order of each who draws is made of."""
-        if self._replace:
-            return None
         rows = self._rows
         return [
-            Draw(self.rngs[k], own, None if rows is None else rows[k])
-            for k, own in zip(self._drawing, order, strict=True)
+            DrawnOrder(self.rngs[k], 0, place, None if rows is None else rows[k], self._replace)
+            for place, k in enumerate(self._drawing)
         ]
-
-    def _draw(self, n_times: int, tables: np.ndarray) -> None:
-        """Write the orders of the next passes, ``(n_times, U, n_samples)``."""
-        n, drawing = self.n_samples, [(self.rngs[k], k) for k in self._drawing]
-        for orders in tables:
-            for order, (rng, model) in zip(orders, drawing, strict=True):
-                if self._replace:
-                    order[...] = rng.integers(n, size=n)
-                else:
-                    order[...] = self._in_order
-                    rng.shuffle(order)
-                if self._rows is not None:
-                    order[...] = self._rows[model][order]
 
 
 @lru_cache(maxsize=64)

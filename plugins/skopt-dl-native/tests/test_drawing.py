@@ -36,7 +36,7 @@ def _masks(rngs, n_rows, sizes, rates, are_kept=False):
     def write(n_steps, *tables):
         draws(names, n_steps, *tables)
 
-    return HostWrites(arrays, write, lambda: draws.draws(names, *arrays))
+    return HostWrites(arrays, write, lambda: draws.draws(names))
 
 
 class _Call:

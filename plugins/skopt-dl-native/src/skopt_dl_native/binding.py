@@ -348,7 +348,7 @@ class NativeBinding(Bound):
                 assert host is not None
                 names = [each.attributes["name"] for each in segment.written]
                 arrays = [shared[each.out.buffer] for each in segment.written]
-                draws = partial(host.draws, names, *arrays) if hasattr(host, "draws") else None
+                draws = partial(host.draws, names) if hasattr(host, "draws") else None
                 prepared = HostWrites(arrays, partial(host, names), draws)
             segments.append((segment, prepared))
         return _Pattern(planned.n_models, segments, fixed.written)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skopt_dl.programs import Draw, HostWrites
+from skopt_dl.programs import Draw, DrawnBits, DrawnOrder, HostWrites
 from skopt_dl_native._interpreter import BITS, ONES, ORDER, address, draw
 
 # A state as C has it: a number and an increment of 128 bits, whether half a word is left, and that.
@@ -53,23 +53,28 @@ class Drawing:
         # from its beginning.
         self._known: list[tuple[Where, np.ndarray, np.ndarray, np.ndarray]] = []
         for (write, where), own in zip(wheres.items(), draws, strict=True):
-            starts = np.array([address(array) for array in write.arrays])
-            ends = starts + [array.nbytes for array in write.arrays]
-            out = np.array([address(each.out) for each in own])
-            numbers = ((out[:, None] >= starts) & (out[:, None] < ends)).argmax(axis=1)
+            strides = np.array([array.strides[0] for array in write.arrays])
+            numbers, models = np.array([(each.array, each.model) for each in own]).T
             records = np.zeros((len(own), 5), np.int64)
             for record, each in zip(records, own, strict=True):
-                bits = None if each.generator is None else each.generator.bit_generator
-                if bits is not None:
+                if each.generator is not None:
+                    bits = each.generator.bit_generator
                     record[1], _ = generators.setdefault(id(bits), (len(generators), bits))
-                record[0] = ONES if bits is None else BITS if each.out.dtype == bool else ORDER
-                record[3:] = each.out.size, self._rows(each) or each.level
-            self._known.append((where, records, numbers, out - starts[numbers]))
+                record[0] = self._kind(each)
+                record[3] = write.arrays[each.array][each.model].size
+                record[4] = each.level if isinstance(each, DrawnBits) else self._rows(each)
+            self._known.append((where, records, numbers, strides[numbers] * models))
         self._generators = [bits for _, bits in generators.values()]
         self._records = np.empty((0, 5), np.int64)
         self._positions = np.empty(0, np.int64)
 
-    def _rows(self, each: Draw) -> int:
+    @staticmethod
+    def _kind(each: Draw) -> int:
+        if isinstance(each, DrawnOrder):
+            return ORDER
+        return ONES if each.generator is None else BITS
+
+    def _rows(self, each: DrawnOrder) -> int:
         """Where the rows are that are put in order; 0 for none."""
         if each.rows is None:
             return 0
@@ -110,17 +115,20 @@ def drawing_of(wheres: dict[HostWrites, Where]) -> Drawing | None:
     draws = []
     for write in wheres:
         own = None if write.draws is None else write.draws()
-        if own is None or not all(map(_is_known, own)):
+        if own is None or not all(_is_known(each, write.arrays[each.array]) for each in own):
             return None
         draws.append(own)
     return Drawing(wheres, draws) if draws and draws_as_numpy() else None
 
 
-def _is_known(each: Draw) -> bool:
-    rng, out = each.generator, each.out
-    if not out.flags.c_contiguous or out.size >= 1 << 32 or out.dtype not in (bool, np.int64):
+def _is_known(each: Draw, array: np.ndarray) -> bool:
+    """Whether C draws so, from such a generator and to such an array."""
+    one = array[0]
+    if not one.flags.c_contiguous or one.size >= 1 << 32:
         return False
-    return rng is None or type(rng.bit_generator) is np.random.PCG64
+    if isinstance(each, DrawnOrder) and (each.replace or array.dtype != np.int64):
+        return False
+    return each.generator is None or type(each.generator.bit_generator) is np.random.PCG64
 
 
 def _draw(generators: Sequence[np.random.BitGenerator], records: np.ndarray) -> bool:
