@@ -14,12 +14,11 @@ import numpy as np
 from skopt_dl.backends import Backend, backend_of
 from skopt_dl.objectives import Objective
 from skopt_dl.optimizers import Optimizer
-from skopt_dl.programs import HostReads
 from skopt_dl.training.averaging import Averages
 from skopt_dl.training.batches import Batches
 from skopt_dl.training.checkpoints import Checkpoints
 from skopt_dl.training.config import TrainingConfig
-from skopt_dl.training.copying import Copying
+from skopt_dl.training.ends import Ends
 from skopt_dl.training.recording import Recorder
 from skopt_dl.training.result import TrainingResult
 from skopt_dl.training.snapshots import Snapshot
@@ -130,10 +129,7 @@ class Stack:
         limits = np.array([[config.max_grad_norm] for config in configs])
         clips = bool(np.isfinite(limits).any())
         self.limits = self.b.asarray(limits, dtype=self.params.dtype) if clips else None
-        # Where parameters to predict with are copied at the end of each epoch, and these.
-        self._end: Array = None
-        self._ends: list[Array] = []
-        self._copying = Copying(self.b)
+        self._ends = Ends(self.b)
         self.averages: Averages | None = None
         decays = [config.ema_decay for config in configs]
         if any(decays):
@@ -245,7 +241,7 @@ class Stack:
 
     def _n_at_once(self) -> int:
         """How many epochs to run at once."""
-        must_look = self._needs_ends and self._end is None
+        must_look = self._needs_ends and not self._ends.are_kept
         if self._n_singly or must_look or not self.steps.are_prepared:
             return 1
         return max(1, int(min(self._most(), PATIENCE / self._seconds)))
@@ -288,7 +284,7 @@ class Stack:
     def _around(self, n_epochs: int) -> tuple[list[Call], list[Call]]:
         """What is done before each epoch, and after it: parameters to predict with are copied."""
         parts = self._parts()
-        self._ends.clear()
+        self._ends.begin()
         if self.averages is None and self.averages_itself:
             # They are in other arrays each time.
             self.checkpoints.copy(parts)
@@ -296,10 +292,7 @@ class Stack:
         opening = self._copying_start(parts, n_epochs)
         if not self._needs_ends or sum(each.size for each in parts) > FEW:
             return opening, []
-        if self._end is None:
-            self._end = self.b.xp.concat(parts, axis=1)
-            self._read_end = HostReads([self._end], self._take_end)
-        return opening, [*self._copying.calls(parts, self._end), self._read_end]
+        return opening, self._ends.calls(parts)
 
     def _copying_start(self, parts: list[Array], n_epochs: int) -> list[Call]:
         """What copies the parameters before each epoch, where it is not done here."""
@@ -310,15 +303,6 @@ class Stack:
             self.checkpoints.copy(parts)
             return []
         return self.checkpoints.copying(parts)
-
-    def _take_end(self, n_epochs: int, ends: Array) -> None:
-        self._ends.append(self.b.xp.asarray(ends, copy=True))
-
-    def _ended(self) -> Array:
-        """What the last epochs have ended with, ``(n_epochs, K, P + S)``; None if not kept."""
-        if len(self._ends) > 1:
-            self._ends = [self.b.xp.concat(self._ends)]
-        return self._ends[0] if self._ends else None
 
     def _figures(self, finite: Array = None) -> _Figures | None:
         """Figures of the epochs that are over, fetched from the device once; None for none."""
@@ -355,19 +339,16 @@ class Stack:
         rows = None
         if len(self.rows) < self.params.shape[0]:
             rows = self.b.asarray(np.array(self.rows))
-        ends, of_epochs = self._ended(), getattr(self._validate, "of_epochs", None)
+        ends, of_epochs = self._ends.of_epochs, getattr(self._validate, "of_epochs", None)
         # One alone as well where several are to follow: what is prepared then serves all.
         if of_epochs is not None and ends is not None and max(ends.shape[0], self._n_at_once()) > 1:
             found = ends if rows is None else self.b.xp.take(ends, rows, axis=1)
             yield from of_epochs(found, models)
             return
         for number in range(len(figures.losses)):
-            eval_params = self._eval_params() if self._end is None else self._end
-            if self._end is not None:
-                eval_params[...] = ends[number, ...]
-            predictors = eval_params
+            predictors = self._eval_params() if ends is None else self._ends.of_epoch(number)
             if rows is not None:
-                predictors = self.b.xp.take(eval_params, rows, axis=0)
+                predictors = self.b.xp.take(predictors, rows, axis=0)
             if self.averages_itself:
                 self._check_predictors(predictors, [figures.finite[row] for row in self.rows])
             yield {} if self._validate is None else self._validate(predictors, models)
@@ -402,7 +383,7 @@ class Stack:
         """Write the history, keep the best, notice what diverged."""
         self.is_finite = all(figures.finite)
         epoch_size, n_epochs = self.batches.epoch_size, len(figures.losses)
-        ends, first = self._ended(), self._recorded
+        ends, first = self._ends.of_epochs, self._recorded
         self._recorded = time.perf_counter() - self._started
         # When each has ended: together they were seen to.
         seconds = [first + (self._recorded - first) * n / n_epochs for n in range(1, n_epochs)]
