@@ -9,29 +9,59 @@ extern int interpret_v3(const Task *, int64_t, int64_t, int64_t, char *, char *,
 extern int interpret_v4(const Task *, int64_t, int64_t, int64_t, char *, char *, const Blas *,
                      Team *);
 
-#if defined(HAS_V3) && defined(_MSC_VER)
+#if defined(HAS_V3)
+#include <stdatomic.h>
+
+/* By the processor's own words: not every compiler's library knows them. */
+#if defined(_MSC_VER)
 #include <immintrin.h>
 #include <intrin.h>
 
-static int level(void) {
-    int one[4], seven[4], most[4];
-    __cpuid(most, 0);
-    __cpuid(one, 1);
-    if (most[0] < 7 || !(one[2] & (1 << 27)) || !(one[2] & (1 << 12))) return 2;
-    __cpuidex(seven, 7, 0);
-    const unsigned long long states = _xgetbv(0);
-    const int avx512 = (1 << 16) | (1 << 17) | (1 << 28) | (1 << 30) | (int)(1u << 31);
-    if ((states & 0xe6) == 0xe6 && (seven[1] & avx512) == avx512) return 4;
-    return (states & 6) == 6 && (seven[1] & (1 << 5)) ? 3 : 2;
+static void ask(unsigned leaf, unsigned found[4]) { __cpuidex((int *)found, (int)leaf, 0); }
+
+static unsigned kept_states(void) { return (unsigned)_xgetbv(0); }
+#else
+#include <cpuid.h>
+
+static void ask(unsigned leaf, unsigned found[4]) {
+    __cpuid_count(leaf, 0, found[0], found[1], found[2], found[3]);
 }
-#elif defined(HAS_V3)
-static int level(void) {
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512vl"))
+
+static unsigned kept_states(void) {
+    unsigned low, high;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return low;
+}
+#endif
+
+#define BIT(n) (1u << (n))
+
+static int has_all(unsigned found, unsigned wanted) { return (found & wanted) == wanted; }
+
+/* The level of x86-64, as compilers define these, that the processor has and the system keeps the
+   registers of. */
+static int found_level(void) {
+    unsigned most[4], most_extended[4], one[4], seven[4], extended[4];
+    ask(0, most), ask(0x80000000u, most_extended);
+    if (most[0] < 7 || most_extended[0] < 0x80000001u) return 2;
+    ask(1, one), ask(7, seven), ask(0x80000001u, extended);
+    /* FMA, MOVBE, OSXSAVE, AVX, F16C; BMI1, AVX2, BMI2; LZCNT. */
+    if (!has_all(one[2], BIT(12) | BIT(22) | BIT(27) | BIT(28) | BIT(29)) ||
+        !has_all(seven[1], BIT(3) | BIT(5) | BIT(8)) || !has_all(extended[2], BIT(5)))
+        return 2;
+    const unsigned states = kept_states();
+    /* AVX-512's F, DQ, CD, BW and VL. */
+    if (has_all(states, 0xe6) && has_all(seven[1], BIT(16) | BIT(17) | BIT(28) | BIT(30) | BIT(31)))
         return 4;
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? 3 : 2;
+    return has_all(states, 6) ? 3 : 2;
+}
+
+/* Asked once: a virtual machine takes microseconds to answer. */
+static int level(void) {
+    static atomic_int known;
+    int found = atomic_load_explicit(&known, memory_order_relaxed);
+    if (!found) atomic_store_explicit(&known, found = found_level(), memory_order_relaxed);
+    return found;
 }
 #endif
 
