@@ -354,17 +354,26 @@ def _loss_program(case: _LossCase) -> Program:
     if case.weight_models:
         shares = tracer.given("shares", (case.weight_models, n_rows, 1))
         values = values * xp.reshape(shares, (case.weight_models, n_rows))
-    # A batch's sum is the same alone and among others: always over the last of three axes.
-    sums = [xp.sum(xp.reshape(values[:, n_rows - last :], (n_models, 1, last)), axis=2)]
+    sums = [_sums(xp, values[:, n_rows - last :], 1, last)]
     if n_batches > 1:
-        full = xp.reshape(values[:, : n_rows - last], (n_models, n_batches - 1, size))
-        sums.insert(0, xp.sum(full, axis=2))
+        sums.insert(0, _sums(xp, values[:, : n_rows - last], n_batches - 1, size))
     losses: Any = xp.concat(sums, axis=1) if n_batches > 1 else sums[0]
     if not case.weight_models:
         losses = losses / tracer.given("sizes", (1, n_batches))
     penalties: Any = tracer.given("l2", (n_models, n_batches))
     tracer.assign(tracer.given("losses", (n_models, n_batches)), losses + 0.5 * penalties)
     return tracer.program()
+
+
+def _sums(xp: Any, values: Array, n_batches: int, size: int) -> Array:
+    """The sum of each batch, ``(K, n_batches)``, of values ``(K, n_batches * size)``.
+
+    A batch's is the same alone and among others: over the last of four axes, since the last of
+    three is a row's, whose outputs are added up one after the other where there is one row.
+    """
+    n_models = values.shape[0]
+    each = xp.reshape(values, (n_models, n_batches, 1, size))
+    return xp.reshape(xp.sum(each, axis=3), (n_models, n_batches))
 
 
 @lru_cache(maxsize=64)
@@ -388,11 +397,11 @@ def weight_program(shape: tuple[int, int, int], sizes: tuple[int, ...], dtype: s
         tracer.given("weight_sum", (n_models, len(sizes))),
     )
     full = n_rows - last
-    parts = [(slice(0, full), slice(0, -1), (n_models, full // size, size))] if full else []
-    parts.append((slice(full, n_rows), slice(-1, None), (n_models, 1, last)))
-    for rows, batches, of_batches in parts:
-        each: Any = xp.reshape(weight[:, rows, 0], of_batches)
-        total: Any = xp.sum(each, axis=2)
+    parts = [(slice(0, full), slice(0, -1), full // size, size)] if full else []
+    parts.append((slice(full, n_rows), slice(-1, None), 1, last))
+    for rows, batches, n_batches, n_each in parts:
+        each: Any = xp.reshape(weight[:, rows, 0], (n_models, n_batches, n_each))
+        total: Any = _sums(xp, weight[:, rows, 0], n_batches, n_each)
         # A batch whose weights are all zero has no loss and no gradient.
         total = xp.where(total > 0, total, 1.0)
         weight_sum[:, batches] = total

@@ -17,6 +17,7 @@ from typing import Any
 import joblib
 from joblib.parallel import ParallelBackendBase
 
+from skopt_dl._interrupts import uninterrupted
 from skopt_dl._params import did_you_mean
 from skopt_dl._printing import print_line
 from skopt_dl._warnings import user_line, warn_user
@@ -24,7 +25,6 @@ from skopt_dl.backends import one_blas_thread
 from skopt_dl.jobs import Journal, JournalWarning
 from skopt_dl.search.cluster import Cluster
 from skopt_dl.search.coordinator import Coordinator, active
-from skopt_dl.search.interrupts import uninterrupted
 from skopt_dl.search.isolation import isolated_warnings
 from skopt_dl.search.journals import folder_of_environment, journal_of_environment
 from skopt_dl.search.state import Search

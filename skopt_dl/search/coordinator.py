@@ -11,12 +11,12 @@ from contextvars import ContextVar, copy_context
 from functools import cache
 from typing import Any, NamedTuple
 
+from skopt_dl._interrupts import uninterrupted
 from skopt_dl.backends import get_backend
 from skopt_dl.jobs import FitJob, Outcome, train_journalled
 from skopt_dl.search import scheduler as decided
 from skopt_dl.search.cluster import Cluster
 from skopt_dl.search.elsewhere import Elsewhere, StaysHereError
-from skopt_dl.search.interrupts import uninterrupted
 from skopt_dl.search.journals import journal_here
 from skopt_dl.search.state import AbortedError, Search
 from skopt_dl.search.tasks import Call, Lot, Report, Task

@@ -67,7 +67,9 @@ def minimise(
         Asked between epochs, at least every few hundredths of a second where these are shorter;
         true ends all trainings as Ctrl-C does.
     stops : callable, default=None
-        Asked after each epoch with the number of a model; true stops it, as ``stop_requested``.
+        Asked with the number of a model whenever it was validated, and between epochs, of which
+        several may be run at once without `validate`; true stops it, as ``stop_requested``. Asked
+        again, it has to answer alike.
     resume : sequence of K (dict, Snapshot or None), default=None
         ``TrainingResult.state`` of an earlier call, to go on from. Or where a model was in one that
         was cut short, to end as it would have: its row of `params`, statistics and generators are

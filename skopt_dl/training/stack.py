@@ -109,6 +109,8 @@ class Stack:
         self._n_singly = 0
         # What brings back the state before the epochs that are being run, where these are several.
         self._undo: Callable[[], None] | None = None
+        # What `validate` gave for them so far.
+        self._columns: list[Columns] = []
         self._validate: Validate | None = None
         self._stops: Callable[[int], bool] | None = None
         self._is_watched = False
@@ -214,15 +216,23 @@ class Stack:
             self._leave()
 
     def _record_interrupted(self) -> None:
-        """Write the history of those epochs, of several, that were over; or undo what diverged."""
+        """Write the history of those epochs, of several, that were over; or undo what diverged.
+
+        Where there is something to validate, those are over that were validated.
+        """
         if self._undo is None:
+            return
+        if self._validate is not None:
+            self._undo()
+            if self._columns:
+                self._record(self._run(len(self._columns)), self._columns)
             return
         (finite,) = self.b.fetch(self.b.rows_are_finite(self.params))
         figures = self._figures()
         is_good = figures is None or figures.are_finite(self.rows)
         if not (is_good and finite[self.rows].all()):
             self._undo()
-        elif figures is not None and self._validate is None:
+        elif figures is not None:
             self._record(figures, [{}] * len(figures.losses))
 
     def _most(self) -> int:
@@ -251,6 +261,7 @@ class Stack:
 
         Where several show that one of them was a model's last, they are undone, and done up to it.
         """
+        self._columns = []
         self._undo = self._mark() if n_epochs > 1 else None
         begun = time.perf_counter()
         figures = self._run(n_epochs)
@@ -325,12 +336,11 @@ class Stack:
         if self._validate is None and not self.averages_itself:
             return [{} for _ in figures.losses]
         models = [state.index for state in self.states]
-        validated: list[Columns] = []
         for columns in self._each_validated(figures, models):
-            validated.append({name: values.tolist() for name, values in columns.items()})
+            self._columns.append({name: values.tolist() for name, values in columns.items()})
             if self._stops is not None and any(map(self._stops, models)):
                 break
-        return validated
+        return self._columns
 
     def _each_validated(
         self, figures: _Figures, models: Sequence[int]
@@ -489,11 +499,15 @@ class Stack:
             generator = self.batches.rngs[row]
             generator.bit_generator.state = state
             self.done.append((generator, state))
+        # An objective may have generators of its own.
+        for generator in self.objective.rngs[row : row + 1]:
+            if not any(generator is other for other in self.batches.rngs):
+                self.done.append((generator, dict(generator.bit_generator.state)))
 
     def _compact(self) -> None:
         """Go on with the rows of models that are not done."""
         # Where they are: nothing passes through the host.
-        rows = [self._row_state(row) for row in self.rows]
+        rows = [self._row_state(*each) for each in zip(self.rows, self.states, strict=True)]
         self.batches = self.batches.select(self.rows)
         for generator, state in self.done:
             generator.bit_generator.state = state
@@ -523,18 +537,19 @@ class Stack:
 
         A model alone that trains no more may keep the buffers.
         """
-        kept = _on_host(self.b, self._row_state(row), copy=self.params.shape[0] > 1 or is_training)
-        if self.averages is not None or _averages_itself(state.config):
+        copy = self.params.shape[0] > 1 or is_training
+        kept = _on_host(self.b, self._row_state(row, state), copy)
+        if state.config.ema_decay or _averages_itself(state.config):
             kept["params"] = self._trained(row)
         return kept
 
-    def _row_state(self, row: int) -> dict[str, Any]:
-        """The optimizer's state of one model, and its averages, as views."""
+    def _row_state(self, row: int, state: TrainingState) -> dict[str, Any]:
+        """The optimizer's state of one model, and its averages if it has any, as views."""
         place, group = self.members[row]
-        state: dict[str, Any] = {"slots": group.row_state(place)}
-        if self.averages is not None:
-            state["average"] = self.averages.row_state(row)
-        return state
+        kept: dict[str, Any] = {"slots": group.row_state(place)}
+        if self.averages is not None and state.config.ema_decay:
+            kept["average"] = self.averages.row_state(row)
+        return kept
 
     def _trained(self, row: int) -> np.ndarray:
         """The parameters that one model trains with, and its statistics, ``(P + S,)``; a copy."""

@@ -27,6 +27,7 @@ def run(
     scratch: np.ndarray,
     slots: np.ndarray,
     team: Any = ...,
+    is_done: bytearray | None = ...,
     /,
 ) -> None: ...
 def team(n_threads: int, /) -> Any: ...

@@ -219,10 +219,15 @@ def run(
     first_model: int,
     last_model: int,
     scratch: np.ndarray,
-    *team: Any,
+    team: Any = None,
+    is_done: bytearray | None = None,
 ) -> None:
-    """Run tasks in C; with a team, others may help."""
-    _interpreter.run(tasks, first, last, first_model, last_model, scratch, slots(), *team)
+    """Run tasks in C; with a team, others may help.
+
+    What `is_done` has is 1 afterwards, even where this ends with a Ctrl-C that came meanwhile.
+    """
+    models = first_model, last_model
+    _interpreter.run(tasks, first, last, *models, scratch, slots(), team, is_done)
 
 
 def help_with(team: Any, scratch: np.ndarray) -> None:

@@ -128,7 +128,9 @@ def _is_known(each: Draw, array: np.ndarray) -> bool:
         return False
     if isinstance(each, DrawnOrder) and (each.replace or array.dtype != np.int64):
         return False
-    return each.generator is None or type(each.generator.bit_generator) is np.random.PCG64
+    rng = each.generator
+    is_plain = type(rng) is np.random.Generator and type(rng.bit_generator) is np.random.PCG64
+    return rng is None or is_plain
 
 
 def _draw(generators: Sequence[np.random.BitGenerator], records: np.ndarray) -> bool:

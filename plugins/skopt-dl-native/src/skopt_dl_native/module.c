@@ -98,14 +98,18 @@ static PyObject *help_team(PyObject *module, PyObject *args) {
 
 static PyObject *run(PyObject *module, PyObject *args) {
     (void)module;
-    PyObject *tasks_given, *scratch_given, *slots_given, *capsule = NULL;
+    PyObject *tasks_given, *scratch_given, *slots_given, *capsule = Py_None, *cell = Py_None;
     long long first, last, first_model, last_model;
     Py_buffer tasks, scratch, slots;
-    if (!PyArg_ParseTuple(args, "OLLLLOO|O:run", &tasks_given, &first, &last, &first_model,
-                          &last_model, &scratch_given, &slots_given, &capsule))
+    if (!PyArg_ParseTuple(args, "OLLLLOO|OO:run", &tasks_given, &first, &last, &first_model,
+                          &last_model, &scratch_given, &slots_given, &capsule, &cell))
         return NULL;
-    Team *helpers = capsule ? PyCapsule_GetPointer(capsule, TEAM) : NULL;
-    if (capsule && !helpers) return NULL;
+    Team *helpers = capsule != Py_None ? PyCapsule_GetPointer(capsule, TEAM) : NULL;
+    if (capsule != Py_None && !helpers) return NULL;
+    if (cell != Py_None && PyByteArray_Size(cell) < 1) {
+        if (!PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "There is no room in is_done.");
+        return NULL;
+    }
     if (!blas.d) return PyErr_Format(PyExc_RuntimeError, "use_blas has not been called");
     if (words_of(tasks_given, &tasks) < 0) return NULL;
     if (words_of(scratch_given, &scratch) < 0) {
@@ -129,7 +133,10 @@ static PyObject *run(PyObject *module, PyObject *args) {
         failed = interpreter()(found + first, last - first, first_model, last_model, scratch.buf,
                                slots.buf, &blas, helpers);
         Py_END_ALLOW_THREADS
-        if (failed) PyErr_SetString(PyExc_IndexError, "An index is out of range for its table.");
+        if (failed)
+            PyErr_SetString(PyExc_IndexError, "An index is out of range for its table.");
+        else if (cell != Py_None)
+            *PyByteArray_AsString(cell) = 1;
     }
     PyBuffer_Release(&tasks);
     PyBuffer_Release(&scratch);

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from skopt_dl._interrupts import uninterrupted
 from skopt_dl.backends import Helpers, helpers
 from skopt_dl.programs import HostReads, HostWrites
 from skopt_dl_native._interpreter import dismiss
@@ -121,26 +122,32 @@ class _Stretch:
         return self._tables.can_be_repeated
 
     def __call__(self, n_times: int = 1) -> None:
-        tables, most = self._tables, self._most_models
+        tables, most, is_done = self._tables, self._most_models, bytearray(1)
         tables.begin(n_times)
-        first, n_tasks = 0, n_times * tables.n_tasks
+        first = last = 0
+        n_tasks = n_times * tables.n_tasks
         try:
             while first < n_tasks:
+                is_done[0] = 0
                 last = min(first + max(1, self._n_together // most), n_tasks)
                 tables.write(first, last)
                 # Models one after the other only where a task takes long.
                 n_models = most if last - first > 1 else self._n_models[first % tables.n_tasks]
                 model = 0
                 while model < n_models:
+                    is_done[0] = 0
                     end = min(model + max(1, self._n_together // (last - first)), n_models)
                     n_parts = end - model if last - first == 1 else self._n_parts(first, last)
                     begun = time.perf_counter()
-                    self._run(first, last, model, end, n_parts)
+                    self._run(first, last, model, end, n_parts, is_done)
                     self._seconds = (time.perf_counter() - begun) / n_parts
                     self._n_together = int(PATIENCE / max(self._seconds, 1e-9))
                     model = end
                 first = last
         finally:
+            # Whoever interrupts is heard as soon as C has returned, and that may be all.
+            if first < last and is_done[0] and end == n_models:
+                first = last
             tables.end(first // tables.n_tasks)
 
     def _n_parts(self, first: int, last: int) -> int:
@@ -149,20 +156,26 @@ class _Stretch:
         (first_time, start), (last_time, stop) = divmod(first, n_tasks), divmod(last, n_tasks)
         return (last_time - first_time) * before[-1] + before[stop] - before[start]
 
-    def _run(self, first: int, last: int, model: int, end: int, n_parts: int) -> None:
+    def _run(
+        self, first: int, last: int, model: int, end: int, n_parts: int, is_done: bytearray
+    ) -> None:
         """Do some tasks for some models, by several threads where there are any."""
-        n_models = end - model
+        n_models, tasks = end - model, self._tables.tasks
         is_long = n_models > 1 and self._seconds * n_parts > WORTH_A_THREAD
         threads = helpers() if is_long or self._n_places > 1 else None
         n_threads = 1 if threads is None else min(threads.number + 1, self._n_places)
         if threads is None:
-            run(self._tables.tasks, first, last, model, end, self._scratch)
-        elif 2 * n_models <= n_threads:
-            with self._helped(threads, n_threads - 1) as team:
-                run(self._tables.tasks, first, last, model, end, self._scratch, team)
-        else:
-            for number, start, stop in self._alike(first, last):
-                self._share_models(threads, start, stop, model, min(end, number))
+            run(tasks, first, last, model, end, self._scratch, None, is_done)
+            return
+        # Nobody may leave while other threads write.
+        with uninterrupted():
+            if 2 * n_models <= n_threads:
+                with self._helped(threads, n_threads - 1) as team:
+                    run(tasks, first, last, model, end, self._scratch, team)
+            else:
+                for number, start, stop in self._alike(first, last):
+                    self._share_models(threads, start, stop, model, min(end, number))
+            is_done[0] = 1
 
     def _alike(self, first: int, last: int) -> Iterator[tuple[int, int, int]]:
         """Neighbours among some tasks that have as many models: how many, and which tasks."""
@@ -194,11 +207,10 @@ class _Stretch:
         n_models = end - model
         n_parts = min(n_models, threads.number + 1)
         edges = [model + n_models * i // n_parts for i in range(n_parts + 1)]
-        others = [
-            threads.submit(run, self._tables.tasks, first, last, *part, scratch)
-            for part, scratch in zip(pairwise(edges[1:]), self._of_others(n_parts - 1), strict=True)
-        ]
+        others: list[Future[None]] = []
         try:
+            for part, own in zip(pairwise(edges[1:]), self._of_others(n_parts - 1), strict=True):
+                others.append(threads.submit(run, self._tables.tasks, first, last, *part, own))
             run(self._tables.tasks, first, last, model, edges[1], self._scratch)
         finally:
             # Nothing is written any more when this returns, whatever it returns with.
