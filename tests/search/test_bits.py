@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from skopt_dl import MLPClassifier, MLPRegressor
+from skopt_dl import MLPClassifier, MLPRegressor, fit_many
 from skopt_dl.estimators.preparing import prepare
 from skopt_dl.jobs import stacks
 
@@ -129,6 +129,22 @@ def test_neighbours_that_have_more_do_not_change_a_bit(what, batch_size):
     assert_same_bits(random_fits.alone(jobs), found)
     # These two are no neighbours.
     assert found[0][1] == (1 if what in ("penalty", "average") else 2)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("n_models", [3, 12])
+def test_losses_have_the_same_bits_where_a_block_has_fewer_batches(n_models, weighted):
+    # The more orders there are, the fewer batches of each are gathered at a time.
+    X, y = np.tile(DIGITS, (3, 1))[:500], np.tile(LABELS, 3)[:500]
+    weight = np.random.default_rng(0).uniform(0.5, 2, 500) if weighted else None
+
+    def models():
+        return [MLPClassifier(20, max_iter=2, random_state=seed) for seed in range(n_models)]
+
+    stacked = fit_many(models(), X, y, sample_weight=weight)
+    for alone, found in zip(models(), stacked, strict=True):
+        assert alone.fit(X, y, weight).loss_curve_ == found.loss_curve_
+        np.testing.assert_array_equal(alone.coefs_[0], found.coefs_[0])
 
 
 @pytest.mark.parametrize("dtype", [None, "float32"])

@@ -9,7 +9,7 @@ from problems import Problem
 
 from skopt_dl.networks import NetworkObjective
 from skopt_dl.optimizers import LBFGS, SGD, Adam, Momentum, Optimizer
-from skopt_dl.programs import Engine, using_engine
+from skopt_dl.programs import Engine, installed_engines, using_engine
 from skopt_dl.schedules import StepDecay
 from skopt_dl.training import Stopping, TrainingConfig, minimise, stack, steps
 
@@ -216,6 +216,34 @@ def test_an_interrupt_after_a_divergence_leaves_what_was_before(number, at_once)
     assert run.stop_reason == "interrupted"
     assert np.isfinite(run.params).all()
     assert np.isfinite(run.history["loss"]).all()
+
+
+@pytest.mark.parametrize("restore_best", [False, True])
+@pytest.mark.parametrize("engine", installed_engines())
+def test_an_interrupt_while_validating_leaves_the_epochs_that_were_validated(
+    engine, restore_best, at_once
+):
+    rule = Stopping(0.0, 100, "validation_score", True, restore_best)
+
+    def train(n_scores, max_epochs):
+        scores = iter(range(n_scores))
+
+        def validate(params, models):
+            score = next(scores, None)
+            if score is None:
+                raise KeyboardInterrupt
+            return {"validation_score": np.array([float(score)])}
+
+        (run,) = Problem().train([config(Adam(), max_epochs, rule)], validate=validate)
+        return run
+
+    with using_engine(engine):
+        run, other = train(10, 60), train(100, 10)
+    assert max(at_once) > 10
+    assert (run.stop_reason, run.n_epochs) == ("interrupted", 10)
+    assert run.n_steps == other.n_steps
+    assert run.history["loss"] == other.history["loss"]
+    np.testing.assert_array_equal(run.params, other.params)
 
 
 def test_somebody_who_asks_to_interrupt_is_asked_between_runs(at_once):

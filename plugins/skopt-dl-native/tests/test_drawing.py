@@ -133,6 +133,15 @@ def test_what_is_not_made_of_draws_is_left_to_the_host(write):
     assert drawing_of({write: Where(np.array, [0], [0])}) is None
 
 
+def test_a_generator_that_shuffles_its_own_way_is_left_to_itself():
+    class Backwards(np.random.Generator):
+        def shuffle(self, x):
+            x[...] = x[::-1]
+
+    write = _orders([Backwards(np.random.PCG64(0))], 20)
+    assert drawing_of({write: Where(np.array, [0], [0])}) is None
+
+
 def test_nothing_is_drawn_for_no_calls():
     assert drawing_of({}) is None
 

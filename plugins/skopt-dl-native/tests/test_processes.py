@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import scipy.sparse
+from sklearn.exceptions import ConvergenceWarning
+from skopt_dl_native import sequences
 
 from skopt_dl import MLPClassifier, fit_many, make_optimizer
 from skopt_dl.programs import chosen_engine
@@ -166,6 +168,67 @@ def test_ctrl_c_ends_a_fit_within_a_fifth_of_a_second_of_its_own():
     found = printed(FIT + INTERRUPTED)
     assert found[1::2] == ["True", "True"]
     assert max(map(float, found[::2])) < 0.2
+
+
+def test_a_ctrl_c_that_is_heard_after_c_keeps_the_epochs_that_were_over(monkeypatch):
+    run = sequences.run
+
+    def running(tasks, first, last, *arguments):
+        run(tasks, first, last, *arguments)
+        # Not within an epoch, which is not kept.
+        if last - first > 100:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sequences, "run", running)
+        with pytest.warns(UserWarning, match="interrupted"):
+            model = plain(max_iter=10**4, tol=0, random_state=0).fit(X, Y)
+    assert model.n_iter_ > 3
+    with pytest.warns(ConvergenceWarning):
+        whole = plain(max_iter=model.n_iter_, tol=0, random_state=0).fit(X, Y)
+    assert bits(model) == bits(whole)
+
+
+SHARED = """
+import os, signal, threading, time
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+import numpy as np
+from skopt_dl_native import sequences
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+class Helper(ThreadPoolExecutor):
+    number = 1
+helper, begun, may_end, ended = Helper(1), threading.Event(), threading.Event(), threading.Event()
+sequences.helpers = lambda: helper
+def running(*arguments):
+    if threading.current_thread() is not threading.main_thread():
+        begun.set()
+        may_end.wait()
+        ended.set()
+def interrupt():
+    # While the main thread waits for the other; twice, as somebody impatient does.
+    begun.wait()
+    for _ in range(2):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.05)
+    may_end.set()
+sequences.run = running
+stretch = object.__new__(sequences._Stretch)
+tables = SimpleNamespace(tasks=None, n_tasks=1)
+vars(stretch).update(_tables=tables, _scratch=np.zeros(8), _others=[], _seconds=1.0, _n_places=0,
+                     _n_models=[3])
+threading.Thread(target=interrupt).start()
+try:
+    stretch._run(0, 1, 0, 3, 3, bytearray(1))
+except KeyboardInterrupt:
+    print(ended.is_set())
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there os.kill ends the process")
+def test_nobody_writes_any_more_when_ctrl_c_has_ended_a_stack():
+    assert printed(SHARED) == ["True"]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
