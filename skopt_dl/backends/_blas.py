@@ -6,6 +6,7 @@ alone may have helpers instead, as many as BLAS had threads.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Sequence
@@ -84,6 +85,19 @@ class _OneThread:
         if leaving is not None:
             leaving.shutdown()
 
+    def before_fork(self) -> None:
+        """Wait until nobody is about to enter or leave, whose thread a child would not have."""
+        self._lock.acquire()
+
+    def after_fork(self) -> None:
+        """Go on in the parent."""
+        self._lock.release()
+
+    def after_fork_in_child(self) -> None:
+        """Go on in the child, which has none of the threads but one."""
+        self._lock = threading.RLock()
+        self._helpers = None
+
     @property
     def inside(self) -> set[int]:
         """Who is inside."""
@@ -123,6 +137,12 @@ def _set(library: Any, n_threads: int) -> None:
 
 
 _one_thread = _OneThread()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_one_thread.before_fork,
+        after_in_parent=_one_thread.after_fork,
+        after_in_child=_one_thread.after_fork_in_child,
+    )
 
 
 class _Inside:
