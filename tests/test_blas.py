@@ -1,6 +1,8 @@
 """The one limit of BLAS threads for the process: counted, restored, cheap."""
 
+import os
 import signal
+import subprocess
 import sys
 import threading
 import types
@@ -202,3 +204,38 @@ def test_limit_is_taken_back_wherever_an_interrupt_comes(given, first):
     thread.start()
     thread.join(10)
     assert not thread.is_alive()
+
+
+FORK = """
+import os, threading
+from skopt_dl.backends import _blas, one_blas_thread
+
+begun, forked = threading.Event(), threading.Event()
+def look(self, look=_blas._OneThread._look_for_libraries):
+    # Within the lock, until the fork waits for it.
+    begun.set()
+    forked.wait()
+    look(self)
+def enter_and_leave():
+    with one_blas_thread():
+        pass
+_blas._OneThread._look_for_libraries = look
+other = threading.Thread(target=enter_and_leave)
+other.start()
+begun.wait()
+os.register_at_fork(before=forked.set)
+child = os.fork()
+if not child:
+    enter_and_leave()
+    os._exit(0)
+other.join()
+print(os.waitpid(child, 0)[1])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_of_a_fork_can_enter_though_another_thread_was_about_to():
+    done = subprocess.run(
+        [sys.executable, "-c", FORK], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout.split() == ["0"], done.stderr
