@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 from made_jobs import assert_equal_bits, assert_same_outcome, made_job
+from problems import Problem
 from simple_objectives import Bowls
 
 from skopt_dl.jobs import train
 from skopt_dl.optimizers import SGD, Adam
 from skopt_dl.schedules import Schedule
-from skopt_dl.training import Recorder, TrainingConfig, minimise
+from skopt_dl.training import Recorder, Stopping, TrainingConfig, minimise
 
 N_MODELS = 20
 # Bowls so steep that the first step leads beyond what a number can be.
@@ -149,3 +150,42 @@ def test_snapshots_do_not_notice_neighbours_that_are_done():
         (whole,), (rest,) = train([job(k)]), train([continued])
         np.testing.assert_array_equal(whole.result.params, rest.result.params)
         assert whole.result.history["loss"] == rest.result.history["loss"]
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_an_objectives_own_generators_are_left_where_a_model_alone_leaves_them(shuffled):
+    problem, n_models = Problem(), 9
+
+    def ends(models):
+        rngs = [np.random.default_rng(k) for k in models]
+        batches = problem.batches([100 + k for k in models] if shuffled else (), shuffle=shuffled)
+        minimise(
+            problem.objective(len(models), rngs=rngs, dropout=0.3),
+            # One of nine leaves: too few to go on without at once.
+            [TrainingConfig(SGD(0.1), 3 if k == 0 else 6) for k in models],
+            problem.starts(n_models)[models],
+            batches=batches,
+        )
+        return [rng.bit_generator.state for rng in rngs]
+
+    together = ends([*range(n_models)])
+    assert [together[k] for k in (0, 5)] == [*ends([0]), *ends([5])]
+
+
+def test_a_model_without_averages_goes_on_as_if_it_had_no_neighbours_with_some():
+    problem = Problem()
+    best = Stopping(0.0, 3, "loss", restore_best=True)
+    plain = TrainingConfig(Adam(2.0), 12, best)
+
+    def first(*configs, start=None, resume=None):
+        models = [*range(len(configs))]
+        params = problem.starts(len(models)) if start is None else start[None]
+        batches = problem.batches(models)
+        objective = problem.objective(len(models))
+        run, *_ = minimise(objective, configs, params, batches=batches, resume=resume)
+        return run
+
+    alone, together = first(plain), first(plain, TrainingConfig(Adam(2.0), 12, best, ema_decay=0.9))
+    assert alone.state.keys() == together.state.keys()
+    goes_on = [first(plain, start=run.params, resume=[run.state]) for run in (alone, together)]
+    assert goes_on[0].history["loss"] == goes_on[1].history["loss"]
