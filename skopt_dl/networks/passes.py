@@ -208,10 +208,12 @@ def gradient_program(case: Case) -> Program:
         with tracer.untaped():
             delta: Any
             delta, left = loss.gradient_and_rest(xp, raw, y)
+            _check(loss, "gradient", delta, raw.shape)
             tracer.assign(rest, left)
             seed = raw, delta * weight
     else:
         value = loss.value(xp, raw, y)
+        _check(loss, "value", value, raw.shape[:2])
         with tracer.untaped():
             tracer.assign(rest, raw)
             each = xp.reshape(weight, weight.shape[:2]) if case.weight_models else weight
@@ -221,6 +223,24 @@ def gradient_program(case: Case) -> Program:
         with tracer.untaped():
             _penalise(tracer, case, params, grad)
     return tracer.program()
+
+
+_MUST_RETURN = {
+    "value": "the loss of each sample, summed over outputs (axis=-1) alone",
+    "gradient": "the derivative by each raw output",
+}
+
+
+def _check(loss: Any, method: str, found: Any, shape: tuple[int, ...]) -> None:
+    """See that what a method of a loss has returned has the shape it must have."""
+    came = getattr(found, "shape", ())
+    if came != shape:
+        name = type(loss).__name__
+        raise ValueError(
+            f"{method} of {name} returned an array of shape {came} for {shape[0]} models and "
+            f"{shape[1]} samples. It must return {_MUST_RETURN[method]}: {shape}. "
+            f"skopt_dl.testing.check_component({name}()) examines all the rules."
+        )
 
 
 def _penalise(tracer: Tracer, case: Case, params: Symbol, grad: Symbol) -> None:
@@ -311,7 +331,9 @@ class _LossCase:
 @lru_cache(maxsize=256)
 def _value_program(case: _LossCase) -> Program:
     tracer, raw, y = case.begin()
-    tracer.assign(tracer.given("value", case.shape[:2]), case.loss.value(tracer.xp, raw, y))
+    value = case.loss.value(tracer.xp, raw, y)
+    _check(case.loss, "value", value, case.shape[:2])
+    tracer.assign(tracer.given("value", case.shape[:2]), value)
     return tracer.program()
 
 
@@ -351,6 +373,7 @@ def _loss_program(case: _LossCase) -> Program:
     xp, (n_models, n_rows, _) = tracer.xp, case.shape
     n_batches, size, last = len(case.sizes), case.sizes[0], case.sizes[-1]
     values: Any = case.loss.value_of_rest(xp, raw, y)
+    _check(case.loss, "value", values, case.shape[:2])
     if case.weight_models:
         shares = tracer.given("shares", (case.weight_models, n_rows, 1))
         values = values * xp.reshape(shares, (case.weight_models, n_rows))

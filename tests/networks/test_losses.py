@@ -14,6 +14,7 @@ from sklearn.metrics import (
 )
 from traced_code import traced
 
+from skopt_dl import MLPRegressor
 from skopt_dl.networks import Loss, losses
 
 DTYPES = [np.float32, np.float64]
@@ -186,3 +187,38 @@ def test_value_is_the_same_before_and_after_the_gradient(loss, dtype):
     rtol = 100 * np.finfo(dtype).eps
     np.testing.assert_allclose(after, values(loss, raw, y), rtol, rtol)
     np.testing.assert_allclose(delta, gradients(loss, raw, y), rtol, rtol)
+
+
+class OneNumber(Loss):
+    def value(self, xp, raw, y):
+        return xp.mean((raw - y) ** 2)
+
+    def gradient(self, xp, raw, y):
+        return 2 * (raw - y)
+
+
+class OneDerivative(OneNumber):
+    def gradient(self, xp, raw, y):
+        return xp.sum(2 * (raw - y), axis=-1)
+
+
+class Untold(OneNumber):
+    gradient = Loss.gradient
+
+
+@pytest.mark.parametrize(
+    ("loss", "culprit", "shape", "needed"),
+    [
+        (OneNumber(), "value of OneNumber", (), (1, 9)),
+        (OneDerivative(), "gradient of OneDerivative", (1, 9), (1, 9, 2)),
+        (Untold(), "value of Untold", (), (1, 9)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_loss_of_a_wrong_shape_is_named(loss, culprit, shape, needed):
+    X, y = np.ones((9, 3)), np.ones((9, 2))
+    with pytest.raises(ValueError, match="check_component") as caught:
+        MLPRegressor(4, loss=loss, max_iter=2).fit(X, y)
+    message = str(caught.value)
+    assert message.startswith(f"{culprit} returned an array of shape {shape} ")
+    assert f": {needed}. " in message
